@@ -1,0 +1,41 @@
+// A model into a byte budget: calibrate, measure, allocate, emit. Output is a GGUF file that stock
+// llama.cpp runs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/status.h"
+#include "models/model.h"
+
+namespace enxuto {
+
+struct CompressRequest {
+  uint64_t target_bytes = 0;     // of the whole file; never exceeded
+  std::string calibration_text;  // empty: the built-in one
+  std::vector<Type> types;       // the menu; empty: every type we encode
+  int n_threads = 1;
+  bool replace_output = false;
+};
+
+struct TensorReport {
+  std::string name;
+  Type from, to;
+  uint64_t bytes;
+  double relative_error;  // importance-weighted squared error over the weighted squared weights
+  double predicted_kld;   // nats
+};
+
+struct CompressReport {
+  uint64_t file_bytes = 0, target_bytes = 0, smallest_bytes = 0;
+  double predicted_kld = 0;
+  std::vector<TensorReport> tensors;
+  double seconds = 0;
+};
+
+Result<CompressReport> compress(std::shared_ptr<const Model> model, const std::string& output_path,
+                                const CompressRequest& request, const Progress& progress);
+
+}  // namespace enxuto

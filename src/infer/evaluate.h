@@ -1,0 +1,36 @@
+// Perplexity, KL divergence and top-1 agreement by llama-perplexity's rule: chunks of 512 tokens,
+// each opened by BOS where the model wants one, the second half of each scored.
+#pragma once
+
+#include <string_view>
+
+#include "base/progress.h"
+#include "infer/session.h"
+
+namespace enxuto {
+
+struct EvaluateOptions {
+  uint32_t chunk_tokens = 512;
+  uint32_t max_chunks = 0;  // 0: all
+  int n_threads = 1;
+};
+
+struct Evaluation {
+  uint32_t chunks = 0;
+  uint64_t scored_tokens = 0;
+  double perplexity = 0, perplexity_error = 0;  // one standard error
+  // With a reference only:
+  bool compared = false;
+  double reference_perplexity = 0;
+  double kld_mean = 0, kld_median = 0, kld_p99 = 0, kld_max = 0;  // nats
+  double same_top = 0;                                            // share in [0, 1]
+  double seconds = 0;
+};
+
+// reference: null, or a model with the same vocabulary. kBadInput where the text is shorter than
+// two chunks … one chunk.
+Result<Evaluation> evaluate(std::shared_ptr<const Model> model,
+                            std::shared_ptr<const Model> reference, std::string_view text,
+                            const EvaluateOptions& options, const Progress& progress);
+
+}  // namespace enxuto

@@ -1,0 +1,41 @@
+// Choosing the next token from logits. Deterministic for a seed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+namespace enxuto {
+
+// Defaults are llama.cpp's.
+struct SamplingOptions {
+  float temperature = 0.8f;  // <= 0: the most probable token
+  int top_k = 40;            // 0: all
+  float top_p = 0.95f;
+  float min_p = 0.05f;
+  float repeat_penalty = 1.0f;  // over the last repeat_last_n tokens
+  int repeat_last_n = 64;
+  uint64_t seed = 0;
+};
+
+class Sampler {
+ public:
+  explicit Sampler(const SamplingOptions& options);
+  void accept(Token token);  // remembers it for the repetition penalty
+  Token sample(std::span<const float> logits);
+
+ private:
+  struct Candidate {
+    Token token;
+    float logit;
+  };
+  SamplingOptions options_;
+  uint64_t state_[4];
+  std::vector<Token> recent_;
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace enxuto

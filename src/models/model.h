@@ -1,0 +1,94 @@
+// A model: hyper-parameters, tensors where they lie, and the recipe of a layer, all as data that
+// the forward pass, the planner and the compressor read alike. From a GGUF file (or its split
+// parts) or a Hugging Face folder.
+//
+// Goals: no copy of the weights; one source of truth per architecture (one row in
+// architectures.cpp). Non-goals: computing (infer/), anything about memory budgets (plan/).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "formats/gguf.h"
+
+namespace enxuto {
+
+enum class RopeLayout { kInterleaved, kHalves };  // pairs (2i, 2i+1), or (i, i + n/2)
+enum class Gate { kSilu, kGelu };
+
+struct HyperParameters {
+  std::string architecture;  // GGUF's name: "llama"
+  std::string name;          // general.name
+  uint32_t n_layers = 0, width = 0, n_heads = 0, n_kv_heads = 0;
+  uint32_t key_dim = 0, value_dim = 0;  // of one head
+  uint32_t ffn_width = 0, vocabulary = 0, trained_context = 0;
+  float norm_epsilon = 1e-5f;
+  RopeLayout rope_layout = RopeLayout::kInterleaved;
+  uint32_t rope_dims = 0;
+  float rope_base = 10000.0f, rope_base_sliding = 10000.0f;  // the second for sliding-window layers
+  float rope_scale = 1.0f;       // positions are divided by it (linear scaling)
+  uint32_t sliding_window = 0;   // tokens; 0: none
+  uint32_t sliding_pattern = 0;  // every n-th layer is global; 0: all are
+  float embedding_scale = 1.0f;
+  float attention_scale = 0.0f;  // of q . k
+  Gate gate = Gate::kSilu;
+  float final_logit_softcap = 0.0f;  // 0: none
+
+  bool slides(uint32_t layer) const {
+    return sliding_window != 0 && sliding_pattern != 0 && (layer + 1) % sliding_pattern != 0;
+  }
+  uint32_t query_width() const { return n_heads * key_dim; }
+  uint32_t key_width() const { return n_kv_heads * key_dim; }
+  uint32_t value_width() const { return n_kv_heads * value_dim; }
+};
+
+// The tensors of one layer; null where the architecture has none. Pointers into Model::tensors.
+struct LayerWeights {
+  const Tensor *attn_norm = nullptr, *q = nullptr, *k = nullptr, *v = nullptr,
+               *attn_output = nullptr;
+  const Tensor *q_bias = nullptr, *k_bias = nullptr, *v_bias = nullptr;
+  const Tensor *q_norm = nullptr, *k_norm = nullptr;
+  const Tensor* post_attn_norm = nullptr;
+  const Tensor *ffn_norm = nullptr, *gate = nullptr, *up = nullptr, *down = nullptr;
+  const Tensor* post_ffn_norm = nullptr;
+};
+
+struct Model {
+  HyperParameters hyper;
+  // Under GGUF names, in the order in which a file has or would have them. From a Hugging Face
+  // folder too: there q and k lie as they are (rope_layout says so), and `emit_row` tells where a
+  // GGUF file wants each row.
+  std::vector<Tensor> tensors;
+  Metadata metadata;  // GGUF keys, tokenizer included
+  const Tensor* token_embedding = nullptr;
+  const Tensor* output_norm = nullptr;
+  const Tensor* output = nullptr;        // the token embedding itself where tied
+  const Tensor* rope_factors = nullptr;  // llama 3: divides the frequencies; null: none
+  std::vector<LayerWeights> layers;
+  uint64_t file_bytes = 0;
+  bool tied() const { return output == token_embedding; }
+
+  // The tensor's row that a GGUF file has at place `i`: the identity except q and k of a llama from
+  // Hugging Face.
+  uint64_t emit_row(const Tensor& tensor, uint64_t i) const;
+  const Tensor* find(std::string_view name) const;
+
+  Model() = default;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+  std::vector<std::shared_ptr<const MappedFile>> files;
+  std::vector<std::shared_ptr<std::vector<uint8_t>>>
+      owned;  // small tensors that had to be converted (norms)
+  bool permuted_qk = false;
+};
+
+// PATH: a GGUF file, or a folder with config.json. Checks that each tensor the architecture needs
+// is there, with its shape. A folder or config.json without weights opens too (tensors without
+// data) where `weights_needed` is false.
+Result<std::shared_ptr<const Model>> open_model(const std::string& path,
+                                                bool weights_needed = true);
+
+}  // namespace enxuto

@@ -1,0 +1,75 @@
+// Files: mapped ones to read, and ones to write that appear under their name only when whole and
+// synced.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/status.h"
+
+namespace enxuto {
+
+using ByteView = std::span<const uint8_t>;
+
+// A whole file mapped read-only and shared: its pages are the page cache's own, never a copy.
+class MappedFile {
+ public:
+  static Result<std::shared_ptr<const MappedFile>> open(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  ByteView bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+  // Tells the kernel that these bytes will not be needed soon; they are read again from disk when
+  // touched.
+  void drop(ByteView part) const;
+  // Starts reading these bytes ahead.
+  void will_need(ByteView part) const;
+
+ private:
+  MappedFile(std::string path, const uint8_t* data, uint64_t size)
+      : path_(std::move(path)), data_(data), size_(size) {}
+  std::string path_;
+  const uint8_t* data_;
+  uint64_t size_;
+};
+
+// Reads a small file whole (JSON, text). Refuses one larger than `limit` bytes.
+Result<std::string> read_text_file(const std::string& path, uint64_t limit);
+
+// Written beside its final name as NAME.part-PID, then synced and renamed by commit(). Without
+// commit(), nothing stays: the destructor removes it, and so does the handler of
+// platform/interrupt.h.
+class OutputFile {
+ public:
+  // Refuses a name that exists unless `replace`.
+  static Result<OutputFile> create(const std::string& path, bool replace);
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&&) = delete;
+  ~OutputFile();
+
+  Status write(ByteView bytes);                      // appends, buffered
+  Status write_at(uint64_t offset, ByteView bytes);  // overwrites bytes already written
+  Status flush();
+  uint64_t size() const { return size_; }
+  Status commit();  // flush, fsync, rename, fsync of the folder
+
+ private:
+  OutputFile(std::string path, std::string part_path, int fd)
+      : path_(std::move(path)), part_path_(std::move(part_path)), fd_(fd) {}
+  Status write_through(const uint8_t* data, uint64_t size, uint64_t offset);
+  std::string path_, part_path_;
+  int fd_ = -1;
+  uint64_t size_ = 0, flushed_ = 0;
+  std::unique_ptr<uint8_t[]> buffer_;
+};
+
+bool file_exists(const std::string& path);
+bool is_directory(const std::string& path);
+// Whether both names lead to the same file (also by links).
+bool same_file(const std::string& a, const std::string& b);
+
+}  // namespace enxuto

@@ -1,0 +1,11 @@
+// Anonymous memory straight from the kernel: zero pages, charged when first touched.
+#pragma once
+
+#include <cstdint>
+
+namespace enxuto {
+
+uint8_t* reserve_pages(uint64_t bytes);  // null where refused
+void release_pages(uint8_t* data, uint64_t bytes);
+
+}  // namespace enxuto

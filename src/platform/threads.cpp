@@ -1,0 +1,108 @@
+#include "platform/threads.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <fstream>
+#include <thread>
+#include <vector>
+
+namespace enxuto {
+namespace {
+
+// About 20 microseconds of looking before a thread sleeps: longer than the gap between two
+// matrices, shorter than anything a person or another program would notice.
+constexpr int kSpins = 4000;
+
+inline void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+struct ThreadTeam::Shared {
+  // The loop at hand. Written by the caller before `round` moves, read by the others after.
+  Call call = nullptr;
+  const void* body = nullptr;
+  int64_t n = 0, grain = 1;
+  alignas(64) std::atomic<int64_t> next{0};
+  alignas(64) std::atomic<uint32_t> round{0};
+  alignas(64) std::atomic<int32_t> busy{0};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+
+  void work(int thread) {
+    for (;;) {
+      const int64_t begin = next.fetch_add(grain, std::memory_order_relaxed);
+      if (begin >= n) return;
+      call(body, begin, std::min(begin + grain, n), thread);
+    }
+  }
+
+  void serve(int thread) {
+    uint32_t seen = 0;
+    for (;;) {
+      for (int spin = 0; spin < kSpins && round.load(std::memory_order_acquire) == seen; ++spin)
+        relax();
+      round.wait(seen, std::memory_order_acquire);
+      seen = round.load(std::memory_order_acquire);
+      if (stop.load(std::memory_order_relaxed)) return;
+      work(thread);
+      if (busy.fetch_sub(1, std::memory_order_acq_rel) == 1) busy.notify_one();
+    }
+  }
+};
+
+ThreadTeam::ThreadTeam(int n_threads) : n_threads_(std::max(1, n_threads)), shared_(new Shared) {
+  for (int i = 1; i < n_threads_; ++i)
+    shared_->threads.emplace_back([s = shared_.get(), i] { s->serve(i); });
+}
+
+ThreadTeam::~ThreadTeam() {
+  shared_->stop = true;
+  shared_->round.fetch_add(1, std::memory_order_release);
+  shared_->round.notify_all();
+  for (std::thread& t : shared_->threads) t.join();
+}
+
+void ThreadTeam::run(int64_t n, int64_t grain, Call call, const void* body) {
+  if (n <= 0) return;
+  grain = std::max<int64_t>(1, grain);
+  if (n_threads_ == 1 || n <= grain) {
+    for (int64_t begin = 0; begin < n; begin += grain)
+      call(body, begin, std::min(begin + grain, n), 0);
+    return;
+  }
+  Shared& s = *shared_;
+  s.call = call, s.body = body, s.n = n, s.grain = grain;
+  s.next.store(0, std::memory_order_relaxed);
+  s.busy.store(n_threads_ - 1, std::memory_order_relaxed);
+  s.round.fetch_add(1, std::memory_order_release);
+  s.round.notify_all();
+  s.work(0);
+  for (int spin = 0; spin < kSpins && s.busy.load(std::memory_order_acquire) != 0; ++spin) relax();
+  for (int32_t left; (left = s.busy.load(std::memory_order_acquire)) != 0;)
+    s.busy.wait(left, std::memory_order_acquire);
+}
+
+int default_thread_count() {
+  cpu_set_t set;
+  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  double quota = 0, period = 0;
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  if (!(v2 >> quota >> period)) {
+    quota = period = 0;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+  }
+  if (quota > 0 && period > 0) cores = std::min(cores, static_cast<int>(std::ceil(quota / period)));
+  return std::max(1, cores);
+}
+
+}  // namespace enxuto

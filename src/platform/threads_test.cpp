@@ -1,0 +1,36 @@
+#include "platform/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <vector>
+
+namespace enxuto {
+namespace {
+
+TEST(ThreadTeam, VisitsEveryIndexOnce) {
+  for (int n_threads : {1, 2, 3, 8}) {
+    ThreadTeam team(n_threads);
+    for (int64_t n : {0, 1, 2, 7, 1000}) {
+      for (int64_t grain : {1, 3, 2000}) {
+        std::vector<std::atomic<int>> visits(n);
+        team.parallel_for(n, grain, [&](int64_t begin, int64_t end, int thread) {
+          ASSERT_LT(thread, n_threads);
+          for (int64_t i = begin; i < end; ++i) ++visits[i];
+        });
+        for (auto& v : visits) ASSERT_EQ(v, 1);
+      }
+    }
+  }
+}
+
+TEST(ThreadTeam, ManyShortLoopsEnd) {
+  ThreadTeam team(2);
+  std::atomic<int64_t> sum = 0;
+  for (int i = 0; i < 20000; ++i)
+    team.parallel_for(2, 1, [&](int64_t b, int64_t, int) { sum += b; });
+  EXPECT_EQ(sum, 20000);
+}
+
+}  // namespace
+}  // namespace enxuto

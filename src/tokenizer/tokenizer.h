@@ -1,0 +1,44 @@
+// Text to token ids and back, exactly as llama.cpp does it for the same file.
+//
+// Two families, by the file's tokenizer.ggml.model: "gpt2" (byte-level BPE, pre-tokenizers by
+// tokenizer.ggml.pre) and "llama" (SentencePiece-like: merges by score, byte fallback). Text may be
+// any bytes, valid UTF-8 or not.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "formats/gguf.h"
+
+namespace enxuto {
+
+using Token = int32_t;
+
+class Tokenizer {
+ public:
+  // The metadata's bytes must outlive the tokenizer.
+  static Result<std::unique_ptr<Tokenizer>> create(const Metadata& metadata);
+  virtual ~Tokenizer() = default;
+
+  // add_special: BOS/EOS as the file asks. parse_special: the text of control tokens becomes those
+  // tokens; never say so of text that a user wrote.
+  virtual std::vector<Token> encode(std::string_view text, bool add_special,
+                                    bool parse_special) const = 0;
+  // The bytes of one token; pieces of a stream may cut a UTF-8 character. Control tokens are empty
+  // unless `special`.
+  virtual std::string piece(Token token, bool special = false) const = 0;
+  std::string decode(const std::vector<Token>& tokens, bool special = false) const;
+
+  virtual size_t vocabulary_size() const = 0;
+  virtual Token bos() const = 0;  // -1 where there is none
+  virtual Token eos() const = 0;
+  virtual bool adds_bos() const = 0;
+  virtual bool ends_generation(Token token) const = 0;  // EOS, EOT, <|im_end|> …
+  virtual uint64_t table_bytes() const = 0;             // memory of its tables, for the memory map
+};
+
+}  // namespace enxuto
