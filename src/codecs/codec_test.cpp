@@ -1,0 +1,200 @@
+#include "codecs/codec.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace enxuto {
+namespace {
+
+// The same numbers as tools/golden_codecs.py, which asked the gguf package and stock llama.cpp.
+class SplitMix64 {
+ public:
+  explicit SplitMix64(uint64_t seed) : state_(seed) {}
+  uint64_t next() {
+    uint64_t z = state_ += 0x9E3779B97F4A7C15;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+    return z ^ (z >> 31);
+  }
+  double uniform() { return (static_cast<double>(next() >> 40) + 0.5) / (1 << 24); }
+
+ private:
+  uint64_t state_;
+};
+
+constexpr size_t kBlocks = 64, kRows = 16, kColumns = 1024;
+
+struct Golden {
+  std::string decode_hash;
+  double stock_error = -1;
+};
+
+const std::map<std::string, Golden>& goldens() {
+  static const auto* all = [] {
+    auto* map = new std::map<std::string, Golden>;
+    std::ifstream in(ENXUTO_SOURCE_DIR "/src/codecs/testdata/golden.txt");
+    std::string line, what, name;
+    while (std::getline(in, line)) {
+      std::istringstream words(line);
+      words >> what >> name;
+      if (what == "decode") words >> (*map)[name].decode_hash;
+      if (what == "encode") words >> (*map)[name].stock_error;
+    }
+    return map;
+  }();
+  return *all;
+}
+
+std::vector<uint8_t> random_bytes(uint64_t seed, size_t n) {
+  SplitMix64 stream(seed);
+  std::vector<uint8_t> bytes((n + 7) / 8 * 8);
+  for (size_t i = 0; i < bytes.size(); i += 8) {
+    const uint64_t word = stream.next();
+    for (int k = 0; k < 8; ++k) bytes[i + k] = static_cast<uint8_t>(word >> 8 * k);
+  }
+  bytes.resize(n);
+  return bytes;
+}
+
+std::string fnv1a(const std::vector<float>& values) {
+  uint64_t h = 0xCBF29CE484222325;
+  for (float v : values) {
+    const uint32_t bits = std::isnan(v) ? 0x7FC00000 : std::bit_cast<uint32_t>(v);
+    for (int k = 0; k < 4; ++k) h = (h ^ (bits >> 8 * k & 255)) * 0x100000001B3;
+  }
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(h));
+  return text;
+}
+
+struct Sample {
+  std::vector<float> x, w;
+};
+
+const Sample& sample() {
+  static const auto* made = [] {
+    auto* s = new Sample;
+    SplitMix64 stream(2026);
+    for (size_t i = 0; i < kRows * kColumns; ++i) {
+      const double a = stream.uniform(), b = stream.uniform(), c = stream.uniform();
+      s->x.push_back(static_cast<float>((a + b - 1) * c * (i % 97 == 0 ? 4 : 1)));
+    }
+    for (size_t i = 0; i < kColumns; ++i)
+      s->w.push_back(static_cast<float>(0.02 + std::pow(stream.uniform(), 8) * 10));
+    return s;
+  }();
+  return *made;
+}
+
+std::vector<float> round_trip(const Codec& codec, const std::vector<float>& x,
+                              const float* importance, size_t columns) {
+  std::vector<uint8_t> row(codec.row_bytes(columns));
+  std::vector<float> back(x.size());
+  for (size_t at = 0; at < x.size(); at += columns) {
+    codec.encode(x.data() + at, importance, row.data(), columns);
+    codec.decode(row.data(), back.data() + at, columns);
+  }
+  return back;
+}
+
+double weighted_error(const std::vector<float>& x, const std::vector<float>& back,
+                      const std::vector<float>& w) {
+  double error = 0, power = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double weight = w[i % w.size()], off = static_cast<double>(back[i]) - x[i];
+    error += weight * off * off;
+    power += weight * x[i] * x[i];
+  }
+  return error / power;
+}
+
+TEST(Codec, EveryTypeDecodesToTheReferenceBits) {
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->decode) continue;
+    const auto golden = goldens().find(codec->name);
+    ASSERT_NE(golden, goldens().end()) << codec->name << " has no golden figures";
+    const size_t blocks = codec->block_values > 1 ? kBlocks : 4096;
+    const auto raw = random_bytes(static_cast<uint64_t>(codec->type), blocks * codec->block_bytes);
+    std::vector<float> values(blocks * codec->block_values);
+    codec->decode(raw.data(), values.data(), values.size());
+    EXPECT_EQ(fnv1a(values), golden->second.decode_hash)
+        << codec->name << ": " << values[0] << " " << values[1];
+  }
+}
+
+TEST(Codec, EncodesBetterThanStockUnderTheSameImportance) {
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->encode || codec->block_values == 1) continue;
+    const double stock = goldens().at(codec->name).stock_error;
+    const double ours = weighted_error(
+        sample().x, round_trip(*codec, sample().x, sample().w.data(), kColumns), sample().w);
+    RecordProperty(codec->name, std::to_string(ours / stock));
+    EXPECT_LT(ours, stock) << codec->name << " ratio " << ours / stock;
+  }
+}
+
+TEST(Codec, ImportanceMovesTheErrorToWhereItMattersLess) {
+  const std::vector<float> equal(kColumns, 1.0f);
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->encode || codec->block_values == 1) continue;
+    const double with = weighted_error(
+        sample().x, round_trip(*codec, sample().x, sample().w.data(), kColumns), sample().w);
+    const double without =
+        weighted_error(sample().x, round_trip(*codec, sample().x, nullptr, kColumns), sample().w);
+    EXPECT_LT(with, without) << codec->name;
+  }
+}
+
+TEST(Codec, WhatItWroteItWritesAgain) {
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->encode) continue;
+    const auto once = round_trip(*codec, sample().x, nullptr, kColumns);
+    const auto twice = round_trip(*codec, once, nullptr, kColumns);
+    EXPECT_LT(weighted_error(once, twice, {1.0f}), codec->block_values == 256 ? 2e-3 : 1e-5)
+        << codec->name;
+  }
+}
+
+TEST(Codec, HostileValuesStayInsideTheFormat) {
+  constexpr float kInf = std::numeric_limits<float>::infinity(),
+                  kNan = std::numeric_limits<float>::quiet_NaN();
+  const float hostile[] = {0.0f, -0.0f, 1e-45f, 1e-38f,   -3e38f, 3e38f,
+                           kInf, -kInf, kNan,   65504.0f, 1e6f,   -1.0f};
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->encode) continue;
+    for (float fill : hostile) {
+      for (float other : hostile) {
+        std::vector<float> x(256, fill), w(256, 1.0f);
+        x[7] = other, x[100] = 0.5f, x[200] = -other;
+        const auto back = round_trip(*codec, x, w.data(), 256);
+        if (codec->block_values == 1 || !std::isfinite(fill) || !std::isfinite(other)) continue;
+        for (float v : back)
+          ASSERT_TRUE(std::isfinite(v)) << codec->name << " " << fill << " " << other;
+      }
+    }
+    const std::vector<float> zeros(256, 0.0f), none(256, 0.0f);
+    EXPECT_EQ(round_trip(*codec, zeros, none.data(), 256), zeros) << codec->name;
+  }
+}
+
+TEST(Codec, NamesAndTypesFindTheirRow) {
+  for (const Codec* codec : all_codecs()) {
+    EXPECT_EQ(find_codec(codec->type), codec);
+    EXPECT_EQ(find_codec(codec->name), codec);
+  }
+  EXPECT_EQ(find_codec("q4_k"), find_codec(Type::Q4_K));
+  EXPECT_EQ(find_codec("Q4"), nullptr);
+  EXPECT_EQ(find_codec(static_cast<Type>(12345)), nullptr);
+  EXPECT_DOUBLE_EQ(find_codec(Type::Q4_K)->bits_per_weight(), 4.5);
+}
+
+}  // namespace
+}  // namespace enxuto

@@ -1,0 +1,44 @@
+// IQ4_NL: 32 values in 18 bytes.  d f16 | 16 bytes of nibbles, laid as in Q4_0
+//   value = d * kIq4Levels[code]
+#include "codecs/levels16.h"
+#include "codecs/search.h"
+
+namespace enxuto {
+namespace {
+
+using Levels = search::TableLevels<kIq4Levels>;
+constexpr int kN = 32, kBytes = 18;
+
+int code_of(float level) {
+  int code = 0;
+  for (int i = 1; i < 16; ++i) code += level >= kIq4Levels[i];
+  return code;
+}
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = load_f16(b);
+    for (int i = 0; i < 16; ++i) {
+      values[i] = d * kIq4Levels[b[2 + i] & 15];
+      values[i + 16] = d * kIq4Levels[b[2 + i] >> 4];
+    }
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN], levels[kN];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const float d = store_f16(b, search::best_scale<Levels, kN, 10>(values, w, 0.70f, 1.12f).scale);
+    search::levels_at<Levels, kN>(values, d, levels);
+    for (int i = 0; i < 16; ++i)
+      b[2 + i] = static_cast<uint8_t>(code_of(levels[i]) | code_of(levels[i + 16]) << 4);
+  }
+}
+
+}  // namespace
+
+const Codec kIQ4_NL = {Type::IQ4_NL, "IQ4_NL", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

@@ -1,0 +1,63 @@
+// IQ4_XS: 256 values in 136 bytes, 8 sub-blocks of 32.
+//   d f16 | u16: 2 high bits of each scale | 4 bytes: 4 low bits of each scale | 8 x 16 bytes of
+//   nibbles, laid as in IQ4_NL value = d * (scale - 32) * kIq4Levels[code]
+#include "codecs/levels16.h"
+#include "codecs/super_block.h"
+
+namespace enxuto {
+namespace {
+
+using Levels = search::TableLevels<kIq4Levels>;
+constexpr int kN = 256, kBytes = 136, kSubs = 8;
+
+int code_of(float level) {
+  int code = 0;
+  for (int i = 1; i < 16; ++i) code += level >= kIq4Levels[i];
+  return code;
+}
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes) {
+    const float d = load_f16(b);
+    const int high = load_u16(b + 2);
+    for (int s = 0; s < kSubs; ++s, values += 32) {
+      const int scale = (b[4 + s / 2] >> 4 * (s % 2) & 15) | (high >> 2 * s & 3) << 4;
+      const float sub = d * static_cast<float>(scale - 32);
+      const uint8_t* q = b + 8 + 16 * s;
+      for (int i = 0; i < 16; ++i) {
+        values[i] = sub * kIq4Levels[q[i] & 15];
+        values[i + 16] = sub * kIq4Levels[q[i] >> 4];
+      }
+    }
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN];
+    int scales[kSubs];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const float d =
+        search::fit_super_symmetric<Levels, kSubs, -32, 31, 8>(values, w, 0.72f, 1.1f, b, scales);
+    uint32_t high = 0;
+    std::memset(b + 4, 0, 4);
+    for (int s = 0; s < kSubs; ++s) {
+      const uint32_t scale = static_cast<uint32_t>(scales[s] + 32);
+      b[4 + s / 2] = static_cast<uint8_t>(b[4 + s / 2] | (scale & 15) << 4 * (s % 2));
+      high |= (scale >> 4) << 2 * s;
+      float levels[32];
+      search::levels_at<Levels, 32>(values + 32 * s, d * scales[s], levels);
+      uint8_t* q = b + 8 + 16 * s;
+      for (int i = 0; i < 16; ++i)
+        q[i] = static_cast<uint8_t>(code_of(levels[i]) | code_of(levels[i + 16]) << 4);
+    }
+    b[2] = static_cast<uint8_t>(high), b[3] = static_cast<uint8_t>(high >> 8);
+  }
+}
+
+}  // namespace
+
+const Codec kIQ4_XS = {Type::IQ4_XS, "IQ4_XS", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

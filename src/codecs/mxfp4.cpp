@@ -1,0 +1,67 @@
+// MXFP4: 32 values in 17 bytes.  e u8 | 16 bytes of nibbles, laid as in Q4_0
+//   value = 2^(e - 128) * kE2m1Values[code]      (OCP microscaling: E8M0 scale, E2M1 elements, here
+//   doubled)
+#include <bit>
+
+#include "codecs/levels16.h"
+#include "codecs/search.h"
+
+namespace enxuto {
+namespace {
+
+using Levels = search::TableLevels<kE2m1Levels>;
+constexpr int kN = 32, kBytes = 17;
+
+float half_scale(int e) {
+  return e < 2 ? std::bit_cast<float>(0x00200000u << e)
+               : std::bit_cast<float>(static_cast<uint32_t>(e - 1) << 23);
+}
+
+int code_of(float level) {
+  int code = 0;
+  const float magnitude = level < 0 ? -level : level;
+  for (int i = 1; i < 8; ++i) code += magnitude >= kE2m1Values[i];
+  return level < 0 ? code | 8 : code;
+}
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = half_scale(b[0]);
+    for (int i = 0; i < 16; ++i) {
+      values[i] = static_cast<float>(kE2m1Values[b[1 + i] & 15]) * d;
+      values[i + 16] = static_cast<float>(kE2m1Values[b[1 + i] >> 4]) * d;
+    }
+  }
+}
+
+// The scale is a power of two, so there is no refit: the few exponents around the largest value are
+// all tried.
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN], levels[kN], largest = 0;
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    for (int i = 0; i < kN; ++i)
+      largest = std::fabs(values[i]) > largest ? std::fabs(values[i]) : largest;
+    int best = 0;
+    if (largest > 0x1p-120f && largest < 0x1p120f) {
+      const int top = static_cast<int>(std::bit_cast<uint32_t>(largest / 12) >> 23) + 2;
+      float least = INFINITY;
+      for (int e = top - 3; e <= top; ++e) {
+        if (e < 2 || e > 254) continue;
+        const float error = search::scale_error<Levels, kN>(values, w, half_scale(e));
+        if (error < least) least = error, best = e;
+      }
+    }
+    b[0] = static_cast<uint8_t>(best);
+    search::levels_at<Levels, kN>(values, best ? half_scale(best) : 0, levels);
+    for (int i = 0; i < 16; ++i)
+      b[1 + i] = static_cast<uint8_t>(code_of(levels[i]) | code_of(levels[i + 16]) << 4);
+  }
+}
+
+}  // namespace
+
+const Codec kMXFP4 = {Type::MXFP4, "MXFP4", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

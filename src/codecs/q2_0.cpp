@@ -1,0 +1,38 @@
+// Q2_0: 64 values in 18 bytes.  d f16 | 16 bytes: value i in bits 2 (i mod 4) of byte i / 4
+//   value = d * (code - 1)
+#include "codecs/search.h"
+
+namespace enxuto {
+namespace {
+
+using Levels = search::IntegerLevels<-1, 2>;
+constexpr int kN = 64, kBytes = 18;
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = load_f16(b);
+    for (int i = 0; i < kN; ++i)
+      values[i] = static_cast<float>((b[2 + i / 4] >> 2 * (i % 4) & 3) - 1) * d;
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN], levels[kN];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const float d = store_f16(b, search::best_scale<Levels, kN, 16>(values, w, 0.8f, 3.0f).scale);
+    search::levels_at<Levels, kN>(values, d, levels);
+    for (int i = 0; i < kN / 4; ++i) {
+      int packed = 0;
+      for (int j = 0; j < 4; ++j) packed |= (static_cast<int>(levels[4 * i + j]) + 1) << 2 * j;
+      b[2 + i] = static_cast<uint8_t>(packed);
+    }
+  }
+}
+
+}  // namespace
+
+const Codec kQ2_0 = {Type::Q2_0, "Q2_0", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

@@ -1,0 +1,51 @@
+// Q2_K: 256 values in 84 bytes, 16 sub-blocks of 16.
+//   16 bytes: scale (low nibble) and minimum (high) | 64 bytes of 2-bit codes | d f16 | dmin f16
+//   value = d * scale * code - dmin * minimum; codes of value 128 h + 32 j + l in bits 2 j of byte
+//   32 h + l
+#include "codecs/super_block.h"
+
+namespace enxuto {
+namespace {
+
+constexpr int kN = 256, kBytes = 84, kSubs = 16, kMax = 3;
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = load_f16(b + 80), dmin = load_f16(b + 82);
+    for (int i = 0; i < kN; ++i) {
+      const int code = b[16 + i / 128 * 32 + i % 32] >> 2 * (i % 128 / 32) & 3;
+      const uint8_t s = b[i / 16];
+      values[i] = d * static_cast<float>(s & 15) * static_cast<float>(code) -
+                  dmin * static_cast<float>(s >> 4);
+    }
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN];
+    int scales[kSubs], lows[kSubs];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const auto super = search::fit_super_affine<kMax, kSubs, 15, 8>(values, w, 0.8f, 1.9f, b + 80,
+                                                                    b + 82, scales, lows);
+    std::memset(b, 0, 80);
+    for (int s = 0; s < kSubs; ++s) {
+      b[s] = static_cast<uint8_t>(scales[s] | lows[s] << 4);
+      float codes[16];
+      search::affine_codes<kMax, 16>(values + 16 * s, super.d * scales[s], super.dmin * lows[s],
+                                     codes);
+      for (int l = 0; l < 16; ++l) {
+        const int i = 16 * s + l;
+        uint8_t& q = b[16 + i / 128 * 32 + i % 32];
+        q = static_cast<uint8_t>(q | static_cast<int>(codes[l]) << 2 * (i % 128 / 32));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const Codec kQ2_K = {Type::Q2_K, "Q2_K", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

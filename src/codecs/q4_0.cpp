@@ -1,0 +1,40 @@
+// Q4_0: 32 values in 18 bytes.  d f16 | 16 bytes: value i in the low nibble of byte i, value i + 16
+// in the high one
+//   value = d * (code - 8)
+#include "codecs/search.h"
+
+namespace enxuto {
+namespace {
+
+using Levels = search::IntegerLevels<-8, 7>;
+constexpr int kN = 32, kBytes = 18;
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = load_f16(b);
+    for (int i = 0; i < 16; ++i) {
+      values[i] = static_cast<float>((b[2 + i] & 15) - 8) * d;
+      values[i + 16] = static_cast<float>((b[2 + i] >> 4) - 8) * d;
+    }
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN], levels[kN];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const float d = store_f16(b, search::best_scale<Levels, kN, 10>(values, w, 0.70f, 1.10f).scale);
+    search::levels_at<Levels, kN>(values, d, levels);
+    for (int i = 0; i < 16; ++i) {
+      const int low = static_cast<int>(levels[i]) + 8, high = static_cast<int>(levels[i + 16]) + 8;
+      b[2 + i] = static_cast<uint8_t>(low | high << 4);
+    }
+  }
+}
+
+}  // namespace
+
+const Codec kQ4_0 = {Type::Q4_0, "Q4_0", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

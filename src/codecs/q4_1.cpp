@@ -1,0 +1,38 @@
+// Q4_1: 32 values in 20 bytes.  d f16 | m f16 | 16 bytes of nibbles, laid as in Q4_0
+//   value = d * code + m
+#include "codecs/search.h"
+
+namespace enxuto {
+namespace {
+
+constexpr int kN = 32, kBytes = 20, kMax = 15;
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = load_f16(b), m = load_f16(b + 2);
+    for (int i = 0; i < 16; ++i) {
+      values[i] = static_cast<float>(b[4 + i] & 15) * d + m;
+      values[i + 16] = static_cast<float>(b[4 + i] >> 4) * d + m;
+    }
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN], codes[kN];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const search::AffineFit fit = search::best_affine<kMax, kN, false, 10>(values, w, 0.85f, 1.5f);
+    const float d = store_f16(b, fit.scale), low = -store_f16(b + 2, -fit.low);
+    search::affine_codes<kMax, kN>(values, d, low, codes);
+    for (int i = 0; i < 16; ++i)
+      b[4 + i] =
+          static_cast<uint8_t>(static_cast<int>(codes[i]) | static_cast<int>(codes[i + 16]) << 4);
+  }
+}
+
+}  // namespace
+
+const Codec kQ4_1 = {Type::Q4_1, "Q4_1", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

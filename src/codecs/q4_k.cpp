@@ -1,0 +1,51 @@
+// Q4_K: 256 values in 144 bytes, 8 sub-blocks of 32.
+//   d f16 | dmin f16 | 12 bytes of scales and minima (scales_k4.h) | 128 bytes of nibbles
+//   value = d * scale * code - dmin * minimum; sub-blocks 2 j and 2 j + 1 share the 32 bytes from
+//   32 j on, low nibble first
+#include "codecs/scales_k4.h"
+#include "codecs/super_block.h"
+
+namespace enxuto {
+namespace {
+
+constexpr int kN = 256, kBytes = 144, kSubs = 8, kMax = 15;
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes) {
+    const float d = load_f16(b), dmin = load_f16(b + 2);
+    for (int s = 0; s < kSubs; ++s, values += 32) {
+      const auto [scale, min] = unpack_k4(b + 4, s);
+      const float sub = d * static_cast<float>(scale), low = dmin * static_cast<float>(min);
+      const uint8_t* q = b + 16 + 32 * (s / 2);
+      for (int i = 0; i < 32; ++i)
+        values[i] = sub * static_cast<float>(q[i] >> 4 * (s % 2) & 15) - low;
+    }
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN];
+    int scales[kSubs], lows[kSubs];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const auto super = search::fit_super_affine<kMax, kSubs, 63, 8>(values, w, 0.85f, 1.4f, b,
+                                                                    b + 2, scales, lows);
+    pack_k4(b + 4, scales, lows);
+    std::memset(b + 16, 0, 128);
+    for (int s = 0; s < kSubs; ++s) {
+      float codes[32];
+      search::affine_codes<kMax, 32>(values + 32 * s, super.d * scales[s], super.dmin * lows[s],
+                                     codes);
+      uint8_t* q = b + 16 + 32 * (s / 2);
+      for (int i = 0; i < 32; ++i)
+        q[i] = static_cast<uint8_t>(q[i] | static_cast<int>(codes[i]) << 4 * (s % 2));
+    }
+  }
+}
+
+}  // namespace
+
+const Codec kQ4_K = {Type::Q4_K, "Q4_K", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

@@ -1,0 +1,49 @@
+// Q5_0: 32 values in 22 bytes.  d f16 | u32: bit i is the fifth bit of value i | 16 bytes of
+// nibbles, laid as in Q4_0
+//   value = d * (code - 16)
+#include "codecs/search.h"
+
+namespace enxuto {
+namespace {
+
+using Levels = search::IntegerLevels<-16, 15>;
+constexpr int kN = 32, kBytes = 22;
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = load_f16(b);
+    uint32_t fifth;
+    std::memcpy(&fifth, b + 2, 4);
+    for (int i = 0; i < 16; ++i) {
+      values[i] =
+          static_cast<float>(static_cast<int>((b[6 + i] & 15) | (fifth >> i & 1) << 4) - 16) * d;
+      values[i + 16] = static_cast<float>(
+                           static_cast<int>((b[6 + i] >> 4) | (fifth >> (i + 16) & 1) << 4) - 16) *
+                       d;
+    }
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN], levels[kN];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const float d = store_f16(b, search::best_scale<Levels, kN, 10>(values, w, 0.80f, 1.05f).scale);
+    search::levels_at<Levels, kN>(values, d, levels);
+    uint32_t fifth = 0;
+    for (int i = 0; i < 16; ++i) {
+      const uint32_t low = static_cast<uint32_t>(static_cast<int>(levels[i]) + 16);
+      const uint32_t high = static_cast<uint32_t>(static_cast<int>(levels[i + 16]) + 16);
+      fifth |= (low >> 4) << i | (high >> 4) << (i + 16);
+      b[6 + i] = static_cast<uint8_t>((low & 15) | (high & 15) << 4);
+    }
+    std::memcpy(b + 2, &fifth, 4);
+  }
+}
+
+}  // namespace
+
+const Codec kQ5_0 = {Type::Q5_0, "Q5_0", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

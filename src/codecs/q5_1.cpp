@@ -1,0 +1,46 @@
+// Q5_1: 32 values in 24 bytes.  d f16 | m f16 | u32 of fifth bits | 16 bytes of nibbles, both laid
+// as in Q5_0
+//   value = d * code + m
+#include "codecs/search.h"
+
+namespace enxuto {
+namespace {
+
+constexpr int kN = 32, kBytes = 24, kMax = 31;
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = load_f16(b), m = load_f16(b + 2);
+    uint32_t fifth;
+    std::memcpy(&fifth, b + 4, 4);
+    for (int i = 0; i < 16; ++i) {
+      values[i] = static_cast<float>((b[8 + i] & 15) | (fifth >> i & 1) << 4) * d + m;
+      values[i + 16] = static_cast<float>((b[8 + i] >> 4) | (fifth >> (i + 16) & 1) << 4) * d + m;
+    }
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN], codes[kN];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const search::AffineFit fit = search::best_affine<kMax, kN, false, 8>(values, w, 0.95f, 1.25f);
+    const float d = store_f16(b, fit.scale), low = -store_f16(b + 2, -fit.low);
+    search::affine_codes<kMax, kN>(values, d, low, codes);
+    uint32_t fifth = 0;
+    for (int i = 0; i < 16; ++i) {
+      const uint32_t a = static_cast<uint32_t>(static_cast<int>(codes[i]));
+      const uint32_t c = static_cast<uint32_t>(static_cast<int>(codes[i + 16]));
+      fifth |= (a >> 4) << i | (c >> 4) << (i + 16);
+      b[8 + i] = static_cast<uint8_t>((a & 15) | (c & 15) << 4);
+    }
+    std::memcpy(b + 4, &fifth, 4);
+  }
+}
+
+}  // namespace
+
+const Codec kQ5_1 = {Type::Q5_1, "Q5_1", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

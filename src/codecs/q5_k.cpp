@@ -1,0 +1,56 @@
+// Q5_K: 256 values in 176 bytes, 8 sub-blocks of 32.
+//   d f16 | dmin f16 | 12 bytes of scales and minima (scales_k4.h) | 32 bytes: fifth bits | 128
+//   bytes of nibbles as in Q4_K value = d * scale * code - dmin * minimum; the fifth bit of value i
+//   of sub-block s is bit s of byte i
+#include "codecs/scales_k4.h"
+#include "codecs/super_block.h"
+
+namespace enxuto {
+namespace {
+
+constexpr int kN = 256, kBytes = 176, kSubs = 8, kMax = 31;
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes) {
+    const float d = load_f16(b), dmin = load_f16(b + 2);
+    for (int s = 0; s < kSubs; ++s, values += 32) {
+      const auto [scale, min] = unpack_k4(b + 4, s);
+      const float sub = d * static_cast<float>(scale), low = dmin * static_cast<float>(min);
+      const uint8_t* q = b + 48 + 32 * (s / 2);
+      for (int i = 0; i < 32; ++i) {
+        const int code = (q[i] >> 4 * (s % 2) & 15) | (b[16 + i] >> s & 1) << 4;
+        values[i] = sub * static_cast<float>(code) - low;
+      }
+    }
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN];
+    int scales[kSubs], lows[kSubs];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const auto super = search::fit_super_affine<kMax, kSubs, 63, 6>(values, w, 0.92f, 1.2f, b,
+                                                                    b + 2, scales, lows);
+    pack_k4(b + 4, scales, lows);
+    std::memset(b + 16, 0, 160);
+    for (int s = 0; s < kSubs; ++s) {
+      float codes[32];
+      search::affine_codes<kMax, 32>(values + 32 * s, super.d * scales[s], super.dmin * lows[s],
+                                     codes);
+      uint8_t* q = b + 48 + 32 * (s / 2);
+      for (int i = 0; i < 32; ++i) {
+        const int code = static_cast<int>(codes[i]);
+        q[i] = static_cast<uint8_t>(q[i] | (code & 15) << 4 * (s % 2));
+        b[16 + i] = static_cast<uint8_t>(b[16 + i] | (code >> 4) << s);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const Codec kQ5_K = {Type::Q5_K, "Q5_K", kN, kBytes, decode, encode};
+
+}  // namespace enxuto

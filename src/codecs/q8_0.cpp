@@ -1,0 +1,33 @@
+// Q8_0: 32 values in 34 bytes.  d f16 | 32 signed bytes
+//   value = d * code
+#include "codecs/search.h"
+
+namespace enxuto {
+namespace {
+
+using Levels = search::IntegerLevels<-127, 127>;
+constexpr int kN = 32, kBytes = 34;
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = load_f16(b);
+    for (int i = 0; i < kN; ++i) values[i] = static_cast<float>(static_cast<int8_t>(b[2 + i])) * d;
+  }
+}
+
+ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    float w[kN], levels[kN];
+    search::load_weights<kN>(importance, w);
+    if (importance) importance += kN;
+    const float d = store_f16(b, search::best_scale<Levels, kN, 6>(values, w, 0.92f, 1.0f).scale);
+    search::levels_at<Levels, kN>(values, d, levels);
+    for (int i = 0; i < kN; ++i) b[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(levels[i]));
+  }
+}
+
+}  // namespace
+
+const Codec kQ8_0 = {Type::Q8_0, "Q8_0", kN, kBytes, decode, encode};
+
+}  // namespace enxuto
