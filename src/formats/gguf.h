@@ -83,6 +83,7 @@ class Metadata {
   std::optional<std::string_view> string_at(std::string_view key) const;
   std::optional<bool> bool_at(std::string_view key) const;
 
+  void append_view(std::string key, MetaValue value);  // the key is new
   // Adds, or replaces in place.
   void set_view(std::string key, MetaValue value);
   void set_u32(std::string key, uint32_t value);

@@ -1,0 +1,96 @@
+#include "models/architectures.h"
+
+namespace enxuto {
+namespace {
+
+using L = LayerWeights;
+
+constexpr TensorRule kAttnNorm = {&L::attn_norm, "attn_norm.weight", "input_layernorm.weight",
+                                  Dim::kWidth,   Dim::kNone,         true};
+constexpr TensorRule kQ = {&L::q,       "attn_q.weight",  "self_attn.q_proj.weight",
+                           Dim::kWidth, Dim::kQueryWidth, true};
+constexpr TensorRule kK = {&L::k,       "attn_k.weight", "self_attn.k_proj.weight",
+                           Dim::kWidth, Dim::kKeyWidth,  true};
+constexpr TensorRule kV = {&L::v,       "attn_v.weight",  "self_attn.v_proj.weight",
+                           Dim::kWidth, Dim::kValueWidth, true};
+constexpr TensorRule kO = {&L::attn_output, "attn_output.weight", "self_attn.o_proj.weight",
+                           Dim::kHeadWidth, Dim::kWidth,          true};
+constexpr TensorRule kQBias = {&L::q_bias,       "attn_q.bias", "self_attn.q_proj.bias",
+                               Dim::kQueryWidth, Dim::kNone,    false};
+constexpr TensorRule kKBias = {&L::k_bias,     "attn_k.bias", "self_attn.k_proj.bias",
+                               Dim::kKeyWidth, Dim::kNone,    false};
+constexpr TensorRule kVBias = {&L::v_bias,       "attn_v.bias", "self_attn.v_proj.bias",
+                               Dim::kValueWidth, Dim::kNone,    false};
+constexpr TensorRule kQNorm = {&L::q_norm,   "attn_q_norm.weight", "self_attn.q_norm.weight",
+                               Dim::kKeyDim, Dim::kNone,           true};
+constexpr TensorRule kKNorm = {&L::k_norm,   "attn_k_norm.weight", "self_attn.k_norm.weight",
+                               Dim::kKeyDim, Dim::kNone,           true};
+constexpr TensorRule kFfnNorm = {&L::ffn_norm, "ffn_norm.weight", "post_attention_layernorm.weight",
+                                 Dim::kWidth,  Dim::kNone,        true};
+constexpr TensorRule kGate = {&L::gate,    "ffn_gate.weight", "mlp.gate_proj.weight",
+                              Dim::kWidth, Dim::kFfn,         true};
+constexpr TensorRule kUp = {&L::up,      "ffn_up.weight", "mlp.up_proj.weight",
+                            Dim::kWidth, Dim::kFfn,       true};
+constexpr TensorRule kDown = {&L::down,  "ffn_down.weight", "mlp.down_proj.weight",
+                              Dim::kFfn, Dim::kWidth,       true};
+constexpr TensorRule kPostAttn = {&L::post_attn_norm,
+                                  "post_attention_norm.weight",
+                                  "post_attention_layernorm.weight",
+                                  Dim::kWidth,
+                                  Dim::kNone,
+                                  true};
+constexpr TensorRule kGemmaFfnNorm = {
+    &L::ffn_norm, "ffn_norm.weight", "pre_feedforward_layernorm.weight",
+    Dim::kWidth,  Dim::kNone,        true};
+constexpr TensorRule kPostFfn = {&L::post_ffn_norm,
+                                 "post_ffw_norm.weight",
+                                 "post_feedforward_layernorm.weight",
+                                 Dim::kWidth,
+                                 Dim::kNone,
+                                 true};
+
+constexpr TensorRule kLlamaLayer[] = {kAttnNorm, kQ, kQBias,   kK,    kKBias, kV,
+                                      kVBias,    kO, kFfnNorm, kGate, kUp,    kDown};
+constexpr TensorRule kQwen3Layer[] = {kAttnNorm, kQ,       kQNorm, kK,  kKNorm, kV,
+                                      kO,        kFfnNorm, kGate,  kUp, kDown};
+constexpr TensorRule kGemma3Layer[] = {kAttnNorm, kQ,        kQNorm,        kK,    kKNorm, kV,
+                                       kO,        kPostAttn, kGemmaFfnNorm, kGate, kUp,    kDown,
+                                       kPostFfn};
+
+constexpr RopeLayout kPairs = RopeLayout::kInterleaved, kHalves = RopeLayout::kHalves;
+
+// name, class, rope of GGUF, permuted q and k, gate, scaled embedding, norm + 1, global layer every
+// n, base of sliding layers
+constexpr Architecture kArchitectures[] = {
+    {"llama", "LlamaForCausalLM", kPairs, true, Gate::kSilu, false, false, 0, 0, kLlamaLayer},
+    {"llama", "MistralForCausalLM", kPairs, true, Gate::kSilu, false, false, 0, 0, kLlamaLayer},
+    {"qwen2", "Qwen2ForCausalLM", kHalves, false, Gate::kSilu, false, false, 0, 0, kLlamaLayer},
+    {"qwen3", "Qwen3ForCausalLM", kHalves, false, Gate::kSilu, false, false, 0, 0, kQwen3Layer},
+    {"gemma3", "Gemma3ForCausalLM", kHalves, false, Gate::kGelu, true, true, 6, 10000,
+     kGemma3Layer},
+};
+
+}  // namespace
+
+const Architecture* find_architecture(std::string_view name) {
+  for (const Architecture& a : kArchitectures)
+    if (name == a.name) return &a;
+  return nullptr;
+}
+
+const Architecture* find_architecture_of_class(std::string_view class_name) {
+  for (const Architecture& a : kArchitectures)
+    if (class_name == a.class_name) return &a;
+  return nullptr;
+}
+
+std::string known_architectures() {
+  std::string names;
+  for (const Architecture& a : kArchitectures) {
+    if (names.ends_with(a.name)) continue;
+    names += names.empty() ? a.name : std::string(", ") + a.name;
+  }
+  return names;
+}
+
+}  // namespace enxuto

@@ -1,0 +1,58 @@
+#include "models/model.h"
+
+#include <fmt/format.h>
+
+#include "models/bind.h"
+#include "models/hugging_face.h"
+
+namespace enxuto {
+
+const Tensor* Model::find(std::string_view name) const {
+  for (const Tensor& t : tensors)
+    if (t.name == name) return &t;
+  return nullptr;
+}
+
+uint64_t Model::emit_row(const Tensor& tensor, uint64_t i) const {
+  if (!permuted_qk) return i;
+  const bool q = tensor.name.find(".attn_q.") != std::string::npos,
+             k = tensor.name.find(".attn_k.") != std::string::npos;
+  if (!q && !k) return i;
+  // A GGUF llama pairs neighbours where Hugging Face pairs halves: row 2 j + h of a head comes from
+  // row h * half + j.
+  const uint64_t half = hyper.key_dim / 2, head = i / hyper.key_dim, within = i % hyper.key_dim;
+  return head * hyper.key_dim + within % 2 * half + within / 2;
+}
+
+namespace {
+
+Result<std::shared_ptr<const Model>> open_gguf_model(const std::string& path) {
+  ASSIGN_OR_RETURN(GgufFile file, open_gguf(path));
+  const auto name = file.metadata.string_at("general.architecture");
+  if (!name) return Status::bad_input(fmt::format("{} does not name its architecture", path));
+  const Architecture* architecture = find_architecture(*name);
+  if (!architecture)
+    return Status::bad_input(
+        fmt::format("{}: architecture '{}' is not known", path, name->substr(0, 40)),
+        "known are " + known_architectures());
+  auto model = std::make_shared<Model>();
+  model->metadata = std::move(file.metadata);
+  model->tensors = std::move(file.tensors);
+  model->files = std::move(file.files);
+  model->file_bytes = file.file_bytes;
+  auto hyper = read_hyper_parameters(*architecture, model->metadata);
+  if (!hyper.ok()) return hyper.status().in(path);
+  model->hyper = *hyper;
+  TRY(bind_tensors(*architecture, *model).in(path));
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Model>> open_model(const std::string& path, bool weights_needed) {
+  if (is_directory(path) || path.ends_with("config.json"))
+    return open_hugging_face(path, weights_needed);
+  return open_gguf_model(path);
+}
+
+}  // namespace enxuto
