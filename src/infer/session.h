@@ -8,7 +8,6 @@
 
 #include "base/status.h"
 #include "kernels/matmul.h"
-#include "memory/arena.h"
 #include "models/model.h"
 #include "plan/plan.h"
 #include "tokenizer/tokenizer.h"
@@ -19,10 +18,10 @@ namespace enxuto {
 // (sensitivity probes).
 struct ForwardHooks {
   // Before a linear layer: its input, (n_tokens, tensor.columns()), rows x_stride floats apart.
-  // Layers that share an input are told once each.
+  // Tensors that share an input are told one after the other, with the same x.
   std::function<void(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens)>
       on_linear_input;
-  // The matrix to use in a tensor's place, or null for its own.
+  // The matrix to use in a tensor's place (the embedding's too), or null for its own.
   std::function<const MatrixView*(const Tensor& tensor)> replacement;
 };
 
@@ -34,22 +33,30 @@ class Session {
 
   const Model& model() const;
   const MemoryMap& memory_map() const;
-  uint32_t context() const;        // tokens it can hold
-  uint32_t n_tokens() const;       // tokens it holds
-  void rewind(uint32_t n_tokens);  // forget all from there on
+  uint32_t context() const;   // tokens it can hold
+  uint32_t n_tokens() const;  // tokens it holds
+  // Forgets all from n_tokens on; returns how many it still holds: 0 where a sliding window has
+  // let go of what the next token would have to see.
+  uint32_t rewind(uint32_t n_tokens);
   void set_hooks(ForwardHooks hooks);
 
   // Runs tokens (any number that still fits) and returns the logits of the last one, (vocabulary);
-  // valid until the next call.
+  // valid until the next call. After an error the session holds the passes that were done.
   Result<std::span<const float>> feed(std::span<const Token> tokens);
 
-  // The steps that feed() is made of, for eval/ and compress/. At most request.batch tokens at a
-  // time.
-  void embed(std::span<const Token> tokens, float* hidden);  // (n, width)
-  void run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n,
-                  float* hidden);  // in place, through the KV cache
-  void logits(const float* hidden, int64_t n,
-              float* out);  // final norm and head: (n, vocabulary); n <= request.logit_rows
+  // The steps that feed() is made of, for evaluate.h and compress/. At most batch() tokens at a
+  // time; they do not count in n_tokens(). A pass may start anywhere up to where the last one of
+  // that layer ended: 0 begins anew.
+  uint32_t batch() const;
+  uint32_t logit_rows() const;
+  Status embed(std::span<const Token> tokens,
+               float* hidden);  // (n, width); kBadInput: no such token
+  // In place, through the KV cache.
+  void run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* hidden);
+  // Final norm and head: (n, vocabulary); n <= logit_rows().
+  void logits(const float* hidden, int64_t n, float* out);
+  float* hidden_buffer();  // (batch, width) and
+  float* logits_buffer();  // (logit_rows, vocabulary), planned: feed() uses them too
   ThreadTeam& team();
 
  private:

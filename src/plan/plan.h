@@ -1,33 +1,11 @@
-// The heart: (model, machine, budget, goal) -> Plan. Pure: no I/O, no clock. A part's size is
-// computed here and nowhere else; infer/ opens its arena from the same functions.
+// The heart: (model, machine, budget, goal) -> Plan. Pure: no I/O, no clock. Every size comes from
+// session_layout.h, by which infer/ opens its arena.
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "base/status.h"
 #include "memory/memory_map.h"
-#include "models/model.h"
+#include "plan/session_layout.h"
 
 namespace enxuto {
-
-struct InferenceRequest {
-  uint32_t context = 0;     // tokens; 0: min(trained context, 4096)
-  uint32_t batch = 512;     // most tokens of one pass
-  uint32_t logit_rows = 1;  // rows of logits wanted from one pass
-  int n_threads = 1;
-  uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated from the vocabulary
-};
-
-// Floats and bytes of the pass's working memory; all sizes of infer/ come from here.
-struct InferenceSizes {
-  uint64_t weights_bytes;  // mapped
-  uint64_t kv_cache_bytes;
-  uint64_t scratch_bytes;
-  uint64_t logits_bytes;
-  uint64_t process_bytes;
-};
 
 // Owner names of the parts, shared by plan, arena and report.
 namespace owner {
@@ -40,5 +18,11 @@ inline constexpr const char* kProcess = "process";
 }  // namespace owner
 
 Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& request);
+
+// OK, or kDoesNotFit with the shortest list of changes that would fit into `budget_bytes`.
+Status check_fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes);
+
+// The longest context that fits, at most the requested one; 0 where none does.
+uint32_t largest_context(const Model& model, InferenceRequest request, uint64_t budget_bytes);
 
 }  // namespace enxuto

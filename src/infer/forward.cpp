@@ -1,0 +1,170 @@
+#include "infer/forward.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace enxuto {
+namespace {
+
+const float* floats(const Tensor* tensor) {
+  return tensor ? reinterpret_cast<const float*>(tensor->data.data()) : nullptr;
+}
+
+// Multiplications worth a hand-over to another thread; less is done where it is.
+constexpr int64_t kWorthSharing = 32768;
+
+}  // namespace
+
+Forward::Forward(const Model& model, const SessionLayout& layout, uint8_t* scratch,
+                 uint16_t* kv_memory)
+    : model_(model),
+      hyper_(model.hyper),
+      k_(kernels()),
+      team_(layout.n_threads),
+      cache_(model.hyper, layout, kv_memory),
+      rope_(hyper_.rope_layout, hyper_.rope_dims, hyper_.rope_base, hyper_.rope_scale,
+            floats(model.rope_factors)),
+      sliding_rope_(hyper_.rope_layout, hyper_.rope_dims, hyper_.rope_base_sliding, 1.0f, nullptr),
+      buffers_(scratch + layout.scratch.prepared, std::max(layout.batch, layout.logit_rows),
+               static_cast<int64_t>(layout.widest_input), layout.n_threads) {
+  const auto piece = [&](uint64_t offset) { return reinterpret_cast<float*>(scratch + offset); };
+  hidden_ = piece(layout.scratch.hidden);
+  wide_ = piece(layout.scratch.wide);
+  projections_ = piece(layout.scratch.projections);
+  angles_ = piece(layout.scratch.angles);
+  sliding_angles_ = piece(layout.scratch.sliding_angles);
+}
+
+void Forward::embed(std::span<const Token> tokens, float* x) {
+  const MatrixView table = view(*model_.token_embedding);
+  const Codec& codec = *find_codec(table.type);
+  for_tokens(static_cast<int64_t>(tokens.size()), [&](int64_t t) {
+    float* row = x + t * hyper_.width;
+    codec.decode(table.data + static_cast<uint64_t>(tokens[t]) * table.row_bytes, row,
+                 hyper_.width);
+    if (hyper_.embedding_scale != 1.0f)
+      for (uint32_t i = 0; i < hyper_.width; ++i) row[i] *= hyper_.embedding_scale;
+  });
+}
+
+void Forward::run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* x) {
+  rope_.fill(position, n, angles_);
+  if (hyper_.sliding_window) sliding_rope_.fill(position, n, sliding_angles_);
+  for (uint32_t l = begin; l < end; ++l) layer(l, position, n, x);
+}
+
+// x += attention(norm(x)); x += ffn(norm(x)): (n, width), in place.
+void Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
+  const LayerWeights& w = model_.layers[l];
+  const Rope& rope = hyper_.slides(l) ? sliding_rope_ : rope_;
+  const float* angles = hyper_.slides(l) ? sliding_angles_ : angles_;
+  float *normed = wide_, *attended = wide_, *fed = wide_;
+  float *q = projections_, *k = q + n * hyper_.query_width(), *v = k + n * hyper_.key_width();
+  float* projected = projections_;
+  float *gate = projections_, *up = gate + n * hyper_.ffn_width;
+
+  norm(x, w.attn_norm, n, normed);
+  linear(normed, n, {{w.q, w.q_bias, q}, {w.k, w.k_bias, k}, {w.v, w.v_bias, v}});
+  cache_.make_room(l, position, n);
+  for_tokens(n, [&](int64_t t) {
+    float *q_t = q + t * hyper_.query_width(), *k_t = k + t * hyper_.key_width();
+    for (uint32_t h = 0; h < hyper_.n_heads; ++h)
+      shape_head(w.q_norm, rope, angles + t * rope.dims(), q_t + h * hyper_.key_dim);
+    for (uint32_t h = 0; h < hyper_.n_kv_heads; ++h)
+      shape_head(w.k_norm, rope, angles + t * rope.dims(), k_t + h * hyper_.key_dim);
+    cache_.store(k_, l, position + static_cast<uint32_t>(t), k_t, v + t * hyper_.value_width());
+  });
+  attend(l, position, n, q, attended);
+  linear(attended, n, {{w.attn_output, nullptr, projected}});
+  add_normed(projected, w.post_attn_norm, n, x);
+
+  norm(x, w.ffn_norm, n, normed);
+  linear(normed, n, {{w.gate, nullptr, gate}, {w.up, nullptr, up}});
+  gate_mul(gate, up, n);
+  linear(gate, n, {{w.down, nullptr, fed}});
+  add_normed(fed, w.post_ffn_norm, n, x);
+}
+
+// out (n, n_heads, value_dim) = causal attention of q (n, n_heads, key_dim) over the cache.
+void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out) {
+  const int64_t per_kv_head = hyper_.n_heads / hyper_.n_kv_heads;
+  const int64_t cost = (position + n / 2 + 1) * int64_t{hyper_.key_dim};
+  const int64_t grain = std::max<int64_t>(1, kWorthSharing / cost);
+  team_.parallel_for(n * hyper_.n_heads, grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t h = i % hyper_.n_heads;
+      const uint32_t at = position + static_cast<uint32_t>(i / hyper_.n_heads);
+      const KvCache::HeadView kv = cache_.head(l, static_cast<uint32_t>(h / per_kv_head));
+      k_.attend(q + i * hyper_.key_dim, kv.keys, kv.values, kv.stride,
+                cache_.horizon(l, at) - kv.first, at + 1 - kv.first, hyper_.key_dim,
+                hyper_.attention_scale, out + i * hyper_.value_dim);
+    }
+  });
+}
+
+// Final norm, head, and the cap on the logits where the model has one.
+void Forward::head(const float* x, int64_t n, float* logits) {
+  norm(x, model_.output_norm, n, wide_);
+  linear(wide_, n, {{model_.output, nullptr, logits}});
+  const float cap = hyper_.final_logit_softcap;
+  if (cap != 0.0f)
+    for (int64_t i = 0; i < n * hyper_.vocabulary; ++i)
+      logits[i] = cap * std::tanh(logits[i] / cap);
+}
+
+// All layers read the same input: it is prepared once, and the threads meet once.
+void Forward::linear(const float* x, int64_t n, std::initializer_list<Linear> layers) {
+  MatmulJob jobs[3];
+  size_t n_jobs = 0;
+  const auto columns = static_cast<int64_t>(layers.begin()->w->columns());
+  for (const Linear& layer : layers) {
+    if (hooks_.on_linear_input) hooks_.on_linear_input(*layer.w, x, columns, n);
+    const MatrixView w = view(*layer.w);
+    jobs[n_jobs++] = {w, floats(layer.bias), layer.y, w.rows};
+  }
+  matmul(k_, team_, buffers_, x, columns, n, std::span(jobs, n_jobs));
+}
+
+void Forward::norm(const float* x, const Tensor* weight, int64_t n, float* y) {
+  const int64_t width = hyper_.width;
+  for_tokens(n, [&](int64_t t) {
+    k_.rms_norm(x + t * width, floats(weight), hyper_.norm_epsilon, width, y + t * width);
+  });
+}
+
+// x += branch, normed where the architecture norms what a branch adds.
+void Forward::add_normed(float* branch, const Tensor* weight, int64_t n, float* x) {
+  if (weight) norm(branch, weight, n, branch);
+  for_tokens(
+      n, [&](int64_t t) { k_.add(branch + t * hyper_.width, hyper_.width, x + t * hyper_.width); });
+}
+
+void Forward::gate_mul(float* gate, const float* up, int64_t n) {
+  const auto mul = hyper_.gate == Gate::kGelu ? k_.gelu_mul : k_.silu_mul;
+  const int64_t width = hyper_.ffn_width;
+  for_tokens(n, [&](int64_t t) { mul(gate + t * width, up + t * width, width, gate + t * width); });
+}
+
+// One query or key head: normed where the architecture does so, then turned to its position.
+void Forward::shape_head(const Tensor* norm_weight, const Rope& rope, const float* angles,
+                         float* head) {
+  if (norm_weight)
+    k_.rms_norm(head, floats(norm_weight), hyper_.norm_epsilon, hyper_.key_dim, head);
+  rope.turn(angles, head);
+}
+
+MatrixView Forward::view(const Tensor& tensor) const {
+  if (hooks_.replacement)
+    if (const MatrixView* other = hooks_.replacement(tensor)) return *other;
+  return {tensor.type, tensor.data.data(), static_cast<int64_t>(tensor.rows()),
+          static_cast<int64_t>(tensor.columns()), tensor.row_bytes()};
+}
+
+template <class Body>
+void Forward::for_tokens(int64_t n, const Body& body) {
+  team_.parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {
+    for (int64_t t = begin; t < end; ++t) body(t);
+  });
+}
+
+}  // namespace enxuto

@@ -1,0 +1,58 @@
+// The forward pass of a decoder, driven by the model's data: one recipe for every architecture in
+// models/. Owns nothing: works in the pieces that the session's arena was cut into.
+#pragma once
+
+#include <initializer_list>
+#include <span>
+
+#include "infer/kv_cache.h"
+#include "infer/rope.h"
+#include "infer/session.h"
+#include "kernels/matmul.h"
+#include "models/model.h"
+
+namespace enxuto {
+
+struct Linear {
+  const Tensor* w;
+  const Tensor* bias;  // or null
+  float* y;            // (n, w.rows)
+};
+
+class Forward {
+ public:
+  Forward(const Model& model, const SessionLayout& layout, uint8_t* scratch, uint16_t* kv_memory);
+
+  void embed(std::span<const Token> tokens, float* x);
+  void run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* x);
+  void head(const float* x, int64_t n, float* logits);
+
+  float* hidden() { return hidden_; }
+  const KvCache& cache() const { return cache_; }
+  ThreadTeam& team() { return team_; }
+  void set_hooks(ForwardHooks hooks) { hooks_ = std::move(hooks); }
+
+ private:
+  void layer(uint32_t l, uint32_t position, int64_t n, float* x);
+  void attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out);
+  void linear(const float* x, int64_t n, std::initializer_list<Linear> layers);
+  void norm(const float* x, const Tensor* weight, int64_t n, float* y);
+  void add_normed(float* branch, const Tensor* weight, int64_t n, float* x);
+  void gate_mul(float* gate, const float* up, int64_t n);
+  void shape_head(const Tensor* norm_weight, const Rope& rope, const float* angles, float* head);
+  MatrixView view(const Tensor& tensor) const;
+  template <class Body>
+  void for_tokens(int64_t n, const Body& body);  // body(token)
+
+  const Model& model_;
+  const HyperParameters& hyper_;
+  const KernelTable& k_;
+  ThreadTeam team_;
+  KvCache cache_;
+  Rope rope_, sliding_rope_;
+  MatmulBuffers buffers_;
+  ForwardHooks hooks_;
+  float *hidden_, *wide_, *projections_, *angles_, *sliding_angles_;
+};
+
+}  // namespace enxuto

@@ -1,0 +1,149 @@
+#include "infer/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "base/bytes.h"
+#include "infer/forward.h"
+#include "memory/arena.h"
+#include "platform/interrupt.h"
+
+namespace enxuto {
+namespace {
+
+// What the forward pass takes for granted of a model, however it was opened.
+Status check_runnable(const Model& model) {
+  for (const Tensor& tensor : model.tensors) {
+    if (tensor.data.size() < tensor.bytes())
+      return Status::bad_input(fmt::format("tensor {} has no data", tensor.name),
+                               "a model without its weights can be planned, but not run");
+    if (!tensor.codec().decode)
+      return Status::bad_input(fmt::format("tensor {} is of type {}, which holds no weights",
+                                           tensor.name, tensor.codec().name));
+    if (tensor.n_dims == 1 && tensor.type != Type::F32)
+      return Status::bad_input(
+          fmt::format("tensor {} is {}, not F32", tensor.name, tensor.codec().name));
+  }
+  const HyperParameters& hyper = model.hyper;
+  if (hyper.n_kv_heads == 0 || hyper.n_heads % hyper.n_kv_heads != 0)
+    return Status::bad_input(
+        fmt::format("{} heads cannot share {} key heads", hyper.n_heads, hyper.n_kv_heads));
+  if (hyper.key_dim != hyper.value_dim)
+    return Status::bad_input(
+        fmt::format("keys of {} and values of {} numbers per head", hyper.key_dim, hyper.value_dim),
+        "enxuto runs models whose keys and values are equally wide");
+  return Status();
+}
+
+// Infinity or not a number anywhere: one pass without branches over a row.
+bool all_finite(std::span<const float> values) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t bad = 0;
+  for (const float value : values) bad |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent;
+  return bad == 0;
+}
+
+}  // namespace
+
+struct Session::State {
+  std::shared_ptr<const Model> model;
+  SessionLayout layout;
+  std::unique_ptr<Arena> arena;
+  std::unique_ptr<Forward> forward;
+  std::span<float> logits;
+  uint32_t n_tokens = 0;
+};
+
+Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> model,
+                                               const InferenceRequest& request) {
+  TRY(check_runnable(*model));
+  ASSIGN_OR_RETURN(SessionLayout layout, lay_out_session(*model, request));
+  ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(*model, request));
+  auto state = std::make_unique<State>();
+  state->model = std::move(model);
+  state->layout = std::move(layout);
+  ASSIGN_OR_RETURN(state->arena, Arena::open(map));
+  Arena& arena = *state->arena;
+  ASSIGN_OR_RETURN(const auto kv, arena.take<uint8_t>(owner::kKvCache, state->layout.kv_bytes));
+  ASSIGN_OR_RETURN(const auto scratch,
+                   arena.take<uint8_t>(owner::kScratch, state->layout.scratch.bytes));
+  ASSIGN_OR_RETURN(const auto logits,
+                   arena.take<uint8_t>(owner::kLogits, state->layout.logits_bytes));
+  state->logits = {reinterpret_cast<float*>(logits.data()),
+                   size_t{state->layout.logit_rows} * state->model->hyper.vocabulary};
+  state->forward = std::make_unique<Forward>(*state->model, state->layout, scratch.data(),
+                                             reinterpret_cast<uint16_t*>(kv.data()));
+  return std::unique_ptr<Session>(new Session(std::move(state)));
+}
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::~Session() = default;
+
+const Model& Session::model() const { return *state_->model; }
+const MemoryMap& Session::memory_map() const { return state_->arena->map(); }
+uint32_t Session::context() const { return state_->layout.context; }
+uint32_t Session::batch() const { return state_->layout.batch; }
+uint32_t Session::logit_rows() const { return state_->layout.logit_rows; }
+uint32_t Session::n_tokens() const { return state_->n_tokens; }
+ThreadTeam& Session::team() { return state_->forward->team(); }
+float* Session::hidden_buffer() { return state_->forward->hidden(); }
+float* Session::logits_buffer() { return state_->logits.data(); }
+void Session::set_hooks(ForwardHooks hooks) { state_->forward->set_hooks(std::move(hooks)); }
+
+uint32_t Session::rewind(uint32_t n_tokens) {
+  State& s = *state_;
+  if (n_tokens < s.n_tokens) s.n_tokens = s.forward->cache().can_continue(n_tokens) ? n_tokens : 0;
+  return s.n_tokens;
+}
+
+Result<std::span<const float>> Session::feed(std::span<const Token> tokens) {
+  State& s = *state_;
+  if (tokens.empty()) return Status::usage("no tokens to run", "give at least one");
+  if (tokens.size() > context() - s.n_tokens)
+    return Status::does_not_fit(
+        fmt::format("the context of {} tokens is full: it holds {}, and {} more were to come",
+                    format_count(context()), format_count(s.n_tokens), format_count(tokens.size())),
+        "use a larger --context, or a shorter prompt");
+  int64_t n = 0;
+  for (; !tokens.empty(); tokens = tokens.subspan(n)) {
+    if (interrupted()) return Status::interrupted();
+    n = static_cast<int64_t>(std::min<size_t>(tokens.size(), batch()));
+    TRY(embed(tokens.first(n), hidden_buffer()));
+    run_layers(0, model().hyper.n_layers, s.n_tokens, n, hidden_buffer());
+    s.n_tokens += static_cast<uint32_t>(n);
+  }
+  const std::span<float> row = s.logits.first(model().hyper.vocabulary);
+  logits(hidden_buffer() + (n - 1) * model().hyper.width, 1, row.data());
+  if (!all_finite(row))
+    return Status::bad_input("the model's logits are not finite numbers",
+                             "its weights are damaged, or it overflows: try another file");
+  return std::span<const float>(row);
+}
+
+Status Session::embed(std::span<const Token> tokens, float* hidden) {
+  assert(tokens.size() <= batch());
+  const uint32_t vocabulary = model().hyper.vocabulary;
+  for (const Token token : tokens)
+    if (token < 0 || static_cast<uint32_t>(token) >= vocabulary)
+      return Status::bad_input(
+          fmt::format("token {} is not among the model's {}", token, format_count(vocabulary)),
+          "the tokenizer and the weights of this file do not belong together");
+  state_->forward->embed(tokens, hidden);
+  return Status();
+}
+
+void Session::run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n,
+                         float* hidden) {
+  assert(n <= batch() && position + n <= context() && end <= model().hyper.n_layers);
+  state_->forward->run_layers(begin, end, position, n, hidden);
+}
+
+void Session::logits(const float* hidden, int64_t n, float* out) {
+  assert(n <= logit_rows());
+  state_->forward->head(hidden, n, out);
+}
+
+}  // namespace enxuto

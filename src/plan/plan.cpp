@@ -1,0 +1,150 @@
+#include "plan/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.h"
+#include "base/checked.h"
+
+namespace enxuto {
+namespace {
+
+// Measured: program, its libraries, the heap's own and the main stack; then what each further
+// thread touches of its stack.
+constexpr uint64_t kProcessBytes = 10 * kMiB;
+constexpr uint64_t kThreadBytes = 64 * kKiB;
+// A token's place in the tokenizer's tables, where the tokenizer was not asked.
+constexpr uint64_t kTableBytesPerToken = 64;
+// The smallest pass worth proposing: below it, a prompt reads the weights too often.
+constexpr uint32_t kSmallestBatch = 16;
+
+OptionalSize weight_bytes(const Model& model) {
+  OptionalSize bytes = 0;
+  for (const Tensor& tensor : model.tensors) bytes = checked_add(bytes, tensor.bytes());
+  return bytes;
+}
+
+// "Q4_1": the format that holds most of the bytes.
+const char* main_format(const Model& model) {
+  std::map<Type, uint64_t> bytes;
+  for (const Tensor& tensor : model.tensors) bytes[tensor.type] += tensor.bytes();
+  const auto most = std::max_element(bytes.begin(), bytes.end(),
+                                     [](auto& a, auto& b) { return a.second < b.second; });
+  return most == bytes.end() ? "empty" : find_codec(most->first)->name;
+}
+
+std::string kv_why(const HyperParameters& hyper, const SessionLayout& layout) {
+  uint32_t sliding = 0;
+  for (uint32_t l = 0; l < hyper.n_layers; ++l) sliding += layout.kv[l].rows < layout.context;
+  std::string why =
+      fmt::format("{} layers x ({} + {}) x {} tokens, f16", hyper.n_layers - sliding,
+                  hyper.key_width(), hyper.value_width(), format_count(layout.context));
+  if (sliding)
+    why += fmt::format("; {} sliding layers keep {}", sliding,
+                       format_count(std::min<uint64_t>(
+                           layout.context, uint64_t{hyper.sliding_window} + layout.batch)));
+  return why;
+}
+
+Result<uint64_t> total(const Model& model, const InferenceRequest& request) {
+  ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(model, request));
+  return map.total_bytes();
+}
+
+bool fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes) {
+  const Result<uint64_t> bytes = total(model, request);
+  return bytes.ok() && *bytes <= budget_bytes;
+}
+
+// "--context 2,048 instead of 8,192 saves 141 MiB".
+std::string saving(const char* what, uint64_t now, uint64_t then, uint64_t saved_bytes) {
+  return fmt::format("{} {} instead of {} saves {}", what, format_count(then), format_count(now),
+                     format_bytes(saved_bytes));
+}
+
+}  // namespace
+
+Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& request) {
+  ASSIGN_OR_RETURN(const SessionLayout layout, lay_out_session(model, request));
+  const HyperParameters& hyper = model.hyper;
+  const OptionalSize weights = weight_bytes(model);
+  const uint64_t header = weights && model.file_bytes > *weights ? model.file_bytes - *weights : 0;
+  const OptionalSize tables = request.tokenizer_bytes
+                                  ? OptionalSize(request.tokenizer_bytes)
+                                  : checked_mul(hyper.vocabulary, kTableBytesPerToken);
+  const OptionalSize vocabulary = checked_add(header, tables);
+  if (!checked_add(weights, vocabulary))
+    return Status::bad_input("the model's tensors claim more bytes than can be counted");
+  const uint64_t threads = static_cast<uint64_t>(layout.n_threads - 1) * kThreadBytes;
+  const char* always = "always";
+  const char* running = "while it runs";
+  return MemoryMap{{
+      {owner::kWeights, *weights,
+       fmt::format("{} tensors, mostly {}, used where they lie in the file", model.tensors.size(),
+                   main_format(model)),
+       always, PartKind::kMapped},
+      {owner::kVocabulary, *vocabulary,
+       fmt::format("{} tokens: the file's header and the tokenizer's tables",
+                   format_count(hyper.vocabulary)),
+       always, PartKind::kProcess},
+      {owner::kKvCache, layout.kv_bytes, kv_why(hyper, layout), running, PartKind::kArena},
+      {owner::kScratch, layout.scratch.bytes,
+       fmt::format("passes of {} tokens, {} threads", layout.batch, layout.n_threads), running,
+       PartKind::kArena},
+      {owner::kLogits, layout.logits_bytes,
+       fmt::format("{} x {} tokens, f32", layout.logit_rows, format_count(hyper.vocabulary)),
+       running, PartKind::kArena},
+      {owner::kProcess, kProcessBytes + threads, "program, libraries and stacks (estimate)", always,
+       PartKind::kProcess},
+  }};
+}
+
+uint32_t largest_context(const Model& model, InferenceRequest request, uint64_t budget_bytes) {
+  const Result<SessionLayout> layout = lay_out_session(model, request);
+  uint32_t fitting = 0, beyond = layout.ok() ? layout->context : request.context;
+  if (layout.ok() && fits(model, request, budget_bytes)) return beyond;
+  while (fitting + 1 < beyond) {  // invariant: fitting fits (or is 0), beyond does not
+    request.context = fitting + (beyond - fitting) / 2;
+    (fits(model, request, budget_bytes) ? fitting : beyond) = request.context;
+  }
+  return fitting;
+}
+
+Status check_fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes) {
+  ASSIGN_OR_RETURN(const uint64_t needed, total(model, request));
+  if (needed <= budget_bytes) return Status();
+  ASSIGN_OR_RETURN(const SessionLayout layout, lay_out_session(model, request));
+  const std::string what =
+      fmt::format("needs {}, {} more than the {} allowed", format_bytes(needed),
+                  format_bytes(needed - budget_bytes), format_bytes(budget_bytes));
+  // A short context is worth more than a long pass, and worth nothing below a few hundred tokens.
+  constexpr uint32_t kUsefulContext = 256;
+  InferenceRequest smaller = request;
+  smaller.context = layout.context;
+  smaller.batch = std::min(layout.batch, kSmallestBatch);
+  ASSIGN_OR_RETURN(const uint64_t with_small_batch, total(model, smaller));
+  if (with_small_batch <= budget_bytes)
+    return Status::does_not_fit(
+        what, saving("--batch", layout.batch, smaller.batch, needed - with_small_batch));
+  for (const uint32_t batch : {layout.batch, smaller.batch}) {
+    smaller.batch = batch, smaller.context = layout.context;
+    const uint32_t context = largest_context(model, smaller, budget_bytes);
+    if (context < std::min(kUsefulContext, layout.context)) continue;
+    smaller.context = context;
+    ASSIGN_OR_RETURN(const uint64_t then, total(model, smaller));
+    std::string todo = saving("--context", layout.context, context, needed - then);
+    if (batch != layout.batch) todo += fmt::format(", with --batch {}", batch);
+    return Status::does_not_fit(what, todo);
+  }
+  smaller.context = std::min(kUsefulContext, layout.context);
+  ASSIGN_OR_RETURN(const uint64_t least, total(model, smaller));
+  return Status::does_not_fit(
+      what,
+      fmt::format(
+          "this model takes {} even with {} tokens of context: compress it, or allow more memory",
+          format_bytes(least), smaller.context));
+}
+
+}  // namespace enxuto

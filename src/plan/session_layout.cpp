@@ -1,0 +1,110 @@
+#include "plan/session_layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "kernels/matmul.h"
+
+namespace enxuto {
+namespace {
+
+constexpr uint32_t kDefaultContext = 4096;
+constexpr uint64_t kLine = 64;  // pieces start on cache lines
+// Far above any machine, far below where sums of pieces could wrap.
+constexpr uint64_t kAbsurdBytes = uint64_t{1} << 56;
+
+// Hands out offsets one after the other; remembers whether a size was beyond reason.
+class Pieces {
+ public:
+  uint64_t next(OptionalSize bytes) {
+    const uint64_t offset = end_;
+    const OptionalSize end = checked_add(end_, checked_align(bytes, kLine));
+    if (!end || *end > kAbsurdBytes)
+      absurd_ = true;
+    else
+      end_ = *end;
+    return offset;
+  }
+  uint64_t end() const { return end_; }
+  bool absurd() const { return absurd_; }
+
+ private:
+  uint64_t end_ = 0;
+  bool absurd_ = false;
+};
+
+OptionalSize floats(uint64_t rows, OptionalSize columns) {
+  return checked_mul(checked_mul(rows, columns), sizeof(float));
+}
+
+uint32_t cache_rows(const HyperParameters& hyper, uint32_t layer, uint32_t context,
+                    uint32_t batch) {
+  if (!hyper.slides(layer)) return context;
+  return static_cast<uint32_t>(std::min<uint64_t>(context, uint64_t{hyper.sliding_window} + batch));
+}
+
+void lay_out_cache(const HyperParameters& hyper, SessionLayout& layout, Pieces& pieces) {
+  const OptionalSize width =
+      checked_mul(hyper.n_kv_heads, uint64_t{hyper.key_dim} + hyper.value_dim);
+  for (uint32_t l = 0; l < hyper.n_layers; ++l) {
+    const uint32_t rows = cache_rows(hyper, l, layout.context, layout.batch);
+    const uint64_t offset = pieces.next(checked_mul(checked_mul(rows, width), 2));
+    layout.kv.push_back({offset / 2, rows});
+  }
+  layout.kv_bytes = pieces.end();
+}
+
+void lay_out_scratch(const HyperParameters& hyper, SessionLayout& layout, Pieces& pieces) {
+  const uint64_t n = layout.batch;
+  const OptionalSize heads_width = checked_mul(hyper.n_heads, hyper.value_dim);
+  const OptionalSize query_width = checked_mul(hyper.n_heads, hyper.key_dim);
+  const OptionalSize kv_width =
+      checked_mul(hyper.n_kv_heads, uint64_t{hyper.key_dim} + hyper.value_dim);
+  const OptionalSize qkv_width = checked_add(query_width, kv_width);
+  const uint64_t wide = std::max<uint64_t>(hyper.width, heads_width.value_or(kAbsurdBytes));
+  const uint64_t projections = std::max(
+      {uint64_t{hyper.width}, qkv_width.value_or(kAbsurdBytes), 2 * uint64_t{hyper.ffn_width}});
+  layout.widest_input = std::max<uint64_t>(wide, hyper.ffn_width);
+  ScratchLayout& scratch = layout.scratch;
+  scratch.hidden = pieces.next(floats(n, hyper.width));
+  scratch.wide = pieces.next(floats(n, wide));
+  scratch.projections = pieces.next(floats(n, projections));
+  scratch.angles = pieces.next(floats(n, hyper.rope_dims));
+  scratch.sliding_angles = pieces.next(floats(hyper.sliding_window ? n : 0, hyper.rope_dims));
+  const bool sane = layout.widest_input < kAbsurdBytes / (n + 1) / 64;
+  scratch.prepared =
+      pieces.next(sane ? OptionalSize(MatmulBuffers::bytes(
+                             static_cast<int64_t>(std::max<uint64_t>(n, layout.logit_rows)),
+                             static_cast<int64_t>(layout.widest_input), layout.n_threads))
+                       : std::nullopt);
+  scratch.bytes = pieces.end();
+}
+
+}  // namespace
+
+Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest& request) {
+  const HyperParameters& hyper = model.hyper;
+  SessionLayout layout{};
+  layout.context = request.context;
+  if (layout.context == 0)
+    layout.context = hyper.trained_context == 0 ? kDefaultContext
+                                                : std::min(hyper.trained_context, kDefaultContext);
+  if (request.batch == 0) return Status::usage("a pass of 0 tokens", "set the batch to 1 or more");
+  layout.batch = std::min(request.batch, layout.context);
+  layout.logit_rows = std::max<uint32_t>(1, std::min(request.logit_rows, layout.batch));
+  layout.n_threads = std::max(1, request.n_threads);
+  Pieces cache, scratch, logits;
+  lay_out_cache(hyper, layout, cache);
+  lay_out_scratch(hyper, layout, scratch);
+  logits.next(floats(layout.logit_rows, hyper.vocabulary));
+  layout.logits_bytes = logits.end();
+  if (cache.absurd() || scratch.absurd() || logits.absurd())
+    return Status::does_not_fit(
+        fmt::format("a context of {} tokens takes more bytes than can be counted", layout.context),
+        "choose a shorter context; if it is short already, the model's file lies about its sizes");
+  return layout;
+}
+
+}  // namespace enxuto

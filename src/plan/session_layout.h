@@ -1,0 +1,52 @@
+// Where each piece of a session's memory lies, to the byte. The plan adds these numbers up and the
+// session carves its arena by them: nothing is sized twice.
+//
+// One pass of `batch` tokens works in pieces that share bytes where they are never alive together:
+//
+//   hidden  | wide                          | projections                  | angles | prepared
+//   (width) | normed, attended, FFN's output | q k v; attention's output;   |        | codes of a
+//           |                               | gate up                      |        | linear's
+//           input
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/status.h"
+#include "models/model.h"
+
+namespace enxuto {
+
+struct InferenceRequest {
+  uint32_t context = 0;     // tokens; 0: min(trained context, 4096)
+  uint32_t batch = 128;     // most tokens of one pass
+  uint32_t logit_rows = 1;  // rows of logits wanted from one pass
+  int n_threads = 1;
+  uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated from the vocabulary
+};
+
+// One layer's cache: (n_kv_heads, rows, key_dim + value_dim) halves; a head's key and value of one
+// position lie side by side.
+struct KvLayer {
+  uint64_t offset;  // in halves
+  uint32_t rows;    // the context, or less where the layer's window slides
+};
+
+struct ScratchLayout {  // in bytes
+  uint64_t hidden, wide, projections, angles, sliding_angles, prepared, bytes;
+};
+
+struct SessionLayout {
+  uint32_t context, batch, logit_rows;
+  int n_threads;
+  uint64_t widest_input;  // columns of the widest linear layer
+  std::vector<KvLayer> kv;
+  uint64_t kv_bytes;
+  ScratchLayout scratch;
+  uint64_t logits_bytes;
+};
+
+// kUsage where the request makes no sense for this model, kDoesNotFit where a size overflows.
+Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest& request);
+
+}  // namespace enxuto
