@@ -23,8 +23,8 @@ struct MatrixView {
 // Activations prepared for dot products: each token's row in 8-bit codes, one scale per 32 values,
 // beside its floats. sums lets a format with an offset or a minimum be an unsigned dot product plus
 // a correction.
-//   x[i] ~ scales[i / 32] * codes[i];   sums[j] = scales[j / 2] * (codes[16 j] + … + codes[16 j +
-//   15])
+//   x[i] ~ scales[i / 32] * codes[i]
+//   sums[j] = scales[j / 2] * (codes[16 j] + … + codes[16 j + 15])
 // codes, scales and sums exist only where columns is a multiple of 32; formats with blocks need
 // nothing else.
 struct PreparedRow {
@@ -34,30 +34,46 @@ struct PreparedRow {
   float* sums;          // (columns / 16)
 };
 
-// A key or value row of the cache is f16. All pointers to floats may be unaligned.
+// One query over the cached rows [begin, end) of its key/value head.
+struct AttendQuery {
+  const float* q;  // (head_dim)
+  float* out;      // (head_dim)
+  int64_t begin, end;
+};
+
+// Floats of scratch, 64-byte aligned, that a thread hands to kernels that ask for it.
+inline constexpr int64_t kKernelScratchFloats = 16384;
+// The largest head_dim that attend takes.
+inline constexpr int64_t kMaxHeadDim = 512;
+
+// Pointers to floats and weights may be unaligned.
 struct KernelTable {
   const char* isa;
 
   // Fills codes, scales and sums of one row (round to nearest, scale = max |x| / 127).
   void (*prepare)(int64_t columns, const PreparedRow& row);
+  // Whether matmul_rows of this type reads the codes; where false, prepare is not needed.
+  bool (*reads_codes)(Type type);
 
   // y[t * y_stride + r - begin] = dot(row r of w, x[t]) for r in [begin, end), t in [0, n_tokens).
-  // scratch: w.columns floats of the calling thread's own.
-  using MatmulRows = void (*)(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
-                              int64_t n_tokens, float* y, int64_t y_stride, float* scratch);
-  MatmulRows (*matmul_rows)(
-      Type type);  // never null: formats without a kernel of their own decode into scratch
+  // A value does not depend on how rows are split into calls.
+  void (*matmul_rows)(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+                      int64_t n_tokens, float* y, int64_t y_stride, float* scratch);
 
   // y = x / sqrt(mean(x^2) + epsilon) * weight
   void (*rms_norm)(const float* x, const float* weight, float epsilon, int64_t n, float* y);
   void (*add)(const float* x, int64_t n, float* y);                           // y += x
   void (*silu_mul)(const float* gate, const float* up, int64_t n, float* y);  // silu(gate) * up
   void (*gelu_mul)(const float* gate, const float* up, int64_t n, float* y);  // gelu, tanh form
-  // One head's attention over cached rows, streaming softmax:
-  // out (head_dim) = softmax(scale * q . k[p]) . v[p], p in [begin, end), rows kv_stride halves
-  // apart.
-  void (*attend)(const float* q, const uint16_t* k, const uint16_t* v, int64_t kv_stride,
-                 int64_t begin, int64_t end, int64_t head_dim, float scale, float* out);
+  void (*softmax)(float* x, int64_t n);                                       // in place
+
+  // Attention of queries that share one key/value head, streaming softmax:
+  //   out = softmax over p in [begin, end) of (scale * q . k[p]) . v[p];   zeros where none
+  // k and v rows are f16, kv_stride halves apart. Fast when handed many queries at once: the heads
+  // of a group, times a few neighbouring tokens.
+  void (*attend)(const AttendQuery* queries, int64_t n_queries, const uint16_t* k,
+                 const uint16_t* v, int64_t kv_stride, int64_t head_dim, float scale,
+                 float* scratch);
   void (*to_f16)(const float* x, int64_t n, uint16_t* y);
 };
 

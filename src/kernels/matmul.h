@@ -19,17 +19,22 @@ struct MatmulJob {
 // Room for prepared activations and the threads' scratch: planned, never allocated here.
 struct MatmulBuffers {
   static uint64_t bytes(int64_t max_tokens, int64_t max_columns, int n_threads);
+  // memory: bytes(…) of them, 64-byte aligned
   MatmulBuffers(uint8_t* memory, int64_t max_tokens, int64_t max_columns, int n_threads);
+
+  // For kernels called inside a parallel_for (attend): kKernelScratchFloats of that thread's own.
+  float* thread_scratch(int thread) const { return scratch + thread * kKernelScratchFloats; }
 
   PreparedRow* rows;  // (max_tokens)
   int8_t* codes;
   float* scales;
   float* sums;
-  float* scratch;  // (n_threads, max_columns)
+  float* scratch;  // (n_threads, kKernelScratchFloats)
   int64_t max_tokens, max_columns;
 };
 
-// x: (n_tokens, columns), rows x_stride floats apart; all jobs have that many columns.
+// x: (n_tokens, columns), rows x_stride floats apart; all jobs have that many columns. The result
+// does not depend on the number of threads.
 void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
             int64_t x_stride, int64_t n_tokens, std::span<const MatmulJob> jobs);
 

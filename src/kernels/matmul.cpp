@@ -1,0 +1,95 @@
+#include "kernels/matmul.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+
+namespace enxuto {
+namespace {
+
+constexpr uint64_t kAlign = 64;
+// Rows are handed out in units of this many, the height of a kernel's tile.
+constexpr int64_t kUnitRows = 16;
+// A chunk is long enough to hide its hand-out, short enough that threads finish together.
+constexpr uint64_t kChunkBytes = 32 * 1024;
+
+int64_t units_of(const MatmulJob& job) { return (job.w.rows + kUnitRows - 1) / kUnitRows; }
+
+// Rows [begin, end) of one job, for all tokens.
+void run_rows(const KernelTable& k, const MatmulBuffers& buffers, const MatmulJob& job,
+              int64_t begin, int64_t end, int64_t n_tokens, float* scratch) {
+  k.matmul_rows(job.w, begin, end, buffers.rows, n_tokens, job.y + begin, job.y_stride, scratch);
+  if (!job.bias) return;
+  for (int64_t t = 0; t < n_tokens; ++t)
+    k.add(job.bias + begin, end - begin, job.y + t * job.y_stride + begin);
+}
+
+void prepare(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
+             int64_t x_stride, int64_t columns, int64_t n_tokens, bool codes) {
+  for (int64_t t = 0; t < n_tokens; ++t)
+    buffers.rows[t] = {x + t * x_stride, buffers.codes + t * columns,
+                       buffers.scales + t * (columns / 32), buffers.sums + t * (columns / 16)};
+  if (!codes) return;
+  team.parallel_for(n_tokens, std::max<int64_t>(1, 8192 / columns),
+                    [&](int64_t begin, int64_t end, int) {
+                      for (int64_t t = begin; t < end; ++t) k.prepare(columns, buffers.rows[t]);
+                    });
+}
+
+}  // namespace
+
+uint64_t MatmulBuffers::bytes(int64_t max_tokens, int64_t max_columns, int n_threads) {
+  const auto tokens = static_cast<uint64_t>(max_tokens);
+  const auto columns = static_cast<uint64_t>(max_columns);
+  return align_up(tokens * sizeof(PreparedRow), kAlign) + align_up(tokens * columns, kAlign) +
+         align_up(tokens * (columns / 32) * sizeof(float), kAlign) +
+         align_up(tokens * (columns / 16) * sizeof(float), kAlign) +
+         static_cast<uint64_t>(n_threads) * kKernelScratchFloats * sizeof(float);
+}
+
+MatmulBuffers::MatmulBuffers(uint8_t* memory, int64_t max_tokens_, int64_t max_columns_,
+                             int n_threads)
+    : max_tokens(max_tokens_), max_columns(max_columns_) {
+  const auto tokens = static_cast<uint64_t>(max_tokens);
+  const auto columns = static_cast<uint64_t>(max_columns);
+  const auto take = [&memory](uint64_t bytes) {
+    uint8_t* part = memory;
+    memory += align_up(bytes, kAlign);
+    return part;
+  };
+  rows = reinterpret_cast<PreparedRow*>(take(tokens * sizeof(PreparedRow)));
+  codes = reinterpret_cast<int8_t*>(take(tokens * columns));
+  scales = reinterpret_cast<float*>(take(tokens * (columns / 32) * sizeof(float)));
+  sums = reinterpret_cast<float*>(take(tokens * (columns / 16) * sizeof(float)));
+  scratch = reinterpret_cast<float*>(
+      take(static_cast<uint64_t>(n_threads) * kKernelScratchFloats * sizeof(float)));
+}
+
+void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
+            int64_t x_stride, int64_t n_tokens, std::span<const MatmulJob> jobs) {
+  if (jobs.empty() || n_tokens <= 0) return;
+  bool codes = false;
+  int64_t n_units = 0;
+  uint64_t unit_bytes = 1;
+  for (const MatmulJob& job : jobs) {
+    codes |= k.reads_codes(job.w.type);
+    n_units += units_of(job);
+    unit_bytes = std::max(unit_bytes, job.w.row_bytes * kUnitRows);
+  }
+  prepare(k, team, buffers, x, x_stride, jobs[0].w.columns, n_tokens, codes);
+
+  const int64_t fair = n_units / (4 * team.size());
+  const int64_t cheap = n_tokens > 4 ? 1 : static_cast<int64_t>(kChunkBytes / unit_bytes);
+  const int64_t grain = std::max<int64_t>(1, std::min(fair, cheap));
+  team.parallel_for(n_units, grain, [&](int64_t begin, int64_t end, int thread) {
+    for (const MatmulJob& job : jobs) {
+      const int64_t n = units_of(job);
+      if (begin < n && end > 0)
+        run_rows(k, buffers, job, std::max<int64_t>(0, begin) * kUnitRows,
+                 std::min(job.w.rows, end * kUnitRows), n_tokens, buffers.thread_scratch(thread));
+      begin -= n, end -= n;
+    }
+  });
+}
+
+}  // namespace enxuto

@@ -1,0 +1,128 @@
+// The scalar oracle: every kernel in its plainest form, sums in double. Matrices of every type are
+// decoded by their codec and meet the float activations, so that what the other tables lose by
+// 8-bit codes can be seen.
+#include <algorithm>
+#include <cmath>
+
+#include "base/float16.h"
+#include "kernels/tables.h"
+
+namespace enxuto {
+namespace {
+
+void prepare(int64_t columns, const PreparedRow& row) {
+  for (int64_t j = 0; j < columns / 32; ++j) {
+    const float* x = row.values + 32 * j;
+    float largest = 0;
+    for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
+    const float scale = largest / 127, inverse = largest > 0 ? 127 / largest : 0;
+    int sums[2] = {};
+    for (int i = 0; i < 32; ++i) {
+      const float code = std::clamp(std::nearbyint(x[i] * inverse), -127.0f, 127.0f);
+      row.codes[32 * j + i] = code == code ? static_cast<int8_t>(code) : 0;
+      sums[i / 16] += row.codes[32 * j + i];
+    }
+    row.scales[j] = scale;
+    for (int half = 0; half < 2; ++half)
+      row.sums[2 * j + half] = scale * static_cast<float>(sums[half]);
+  }
+}
+
+bool reads_codes(Type) { return false; }
+
+// Decodes a row piece by piece, since scratch is of a fixed size.
+void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+                 int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
+  const Codec& codec = *find_codec(w.type);
+  constexpr int64_t kPiece = 4096;
+  for (int64_t r = begin; r < end; ++r) {
+    const uint8_t* row = w.data + static_cast<uint64_t>(r) * w.row_bytes;
+    for (int64_t t = 0; t < n_tokens; ++t) {
+      double sum = 0;
+      for (int64_t c = 0; c < w.columns; c += kPiece) {
+        const int64_t n = std::min(kPiece, w.columns - c);
+        codec.decode(row + codec.row_bytes(static_cast<uint64_t>(c)), scratch,
+                     static_cast<size_t>(n));
+        for (int64_t i = 0; i < n; ++i) sum += double{scratch[i]} * x[t].values[c + i];
+      }
+      y[t * y_stride + r - begin] = static_cast<float>(sum);
+    }
+  }
+}
+
+void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* y) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += double{x[i]} * x[i];
+  const auto scale = static_cast<float>(1 / std::sqrt(sum / static_cast<double>(n) + epsilon));
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] * scale * weight[i];
+}
+
+void add(const float* x, int64_t n, float* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] += x[i];
+}
+
+void silu_mul(const float* gate, const float* up, int64_t n, float* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+}
+
+void gelu_mul(const float* gate, const float* up, int64_t n, float* y) {
+  constexpr float kRoot = 0.79788456f;  // sqrt(2 / pi)
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = gate[i];
+    y[i] = 0.5f * g * (1 + std::tanh(kRoot * g * (1 + 0.044715f * g * g))) * up[i];
+  }
+}
+
+void softmax(float* x, int64_t n) {
+  const float largest = *std::max_element(x, x + n);
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += x[i] = std::exp(x[i] - largest);
+  for (int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] / sum);
+}
+
+void attend_one(const AttendQuery& query, const uint16_t* k, const uint16_t* v, int64_t kv_stride,
+                int64_t head_dim, float scale) {
+  float largest = -INFINITY;
+  double total = 0, out[kMaxHeadDim] = {};
+  for (int64_t p = query.begin; p < query.end; ++p) {
+    double score = 0;
+    for (int64_t i = 0; i < head_dim; ++i)
+      score += double{query.q[i]} * f16_to_f32(k[p * kv_stride + i]);
+    const auto s = static_cast<float>(score * scale);
+    const double shrink = s > largest ? std::exp(double{largest} - s) : 1;
+    largest = std::max(largest, s);
+    const double weight = std::exp(double{s} - largest);
+    total = total * shrink + weight;
+    for (int64_t i = 0; i < head_dim; ++i)
+      out[i] = out[i] * shrink + weight * f16_to_f32(v[p * kv_stride + i]);
+  }
+  for (int64_t i = 0; i < head_dim; ++i)
+    query.out[i] = total > 0 ? static_cast<float>(out[i] / total) : 0;
+}
+
+void attend(const AttendQuery* queries, int64_t n_queries, const uint16_t* k, const uint16_t* v,
+            int64_t kv_stride, int64_t head_dim, float scale, float*) {
+  for (int64_t i = 0; i < n_queries; ++i) attend_one(queries[i], k, v, kv_stride, head_dim, scale);
+}
+
+void to_f16(const float* x, int64_t n, uint16_t* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = f32_to_f16(x[i]);
+}
+
+}  // namespace
+
+const KernelTable kReferenceKernels = {
+    .isa = "reference",
+    .prepare = prepare,
+    .reads_codes = reads_codes,
+    .matmul_rows = matmul_rows,
+    .rms_norm = rms_norm,
+    .add = add,
+    .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .softmax = softmax,
+    .attend = attend,
+    .to_f16 = to_f16,
+};
+
+}  // namespace enxuto

@@ -1,0 +1,45 @@
+#include "platform/cpu.h"
+
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace enxuto {
+namespace {
+
+#if defined(__x86_64__)
+// The registers that the operating system saves when it switches threads.
+uint64_t saved_registers() {
+  uint32_t low, high;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return static_cast<uint64_t>(high) << 32 | low;
+}
+
+CpuFeatures probe() {
+  CpuFeatures features = {};
+  uint32_t a, b, c, d;
+  const auto bit = [](uint32_t word, int n) { return (word >> n & 1) != 0; };
+  const auto all = [](uint64_t word, uint64_t mask) { return (word & mask) == mask; };
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return features;
+  const bool fma = bit(c, 12), osxsave = bit(c, 27), avx = bit(c, 28), f16c = bit(c, 29);
+  if (!osxsave || !avx || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
+  const uint64_t saved = saved_registers();
+  features.avx2 = all(saved, 0x6) && fma && f16c && bit(b, 5);
+  features.avx512vnni = features.avx2 && all(saved, 0xe6) && bit(b, 16) && bit(b, 17) &&
+                        bit(b, 30) && bit(b, 31) && bit(c, 11);  // F, DQ, BW, VL; VNNI
+  return features;
+}
+#else
+CpuFeatures probe() { return {}; }
+#endif
+
+}  // namespace
+
+const CpuFeatures& cpu_features() {
+  static const CpuFeatures features = probe();
+  return features;
+}
+
+}  // namespace enxuto

@@ -1,0 +1,13 @@
+// What the processor can do and the operating system lets it do. The only place with CPUID.
+#pragma once
+
+namespace enxuto {
+
+struct CpuFeatures {
+  bool avx2;        // with FMA and F16C
+  bool avx512vnni;  // with F, BW, DQ, VL
+};
+
+const CpuFeatures& cpu_features();
+
+}  // namespace enxuto
