@@ -22,13 +22,14 @@ struct Evaluation {
   // With a reference only:
   bool compared = false;
   double reference_perplexity = 0;
-  double kld_mean = 0, kld_median = 0, kld_p99 = 0, kld_max = 0;  // nats
-  double same_top = 0;                                            // share in [0, 1]
+  double kld_mean = 0, kld_mean_error = 0;  // nats
+  double kld_median = 0, kld_p99 = 0, kld_max = 0;
+  double same_top = 0;  // share in [0, 1]
   double seconds = 0;
 };
 
 // reference: null, or a model with the same vocabulary. kBadInput where the text is shorter than
-// two chunks … one chunk.
+// two chunks.
 Result<Evaluation> evaluate(std::shared_ptr<const Model> model,
                             std::shared_ptr<const Model> reference, std::string_view text,
                             const EvaluateOptions& options, const Progress& progress);

@@ -16,17 +16,10 @@ namespace {
 
 // What the forward pass takes for granted of a model, however it was opened.
 Status check_runnable(const Model& model) {
-  for (const Tensor& tensor : model.tensors) {
+  for (const Tensor& tensor : model.tensors)
     if (tensor.data.size() < tensor.bytes())
       return Status::bad_input(fmt::format("tensor {} has no data", tensor.name),
                                "a model without its weights can be planned, but not run");
-    if (!tensor.codec().decode)
-      return Status::bad_input(fmt::format("tensor {} is of type {}, which holds no weights",
-                                           tensor.name, tensor.codec().name));
-    if (tensor.n_dims == 1 && tensor.type != Type::F32)
-      return Status::bad_input(
-          fmt::format("tensor {} is {}, not F32", tensor.name, tensor.codec().name));
-  }
   const HyperParameters& hyper = model.hyper;
   if (hyper.n_kv_heads == 0 || hyper.n_heads % hyper.n_kv_heads != 0)
     return Status::bad_input(

@@ -1,0 +1,148 @@
+#include "infer/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/bytes.h"
+#include "infer/scores.h"
+#include "platform/interrupt.h"
+
+namespace enxuto {
+namespace {
+
+// Rows of logits alive at once, per model: enough to unpack a row of the head for several tokens.
+constexpr uint32_t kLogitRows = 16;
+
+Status check_same_vocabulary(const Model& model, const Model& reference) {
+  constexpr const char* kTokens = "tokenizer.ggml.tokens";
+  const MetaValue *own = model.metadata.find(kTokens), *other = reference.metadata.find(kTokens);
+  const bool same_size = model.hyper.vocabulary == reference.hyper.vocabulary;
+  if (same_size && own && other && std::ranges::equal(own->payload, other->payload))
+    return Status();
+  return Status::bad_input(
+      fmt::format("the reference's vocabulary ({} tokens) is not the model's ({})",
+                  format_count(reference.hyper.vocabulary), format_count(model.hyper.vocabulary)),
+      "compare a model with the one that it was made from");
+}
+
+Result<std::vector<Token>> read_tokens(const Model& model, std::string_view text,
+                                       const EvaluateOptions& options) {
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model.metadata));
+  if (text.ends_with('\n')) text.remove_suffix(1);  // as llama-perplexity reads a file
+  std::vector<Token> tokens = tokenizer->encode(text, true, false);
+  const size_t chunk = options.chunk_tokens;
+  if (tokens.size() < 2 * chunk)
+    return Status::bad_input(
+        fmt::format("the text is {} tokens long", format_count(tokens.size())),
+        fmt::format("give at least {}: two chunks of {}", format_count(2 * chunk), chunk));
+  size_t n_chunks = tokens.size() / chunk;
+  if (options.max_chunks) n_chunks = std::min<size_t>(n_chunks, options.max_chunks);
+  // Each chunk's first token is known by what it is, not by what precedes it: it gives way to BOS.
+  if (tokenizer->adds_bos() && tokenizer->bos() >= 0)
+    for (size_t i = 0; i < n_chunks; ++i) tokens[i * chunk] = tokenizer->bos();
+  tokens.resize(n_chunks * chunk);
+  for (const Token token : tokens)
+    if (token < 0 || static_cast<uint32_t>(token) >= model.hyper.vocabulary)
+      return Status::bad_input(
+          fmt::format("the tokenizer made token {}, which the model does not have", token),
+          "the tokenizer and the weights of this file do not belong together");
+  return tokens;
+}
+
+// One chunk through both models, side by side, a few rows of logits at a time.
+class ChunkScorer {
+ public:
+  ChunkScorer(Session& model, Session* reference) : model_(model), reference_(reference) {}
+
+  Status score(std::span<const Token> chunk, std::vector<RowScore>& scores) {
+    const size_t first = chunk.size() / 2;
+    for (size_t begin = 0; begin < chunk.size(); begin += model_.batch()) {
+      if (interrupted()) return Status::interrupted();
+      const size_t end = std::min(begin + model_.batch(), chunk.size());
+      for (Session* session : {&model_, reference_})
+        if (session) TRY(run(*session, chunk, begin, end));
+      // The last token of a chunk is scored, but predicts nothing in it.
+      for (size_t at = std::max(begin, first); at < std::min(end, chunk.size() - 1);
+           at += model_.logit_rows())
+        score_rows(chunk, begin, at, std::min({at + model_.logit_rows(), end, chunk.size() - 1}),
+                   scores);
+    }
+    return Status();
+  }
+
+ private:
+  static Status run(Session& session, std::span<const Token> chunk, size_t begin, size_t end) {
+    TRY(session.embed(chunk.subspan(begin, end - begin), session.hidden_buffer()));
+    session.run_layers(0, session.model().hyper.n_layers, static_cast<uint32_t>(begin),
+                       static_cast<int64_t>(end - begin), session.hidden_buffer());
+    return Status();
+  }
+
+  // Rows [at, end) of a pass that began at `begin`.
+  void score_rows(std::span<const Token> chunk, size_t begin, size_t at, size_t end,
+                  std::vector<RowScore>& scores) {
+    const auto n = static_cast<int64_t>(end - at);
+    for (Session* session : {&model_, reference_})
+      if (session)
+        session->logits(session->hidden_buffer() + (at - begin) * session->model().hyper.width, n,
+                        session->logits_buffer());
+    const size_t vocabulary = model_.model().hyper.vocabulary, before = scores.size();
+    scores.resize(before + static_cast<size_t>(n));
+    const auto row = [&](Session* session, int64_t i) {
+      return session ? std::span<const float>(session->logits_buffer() + i * vocabulary, vocabulary)
+                     : std::span<const float>();
+    };
+    model_.team().parallel_for(n, 1, [&](int64_t i, int64_t, int) {
+      scores[before + i] = score_row(row(&model_, i), row(reference_, i), chunk[at + i + 1]);
+    });
+  }
+
+  Session& model_;
+  Session* reference_;
+};
+
+Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> model,
+                                                  const EvaluateOptions& options) {
+  InferenceRequest request;
+  request.context = options.chunk_tokens;
+  request.logit_rows = kLogitRows;
+  request.n_threads = options.n_threads;
+  return Session::open(std::move(model), request);
+}
+
+}  // namespace
+
+Result<Evaluation> evaluate(std::shared_ptr<const Model> model,
+                            std::shared_ptr<const Model> reference, std::string_view text,
+                            const EvaluateOptions& options, const Progress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  if (options.chunk_tokens < 4) return Status::usage("chunks of fewer than 4 tokens score nothing");
+  if (reference) TRY(check_same_vocabulary(*model, *reference));
+  ASSIGN_OR_RETURN(const std::vector<Token> tokens, read_tokens(*model, text, options));
+  ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, options));
+  std::unique_ptr<Session> other;
+  if (reference) {
+    ASSIGN_OR_RETURN(other, open_for_scoring(reference, options));
+  }
+  const std::span<const Token> all(tokens);
+  const size_t n_chunks = tokens.size() / options.chunk_tokens;
+  std::vector<RowScore> scores;
+  ChunkScorer scorer(*session, other.get());
+  for (size_t i = 0; i < n_chunks; ++i) {
+    if (progress) progress("evaluating", static_cast<double>(i) / static_cast<double>(n_chunks));
+    TRY(scorer.score(all.subspan(i * options.chunk_tokens, options.chunk_tokens), scores));
+  }
+  if (progress) progress("evaluating", 1);
+  Evaluation evaluation = summarize(scores, reference != nullptr);
+  evaluation.chunks = static_cast<uint32_t>(n_chunks);
+  evaluation.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!(evaluation.perplexity < 1e300))
+    return Status::bad_input("the model's logits are not finite numbers",
+                             "its weights are damaged, or it overflows: try another file");
+  return evaluation;
+}
+
+}  // namespace enxuto
