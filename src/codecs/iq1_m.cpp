@@ -1,0 +1,36 @@
+// IQ1_M: 256 values in 56 bytes, sixteen sub-blocks of 16.
+//   32 low bytes of point numbers | 32 nibbles: three high bits, then bit 3: the shift is down |
+//   4 × u16: 4 × 3 scale bits, and a nibble of d f16 in the top, lowest nibble first
+//   value = d (2 scale + 1) * (level ± 1/8), level in {-1, 0, 1}, eight values a point
+#include "codecs/grids.h"
+#include "codecs/registry.h"
+
+namespace enxuto {
+namespace {
+
+constexpr int kN = 256, kBytes = 56;
+
+float block_scale(const uint8_t* scales) {
+  int half = 0;
+  for (int k = 0; k < 4; ++k) half |= scales[2 * k + 1] >> 4 << 4 * k;
+  return f16_to_f32(static_cast<uint16_t>(half));
+}
+
+void decode(const uint8_t* b, float* values, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const float d = block_scale(b + 48);
+    for (int p = 0; p < 32; ++p) {
+      const int nibble = b[32 + p / 2] >> 4 * (p % 2);
+      const int point = b[p] | (nibble & 7) << 8;
+      const int code = load_u16(b + 48 + 2 * (p / 8)) >> 3 * (p / 2 % 4) & 7;
+      const float scale = d * static_cast<float>(2 * code + 1);
+      decode_iq1_point(kGridIq1[point], scale, nibble & 8, values + 8 * p);
+    }
+  }
+}
+
+}  // namespace
+
+const Codec kIQ1_M = {Type::IQ1_M, "IQ1_M", kN, kBytes, decode, nullptr};
+
+}  // namespace enxuto
