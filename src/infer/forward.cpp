@@ -12,6 +12,8 @@ const float* floats(const Tensor* tensor) {
 
 // Multiplications worth a hand-over to another thread; less is done where it is.
 constexpr int64_t kWorthSharing = 32768;
+// Queries of one piece of attention.
+constexpr int64_t kQueries = 32;
 
 }  // namespace
 
@@ -85,21 +87,36 @@ void Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
   add_normed(fed, w.post_ffn_norm, n, x);
 }
 
-// out (n, n_heads, value_dim) = causal attention of q (n, n_heads, key_dim) over the cache.
+// out (n, n_heads, value_dim) = causal attention of q (n, n_heads, key_dim) over the cache, in
+// pieces of a few neighbouring tokens times the heads that share keys and values.
 void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out) {
-  const int64_t per_kv_head = hyper_.n_heads / hyper_.n_kv_heads;
-  const int64_t cost = (position + n / 2 + 1) * int64_t{hyper_.key_dim};
+  const int64_t sharing = hyper_.n_heads / hyper_.n_kv_heads;
+  // One token has few pieces: where whole groups would leave threads without work, single heads.
+  const bool uneven = n == 1 && hyper_.n_kv_heads % team_.size() != 0;
+  const int64_t heads = uneven || sharing > kQueries ? 1 : sharing;
+  const int64_t head_pieces = hyper_.n_heads / heads, tokens = kQueries / heads;
+  const int64_t cost = (position + n / 2 + 1) * std::min(n, tokens) * heads * hyper_.key_dim;
   const int64_t grain = std::max<int64_t>(1, kWorthSharing / cost);
-  team_.parallel_for(n * hyper_.n_heads, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t h = i % hyper_.n_heads;
-      const uint32_t at = position + static_cast<uint32_t>(i / hyper_.n_heads);
-      const KvCache::HeadView kv = cache_.head(l, static_cast<uint32_t>(h / per_kv_head));
-      k_.attend(q + i * hyper_.key_dim, kv.keys, kv.values, kv.stride,
-                cache_.horizon(l, at) - kv.first, at + 1 - kv.first, hyper_.key_dim,
-                hyper_.attention_scale, out + i * hyper_.value_dim);
+  const auto piece = [&](int64_t i, float* scratch) {
+    AttendQuery queries[kQueries];
+    int64_t n_queries = 0;
+    const int64_t head = i % head_pieces * heads, token = i / head_pieces * tokens;
+    const KvCache::HeadView kv = cache_.head(l, static_cast<uint32_t>(head / sharing));
+    for (int64_t t = token; t < std::min(n, token + tokens); ++t) {
+      const uint32_t at = position + static_cast<uint32_t>(t);
+      for (int64_t h = t * hyper_.n_heads + head, end = h + heads; h < end; ++h)
+        queries[n_queries++] = {q + h * hyper_.key_dim, out + h * hyper_.value_dim,
+                                int64_t{cache_.horizon(l, at)} - kv.first,
+                                int64_t{at} + 1 - kv.first};
     }
-  });
+    k_.attend(queries, n_queries, kv.keys, kv.values, kv.stride, hyper_.key_dim,
+              hyper_.attention_scale, scratch);
+  };
+  team_.parallel_for(head_pieces * ((n + tokens - 1) / tokens), grain,
+                     [&](int64_t begin, int64_t end, int thread) {
+                       for (int64_t i = begin; i < end; ++i)
+                         piece(i, buffers_.thread_scratch(thread));
+                     });
 }
 
 // Final norm, head, and the cap on the logits where the model has one.

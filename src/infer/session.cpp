@@ -28,6 +28,9 @@ Status check_runnable(const Model& model) {
     return Status::bad_input(
         fmt::format("keys of {} and values of {} numbers per head", hyper.key_dim, hyper.value_dim),
         "enxuto runs models whose keys and values are equally wide");
+  if (hyper.key_dim > kMaxHeadDim)
+    return Status::bad_input(fmt::format("heads of {} numbers", hyper.key_dim),
+                             fmt::format("enxuto runs heads of up to {}", kMaxHeadDim));
   return Status();
 }
 

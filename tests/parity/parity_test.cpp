@@ -1,0 +1,143 @@
+// Logits of tiny random models of each architecture against stock llama.cpp's (golden file, made by
+// tools/golden_logits.py), whatever the passes in which the tokens come.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "infer/session.h"
+#include "tests/tiny/tiny_model.h"
+
+namespace enxuto {
+namespace {
+
+using nlohmann::json;
+
+const json& golden() {
+  static const json file = [] {
+    std::ifstream in(ENXUTO_SOURCE_DIR "/tests/parity/testdata/logits.json");
+    return json::parse(in);
+  }();
+  return file;
+}
+
+// A folder of the test's own, gone with it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder()
+      : path_(std::filesystem::temp_directory_path() /
+              ("enxuto-parity-" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(path_);
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  std::string file(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// Root mean square of the difference, relative to the spread of what is expected.
+double relative_error(std::span<const float> logits, const std::vector<double>& expected) {
+  double difference = 0, sum = 0, squares = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    difference += (logits[i] - expected[i]) * (logits[i] - expected[i]);
+    sum += expected[i], squares += expected[i] * expected[i];
+  }
+  const auto n = static_cast<double>(expected.size());
+  return std::sqrt(difference / n) / std::sqrt(squares / n - sum / n * sum / n);
+}
+
+// Stock's own products round the activations to 8 bits for Q8_0 and Q4_0, to f16 for F16.
+double tolerance(const std::string& type) {
+  if (type == "F32") return 1e-3;
+  return type == "F16" ? 3e-3 : 5e-2;
+}
+
+struct Case {
+  const json& golden;
+  std::string name() const {
+    return golden["architecture"].get<std::string>() + "_" + golden["type"].get<std::string>();
+  }
+};
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name(); }
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const json& each : golden()["cases"]) all.push_back({each});
+  return all;
+}
+
+class Parity : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    const std::string type = GetParam().golden["type"];
+    TinyOptions options;
+    options.architecture = GetParam().golden["architecture"];
+    const std::string path = folder_.file("model.gguf");
+    ASSERT_TRUE(write_tiny_gguf(tiny_model(options), find_codec(type)->type, path).ok());
+    auto model = open_model(path);
+    ASSERT_TRUE(model.ok()) << model.status().what();
+    model_ = *model;
+    tokens_ = golden()["tokens"].get<std::vector<Token>>();
+    positions_ = golden()["positions"].get<std::vector<size_t>>();
+  }
+
+  std::unique_ptr<Session> open(uint32_t batch, int n_threads = 1) {
+    InferenceRequest request;
+    request.context = 64;
+    request.batch = batch;
+    request.n_threads = n_threads;
+    auto session = Session::open(model_, request);
+    EXPECT_TRUE(session.ok()) << session.status().what();
+    return std::move(session).value();
+  }
+
+  // Feeds up to each golden position and compares there.
+  void compare(Session& session) {
+    const double bound = tolerance(GetParam().golden["type"]);
+    for (size_t i = 0; i < positions_.size(); ++i) {
+      const size_t from = session.n_tokens();
+      auto logits = session.feed(std::span(tokens_).subspan(from, positions_[i] + 1 - from));
+      ASSERT_TRUE(logits.ok()) << logits.status().what();
+      const auto expected = GetParam().golden["logits"][i].get<std::vector<double>>();
+      ASSERT_EQ(logits->size(), expected.size());
+      EXPECT_LT(relative_error(*logits, expected), bound) << "at position " << positions_[i];
+    }
+  }
+
+  TemporaryFolder folder_;
+  std::shared_ptr<const Model> model_;
+  std::vector<Token> tokens_;
+  std::vector<size_t> positions_;
+};
+
+TEST_P(Parity, InOnePass) { compare(*open(64)); }
+
+TEST_P(Parity, InManyPasses) {
+  for (const uint32_t batch : {1, 3, 7}) {
+    SCOPED_TRACE(batch);
+    compare(*open(batch, batch == 3 ? 2 : 1));
+  }
+}
+
+TEST_P(Parity, AfterRewind) {
+  const auto session = open(5);
+  const std::vector<Token> other = {9, 8, 7, 6, 5, 4, 3, 2};
+  ASSERT_TRUE(session->feed(std::span(tokens_).first(6)).ok());
+  ASSERT_TRUE(session->feed(other).ok());
+  // Where a window slid past what token 6 sees, nothing is kept, and all is fed again.
+  const uint32_t kept = session->rewind(6);
+  EXPECT_TRUE(kept == 6 || (kept == 0 && model_->hyper.sliding_window)) << kept;
+  compare(*session);
+  EXPECT_EQ(session->rewind(0), 0u);
+  compare(*session);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stock, Parity, testing::ValuesIn(cases()),
+                         [](const auto& test) { return test.param.name(); });
+
+}  // namespace
+}  // namespace enxuto

@@ -1,0 +1,23 @@
+// make_tiny ARCHITECTURE TYPE OUT: writes a tiny random model. OUT.gguf is a file; else OUT is an
+// existing folder, and TYPE is F32.
+#include <fmt/format.h>
+
+#include "tests/tiny/tiny_model.h"
+
+int main(int argc, char** argv) {
+  using namespace enxuto;
+  const Codec* codec = argc == 4 ? find_codec(std::string_view(argv[2])) : nullptr;
+  if (!codec) {
+    fmt::print(stderr, "make_tiny llama|qwen2|qwen3|gemma3 TYPE OUT.gguf|FOLDER\n");
+    return 2;
+  }
+  const std::string out = argv[3];
+  TinyOptions options;
+  options.architecture = argv[1];
+  if (codec->block_values == 256) options.width = 256;
+  const TinyModel model = tiny_model(options);
+  const Status status = out.ends_with(".gguf") ? write_tiny_gguf(model, codec->type, out)
+                                               : write_tiny_folder(model, out);
+  if (!status.ok()) fmt::print(stderr, "{}\n", status.what());
+  return static_cast<int>(status.code());
+}

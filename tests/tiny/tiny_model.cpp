@@ -1,0 +1,157 @@
+#include "tests/tiny/tiny_model.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace enxuto {
+namespace {
+
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  // About normal, by additions only, so that no library's rounding can change a bit.
+  float normal() {
+    double sum = 0;
+    for (int i = 0; i < 4; ++i) sum += static_cast<double>(next() >> 40) * 0x1p-24;
+    return static_cast<float>((sum - 2) * 1.75);
+  }
+
+ private:
+  uint64_t next() {  // splitmix64
+    uint64_t z = state_ += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+  }
+  uint64_t state_;
+};
+
+class Builder {
+ public:
+  explicit Builder(TinyModel& model) : model_(model), random_(model.options.seed) {}
+
+  void matrix(const std::string& name, uint64_t columns, uint64_t rows, double spread = 1.0) {
+    fill(name, {columns, rows}, 0.0f, static_cast<float>(spread / std::sqrt(columns)));
+  }
+  void vector(const std::string& name, uint64_t n, float center, float spread) {
+    fill(name, {n}, center, spread);
+  }
+  void norm(const std::string& name, uint64_t n) { vector(name, n, 1.0f, 0.1f); }
+
+ private:
+  void fill(const std::string& name, std::vector<uint64_t> shape, float center, float spread) {
+    TinyTensor tensor{name, std::move(shape), {}};
+    tensor.values.resize(tensor.shape[0] * (tensor.shape.size() > 1 ? tensor.shape[1] : 1));
+    for (float& value : tensor.values) value = center + spread * random_.normal();
+    model_.tensors.push_back(std::move(tensor));
+  }
+  TinyModel& model_;
+  Random random_;
+};
+
+void add_layer(const TinyModel& m, const std::string& prefix, Builder& b) {
+  const uint64_t width = m.options.width, q_width = uint64_t{m.n_heads} * m.head_dim,
+                 kv_width = uint64_t{m.n_kv_heads} * m.head_dim;
+  b.norm(prefix + "attn_norm.weight", width);
+  b.matrix(prefix + "attn_q.weight", width, q_width);
+  b.matrix(prefix + "attn_k.weight", width, kv_width);
+  b.matrix(prefix + "attn_v.weight", width, kv_width);
+  b.matrix(prefix + "attn_output.weight", q_width, width);
+  if (m.is("qwen2")) {
+    b.vector(prefix + "attn_q.bias", q_width, 0, 0.2f);
+    b.vector(prefix + "attn_k.bias", kv_width, 0, 0.2f);
+    b.vector(prefix + "attn_v.bias", kv_width, 0, 0.2f);
+  }
+  if (m.is("qwen3") || m.is("gemma3")) {
+    b.norm(prefix + "attn_q_norm.weight", m.head_dim);
+    b.norm(prefix + "attn_k_norm.weight", m.head_dim);
+  }
+  b.norm(prefix + "ffn_norm.weight", width);
+  b.matrix(prefix + "ffn_gate.weight", width, m.ffn_width);
+  b.matrix(prefix + "ffn_up.weight", width, m.ffn_width);
+  b.matrix(prefix + "ffn_down.weight", m.ffn_width, width);
+  if (m.is("gemma3")) {
+    b.norm(prefix + "post_attention_norm.weight", width);
+    b.norm(prefix + "post_ffw_norm.weight", width);
+  }
+}
+
+void set_hyper_parameters(const TinyModel& m, Metadata& metadata) {
+  const auto key = [&](const char* name) { return m.options.architecture + "." + name; };
+  metadata.set_u32(key("block_count"), m.n_layers);
+  metadata.set_u32(key("context_length"), 1024);
+  metadata.set_u32(key("embedding_length"), m.options.width);
+  metadata.set_u32(key("feed_forward_length"), m.ffn_width);
+  metadata.set_u32(key("attention.head_count"), m.n_heads);
+  metadata.set_u32(key("attention.head_count_kv"), m.n_kv_heads);
+  metadata.set_u32(key("attention.key_length"), m.head_dim);
+  metadata.set_u32(key("attention.value_length"), m.head_dim);
+  metadata.set_f32(key("attention.layer_norm_rms_epsilon"), 1e-6f);
+  metadata.set_f32(key("rope.freq_base"), m.is("llama") ? 10000.0f : 1000000.0f);
+  if (m.is("llama")) metadata.set_u32(key("rope.dimension_count"), m.head_dim);
+  if (m.sliding_window) {
+    metadata.set_u32(key("attention.sliding_window"), m.sliding_window);
+    metadata.set_string(key("rope.scaling.type"), "linear");
+    metadata.set_f32(key("rope.scaling.factor"), 8.0f);
+  }
+}
+
+void set_tokenizer(const TinyModel& m, Metadata& metadata) {
+  const TinyTokenizer& t = tiny_tokenizer();
+  std::vector<int32_t> types(t.tokens.size(), 1);           // normal
+  for (uint32_t i = 0; i < t.n_control; ++i) types[i] = 3;  // control
+  metadata.set_string("tokenizer.ggml.model", "gpt2");
+  metadata.set_string("tokenizer.ggml.pre", "gpt-2");
+  metadata.set_strings("tokenizer.ggml.tokens", {t.tokens.begin(), t.tokens.end()});
+  metadata.set_i32s("tokenizer.ggml.token_type", types);
+  metadata.set_strings("tokenizer.ggml.merges", {t.merges.begin(), t.merges.end()});
+  metadata.set_u32("tokenizer.ggml.bos_token_id", 0);
+  metadata.set_u32("tokenizer.ggml.eos_token_id", 2);
+  metadata.set_bool("tokenizer.ggml.add_bos_token", m.options.add_bos);
+  metadata.set_string("tokenizer.chat_template",
+                      "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "
+                      "message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+                      "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}");
+}
+
+}  // namespace
+
+TinyTensor* TinyModel::find(std::string_view name) {
+  for (TinyTensor& tensor : tensors)
+    if (tensor.name == name) return &tensor;
+  return nullptr;
+}
+
+TinyModel tiny_model(const TinyOptions& options) {
+  TinyModel m{};
+  m.options = options;
+  // Heads as wide as the width says, or wider, as each architecture's published models have them.
+  const bool wide_heads = m.is("qwen3") || m.is("gemma3");
+  m.n_layers = options.n_layers ? options.n_layers : m.is("gemma3") ? 7 : 3;
+  m.head_dim = wide_heads ? 32 : 16;
+  m.n_heads = wide_heads ? 4 : options.width / 16;
+  m.n_kv_heads = m.is("gemma3") ? 1 : 2;
+  m.ffn_width = options.width % 256 == 0 ? 2 * options.width : options.width + 64;
+  m.sliding_window = m.is("gemma3") ? 8 : 0;
+  Builder b(m);
+  const uint64_t vocabulary = tiny_tokenizer().tokens.size();
+  b.matrix("token_embd.weight", options.width, vocabulary, 2.5);
+  if (m.is("llama") && options.rope_factors)
+    b.vector("rope_freqs.weight", m.head_dim / 2, 2.0f, 0.5f);
+  for (uint32_t l = 0; l < m.n_layers; ++l) add_layer(m, fmt::format("blk.{}.", l), b);
+  b.norm("output_norm.weight", options.width);
+  if (m.is("llama")) b.matrix("output.weight", options.width, vocabulary, 2.5);
+  return m;
+}
+
+Metadata tiny_metadata(const TinyModel& model) {
+  Metadata metadata;
+  metadata.set_string("general.architecture", model.options.architecture);
+  metadata.set_string("general.name", "tiny " + model.options.architecture);
+  set_hyper_parameters(model, metadata);
+  set_tokenizer(model, metadata);
+  return metadata;
+}
+
+}  // namespace enxuto

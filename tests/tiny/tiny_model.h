@@ -1,0 +1,56 @@
+// Tiny random models of each architecture, the same on every machine, to write as GGUF or as a
+// Hugging Face folder. Every feature that an architecture may have is there: grouped heads, biases,
+// head norms, rope factors and scaling, windows that slide, tied and untied heads.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "formats/gguf.h"
+
+namespace enxuto {
+
+struct TinyOptions {
+  std::string architecture = "llama";  // llama, qwen2, qwen3, gemma3
+  uint32_t width = 96;                 // a multiple of 32; of 256 for formats with super-blocks
+  uint32_t n_layers = 0;               // 0: 3, and 7 for gemma3
+  bool add_bos = false;
+  bool rope_factors = true;  // llama: a Hugging Face folder has no place for them
+  uint64_t seed = 1;
+};
+
+struct TinyTensor {
+  std::string name;             // GGUF's
+  std::vector<uint64_t> shape;  // contiguous dimension first
+  std::vector<float> values;
+};
+
+struct TinyModel {
+  TinyOptions options;
+  uint32_t n_layers, n_heads, n_kv_heads, head_dim, ffn_width, sliding_window;  // 0: none slides
+  std::vector<TinyTensor> tensors;
+
+  bool is(std::string_view architecture) const { return options.architecture == architecture; }
+  TinyTensor* find(std::string_view name);
+};
+
+TinyModel tiny_model(const TinyOptions& options);
+Metadata tiny_metadata(const TinyModel& model);  // GGUF keys, tokenizer included
+
+// Matrices in `type`, all else F32. Q8_0 and Q4_0 are rounded in the plainest way, so that files
+// stay the same when the encoders get better; other types by their codec.
+Status write_tiny_gguf(const TinyModel& model, Type type, const std::string& path);
+// config.json, model.safetensors (F32) and tokenizer.json. `folder` exists.
+Status write_tiny_folder(const TinyModel& model, const std::string& folder);
+
+// A byte-level BPE tokenizer of 288 tokens: 3 control tokens, 256 bytes, 29 merges.
+struct TinyTokenizer {
+  std::vector<std::string> tokens;
+  std::vector<std::string> merges;  // "a b"
+  uint32_t n_control;               // the first ones
+};
+const TinyTokenizer& tiny_tokenizer();
+
+}  // namespace enxuto
