@@ -38,7 +38,12 @@ struct Lanes {
   ENXUTO_INLINE Lanes(Half low_half, Half high_half) : low(low_half), high(high_half) {}
 
   ENXUTO_INLINE float operator[](int lane) const { return lane < 4 ? low[lane] : high[lane - 4]; }
-  ENXUTO_INLINE void set(int lane, float value) { (lane < 4 ? low[lane] : high[lane - 4]) = value; }
+  ENXUTO_INLINE void set(int lane, float value) {
+    if (lane < 4)
+      low[lane] = value;
+    else
+      high[lane - 4] = value;
+  }
 };
 
 inline constexpr int kLanes = 8;
