@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,8 +27,15 @@ class Tokenizer {
 
   // add_special: BOS/EOS as the file asks. parse_special: the text of control tokens becomes those
   // tokens; never say so of text that a user wrote.
-  virtual std::vector<Token> encode(std::string_view text, bool add_special,
-                                    bool parse_special) const = 0;
+  std::vector<Token> encode(std::string_view text, bool add_special, bool parse_special) const {
+    return encode_guarded(text, add_special, parse_special, {});
+  }
+  // The same, where no control token may cover a byte whose place is in `guarded` (ascending).
+  virtual std::vector<Token> encode_guarded(std::string_view text, bool add_special,
+                                            bool parse_special,
+                                            std::span<const size_t> guarded) const = 0;
+  // The texts that parse_special makes control tokens of.
+  virtual std::vector<std::string_view> control_texts() const = 0;
   // The bytes of one token; pieces of a stream may cut a UTF-8 character. Control tokens are empty
   // unless `special`.
   virtual std::string piece(Token token, bool special = false) const = 0;
@@ -39,6 +47,10 @@ class Tokenizer {
   virtual bool adds_bos() const = 0;
   virtual bool ends_generation(Token token) const = 0;  // EOS, EOT, <|im_end|> …
   virtual uint64_t table_bytes() const = 0;             // memory of its tables, for the memory map
+
+ protected:
+  // True where encode() puts a space before the text, which decode() takes away again.
+  virtual bool prefixes_space() const = 0;
 };
 
 }  // namespace enxuto
