@@ -1,5 +1,5 @@
 # One room is one static library, enxuto_NAME, of src/NAME/*.cpp; its unit tests, src/NAME/*_test.cpp, are one
-# program, NAME_test.   enxuto_room(NAME LINK rooms and libraries… )
+# program, NAME_test; main.cpp, where there is one, is left to the room.   enxuto_room(NAME LINK rooms and libraries… )
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
@@ -13,7 +13,7 @@ function(enxuto_room name)
   cmake_parse_arguments(ROOM "" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   set(tests ${sources})
-  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   if(NOT sources)
     add_library(enxuto_${name} INTERFACE)

@@ -24,9 +24,11 @@ ARCHITECTURES = ["llama", "qwen2", "qwen3", "gemma3"]
 TYPES = ["F32", "F16", "Q8_0", "Q4_0"]
 TOKENS = [(7 * i * i + 11 * i + 5) % 288 for i in range(30)]
 ROWS = [12, 29]  # positions whose logits are kept
+SILENT = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
 
 
 def load_bindings(source: str, lib: str):
+    """The ctypes bindings of stock llama.cpp, silenced."""
     os.environ["LLAMA_CPP_LIB_PATH"] = lib
     sys.modules.setdefault("typing_extensions", typing)  # the bindings want TypeAlias of it
     package = types.ModuleType("llama_cpp")  # without its __init__, which wants more packages
@@ -34,6 +36,8 @@ def load_bindings(source: str, lib: str):
     sys.modules["llama_cpp"] = package
     import llama_cpp.llama_cpp as bindings
 
+    bindings.llama_log_set(SILENT, ctypes.c_void_p(0))
+    bindings.llama_backend_init()
     return bindings
 
 
@@ -62,9 +66,6 @@ def stock_logits(stock, path: str) -> np.ndarray:
 def main() -> None:
     make_tiny, source, lib = sys.argv[1:4]
     stock = load_bindings(source, lib)
-    silent = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
-    stock.llama_log_set(silent, ctypes.c_void_p(0))
-    stock.llama_backend_init()
     cases = []
     with tempfile.TemporaryDirectory() as folder:
         for architecture in ARCHITECTURES:
@@ -82,4 +83,5 @@ def main() -> None:
     print(out, out.stat().st_size, "bytes")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -27,11 +27,12 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN], levels[kN];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    float levels[kN];
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const float d = store_f16(b, search::best_scale<Levels, kN, 10>(values, w, 0.70f, 1.12f).scale);
-    search::levels_at<Levels, kN>(values, d, levels);
+    const float d = store_f16(b, search::best_stored_scale<Levels, kN, 2>(block, 0.70f, 1.3f));
+    search::levels_at<Levels, kN>(block.x, d, levels);
     for (int i = 0; i < 16; ++i)
       b[2 + i] = static_cast<uint8_t>(code_of(levels[i]) | code_of(levels[i + 16]) << 4);
   }

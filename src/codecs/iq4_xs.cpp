@@ -34,20 +34,19 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN];
-    int scales[kSubs];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const float d =
-        search::fit_super_symmetric<Levels, kSubs, -32, 31, 8>(values, w, 0.72f, 1.1f, b, scales);
+    const auto fit = search::fit_super_symmetric<Levels, kSubs, -32, 31, 2>(block, 0.7f, 1.3f);
+    const float d = store_f16(b, fit.d);
     uint32_t high = 0;
     std::memset(b + 4, 0, 4);
     for (int s = 0; s < kSubs; ++s) {
-      const uint32_t scale = static_cast<uint32_t>(scales[s] + 32);
+      const uint32_t scale = static_cast<uint32_t>(fit.scales[s] + 32);
       b[4 + s / 2] = static_cast<uint8_t>(b[4 + s / 2] | (scale & 15) << 4 * (s % 2));
       high |= (scale >> 4) << 2 * s;
       float levels[32];
-      search::levels_at<Levels, 32>(values + 32 * s, d * scales[s], levels);
+      search::levels_at<Levels, 32>(block.x + 32 * s, d * fit.scales[s], levels);
       uint8_t* q = b + 8 + 16 * s;
       for (int i = 0; i < 16; ++i)
         q[i] = static_cast<uint8_t>(code_of(levels[i]) | code_of(levels[i + 16]) << 4);

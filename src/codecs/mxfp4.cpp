@@ -34,27 +34,29 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-// The scale is a power of two, so there is no refit: the few exponents around the largest value are
-// all tried.
+// The scale is a power of two, so there is no refit: the eight exponents around the one that just
+// holds the largest value are all tried.
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN], levels[kN], largest = 0;
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
+    float levels[kN], largest = 0;
     for (int i = 0; i < kN; ++i)
-      largest = std::fabs(values[i]) > largest ? std::fabs(values[i]) : largest;
-    int best = 0;
-    if (largest > 0x1p-120f && largest < 0x1p120f) {
-      const int top = static_cast<int>(std::bit_cast<uint32_t>(largest / 12) >> 23) + 2;
-      float least = INFINITY;
-      for (int e = top - 3; e <= top; ++e) {
-        if (e < 2 || e > 254) continue;
-        const float error = search::scale_error<Levels, kN>(values, w, half_scale(e));
-        if (error < least) least = error, best = e;
-      }
-    }
-    b[0] = static_cast<uint8_t>(best);
-    search::levels_at<Levels, kN>(values, best ? half_scale(best) : 0, levels);
+      largest = std::fabs(block.x[i]) > largest ? std::fabs(block.x[i]) : largest;
+    // Brought to [1, 2), so that squares of tiny values keep their digits.
+    const int exponent = static_cast<int>(std::bit_cast<uint32_t>(largest) >> 23);
+    const bool tiny = exponent < 10;
+    const float to_unit =
+        tiny ? 0.0f : std::bit_cast<float>(static_cast<uint32_t>(254 - exponent) << 23);
+    for (float& x : block.x) x *= to_unit;
+    const search::Lanes scales{search::Lanes::Half{0x1p-5f, 0x1p-4f, 0x1p-3f, 0x1p-2f},
+                               search::Lanes::Half{0x1p-1f, 1, 2, 4}};
+    const search::Sums sums =
+        search::sums_at<Levels, kN>(block.x, block.w, search::inverse_of(scales));
+    const int best = search::least_lane(scales * scales * sums.rr);
+    b[0] = static_cast<uint8_t>(tiny ? 0 : exponent + best - 4);
+    search::levels_at<Levels, kN>(block.x, scales[best], levels);
     for (int i = 0; i < 16; ++i)
       b[1 + i] = static_cast<uint8_t>(code_of(levels[i]) | code_of(levels[i + 16]) << 4);
   }

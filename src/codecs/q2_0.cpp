@@ -18,11 +18,12 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN], levels[kN];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    float levels[kN];
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const float d = store_f16(b, search::best_scale<Levels, kN, 16>(values, w, 0.8f, 3.0f).scale);
-    search::levels_at<Levels, kN>(values, d, levels);
+    const float d = store_f16(b, search::best_stored_scale<Levels, kN, 4>(block, 0.7f, 4.0f));
+    search::levels_at<Levels, kN>(block.x, d, levels);
     for (int i = 0; i < kN / 4; ++i) {
       int packed = 0;
       for (int j = 0; j < 4; ++j) packed |= (static_cast<int>(levels[4 * i + j]) + 1) << 2 * j;

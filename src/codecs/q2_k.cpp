@@ -23,17 +23,16 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN];
-    int scales[kSubs], lows[kSubs];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const auto super = search::fit_super_affine<kMax, kSubs, 15, 8>(values, w, 0.8f, 1.9f, b + 80,
-                                                                    b + 82, scales, lows);
+    const auto fit = search::fit_super_affine<kMax, kSubs, 15, 5>(block, -0.02f, 0.3f);
+    const float d = store_f16(b + 80, fit.d), dmin = store_f16(b + 82, fit.dmin);
     std::memset(b, 0, 80);
     for (int s = 0; s < kSubs; ++s) {
-      b[s] = static_cast<uint8_t>(scales[s] | lows[s] << 4);
+      b[s] = static_cast<uint8_t>(fit.scales[s] | fit.lows[s] << 4);
       float codes[16];
-      search::affine_codes<kMax, 16>(values + 16 * s, super.d * scales[s], super.dmin * lows[s],
+      search::affine_codes<kMax, 16>(block.x + 16 * s, d * fit.scales[s], dmin * fit.lows[s],
                                      codes);
       for (int l = 0; l < 16; ++l) {
         const int i = 16 * s + l;

@@ -31,19 +31,18 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN];
-    int scales[kSubs];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const float d = search::fit_super_symmetric<Levels, kSubs, -32, 31, 8>(values, w, 0.75f, 1.5f,
-                                                                           b + 108, scales);
+    const auto fit = search::fit_super_symmetric<Levels, kSubs, -32, 31, 2>(block, 0.7f, 2.0f);
+    const float d = store_f16(b + 108, fit.d);
     std::memset(b, 0, 108);
     for (int s = 0; s < kSubs; ++s) {
-      const int scale = scales[s] + 32;
+      const int scale = fit.scales[s] + 32;
       b[96 + s % 8] = static_cast<uint8_t>(b[96 + s % 8] | (scale & 15) << 4 * (s / 8));
       b[104 + s % 4] = static_cast<uint8_t>(b[104 + s % 4] | (scale >> 4) << 2 * (s / 4));
       float levels[16];
-      search::levels_at<Levels, 16>(values + 16 * s, d * scales[s], levels);
+      search::levels_at<Levels, 16>(block.x + 16 * s, d * fit.scales[s], levels);
       for (int l = 0; l < 16; ++l) {
         const int i = 16 * s + l, code = static_cast<int>(levels[l]) + 4;
         uint8_t& q = b[32 + i / 128 * 32 + i % 32];

@@ -1,6 +1,7 @@
 // Q4_1: 32 values in 20 bytes.  d f16 | m f16 | 16 bytes of nibbles, laid as in Q4_0
 //   value = d * code + m
-#include "codecs/search.h"
+#include "codecs/affine.h"
+#include "codecs/registry.h"
 
 namespace enxuto {
 namespace {
@@ -19,12 +20,13 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN], codes[kN];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    float codes[kN];
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const search::AffineFit fit = search::best_affine<kMax, kN, false, 10>(values, w, 0.85f, 1.5f);
+    const auto fit = search::best_stored_affine<kMax, kN, 5>(block, -0.02f, 0.2f);
     const float d = store_f16(b, fit.scale), low = -store_f16(b + 2, -fit.low);
-    search::affine_codes<kMax, kN>(values, d, low, codes);
+    search::affine_codes<kMax, kN>(block.x, d, low, codes);
     for (int i = 0; i < 16; ++i)
       b[4 + i] =
           static_cast<uint8_t>(static_cast<int>(codes[i]) | static_cast<int>(codes[i + 16]) << 4);

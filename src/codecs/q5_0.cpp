@@ -26,11 +26,12 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN], levels[kN];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    float levels[kN];
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const float d = store_f16(b, search::best_scale<Levels, kN, 10>(values, w, 0.80f, 1.05f).scale);
-    search::levels_at<Levels, kN>(values, d, levels);
+    const float d = store_f16(b, search::best_stored_scale<Levels, kN, 3>(block, 0.85f, 1.3f));
+    search::levels_at<Levels, kN>(block.x, d, levels);
     uint32_t fifth = 0;
     for (int i = 0; i < 16; ++i) {
       const uint32_t low = static_cast<uint32_t>(static_cast<int>(levels[i]) + 16);

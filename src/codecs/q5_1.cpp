@@ -1,7 +1,8 @@
 // Q5_1: 32 values in 24 bytes.  d f16 | m f16 | u32 of fifth bits | 16 bytes of nibbles, both laid
 // as in Q5_0
 //   value = d * code + m
-#include "codecs/search.h"
+#include "codecs/affine.h"
+#include "codecs/registry.h"
 
 namespace enxuto {
 namespace {
@@ -22,12 +23,13 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN], codes[kN];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    float codes[kN];
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const search::AffineFit fit = search::best_affine<kMax, kN, false, 8>(values, w, 0.95f, 1.25f);
+    const auto fit = search::best_stored_affine<kMax, kN, 5>(block, -0.02f, 0.12f);
     const float d = store_f16(b, fit.scale), low = -store_f16(b + 2, -fit.low);
-    search::affine_codes<kMax, kN>(values, d, low, codes);
+    search::affine_codes<kMax, kN>(block.x, d, low, codes);
     uint32_t fifth = 0;
     for (int i = 0; i < 16; ++i) {
       const uint32_t a = static_cast<uint32_t>(static_cast<int>(codes[i]));

@@ -27,17 +27,16 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN];
-    int scales[kSubs], lows[kSubs];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const auto super = search::fit_super_affine<kMax, kSubs, 63, 6>(values, w, 0.92f, 1.2f, b,
-                                                                    b + 2, scales, lows);
-    pack_k4(b + 4, scales, lows);
+    const auto fit = search::fit_super_affine<kMax, kSubs, 63, 5>(block, -0.02f, 0.12f);
+    const float d = store_f16(b, fit.d), dmin = store_f16(b + 2, fit.dmin);
+    pack_k4(b + 4, fit.scales, fit.lows);
     std::memset(b + 16, 0, 160);
     for (int s = 0; s < kSubs; ++s) {
       float codes[32];
-      search::affine_codes<kMax, 32>(values + 32 * s, super.d * scales[s], super.dmin * lows[s],
+      search::affine_codes<kMax, 32>(block.x + 32 * s, d * fit.scales[s], dmin * fit.lows[s],
                                      codes);
       uint8_t* q = b + 48 + 32 * (s / 2);
       for (int i = 0; i < 32; ++i) {

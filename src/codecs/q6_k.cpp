@@ -34,17 +34,16 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    float w[kN];
-    int scales[kSubs];
-    search::load_weights<kN>(importance, w);
+    search::Block<kN> block;
+    search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const float d = search::fit_super_symmetric<Levels, kSubs, -128, 127, 6>(
-        values, w, 0.88f, 1.04f, b + 208, scales);
+    const auto fit = search::fit_super_symmetric<Levels, kSubs, -128, 127, 2>(block, 0.9f, 1.1f);
+    const float d = store_f16(b + 208, fit.d);
     std::memset(b, 0, 192);
     for (int s = 0; s < kSubs; ++s) {
-      b[192 + s] = static_cast<uint8_t>(static_cast<int8_t>(scales[s]));
+      b[192 + s] = static_cast<uint8_t>(static_cast<int8_t>(fit.scales[s]));
       float levels[16];
-      search::levels_at<Levels, 16>(values + 16 * s, d * scales[s], levels);
+      search::levels_at<Levels, 16>(block.x + 16 * s, d * fit.scales[s], levels);
       for (int l = 0; l < 16; ++l) {
         const int code = static_cast<int>(levels[l]) + 32;
         const Place p = place_of(16 * s + l);

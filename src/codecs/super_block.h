@@ -1,140 +1,201 @@
-// Encoders' search for super-blocks: 256 values in sub-blocks, each with a small integer scale (and
-// minimum) in units of the super-block's own f16 scale (and minimum).
+// The search for super-blocks: 256 values in sub-blocks, each with a small integer scale (and low)
+// in units of the super-block's own f16 scale (and low). First what each sub-block would like; then
+// super-scales that hold these wishes well; then, from the best few: the integers around the wishes
+// by their true error, and a refit of the super-scale for the codes so found.
 #pragma once
 
+#include "codecs/affine.h"
 #include "codecs/search.h"
 
 namespace enxuto::search {
 
-// x ~ d * scales[s] * level. scales in [kScaleMin, kScaleMax] (Q3_K, Q6_K, IQ4_XS). Writes d,
-// returns it.
-template <class Levels, int kSubs, int kScaleMin, int kScaleMax, int kSteps>
-ENXUTO_INLINE float fit_super_symmetric(const float* x, const float* w, float from, float to,
-                                        uint8_t* d_bytes, int* scales) {
-  constexpr int kN = 256 / kSubs;
-  float wanted[kSubs];
-  float largest = 0;
-  for (int s = 0; s < kSubs; ++s) {
-    wanted[s] = best_scale<Levels, kN, kSteps>(x + s * kN, w + s * kN, from, to).scale;
-    if (std::fabs(wanted[s]) > std::fabs(largest)) largest = wanted[s];
-  }
-  float best_error = INFINITY, best_d = 0;
-  int best_scales[kSubs] = {};
-  for (int attempt = 0; attempt < 2 && largest != 0; ++attempt) {
-    float d = store_f16(d_bytes, largest / (attempt == 0 ? kScaleMin : kScaleMax));
-    for (int pass = 0; pass < 3; ++pass) {
-      float error = 0, num = 0, den = 0;
-      int chosen[kSubs];
-      for (int s = 0; s < kSubs; ++s) {
-        const float* xs = x + s * kN;
-        const float* ws = w + s * kN;
-        const int centre =
-            static_cast<int>(round_even(clamp(wanted[s] * inverse_of(d), kScaleMin, kScaleMax)));
-        float least = INFINITY;
-        chosen[s] = centre;
-        for (int scale = centre - 1; scale <= centre + 1; ++scale) {
-          if (scale < kScaleMin || scale > kScaleMax) continue;
-          const float e = scale_error<Levels, kN>(xs, ws, d * scale);
-          if (e < least) least = e, chosen[s] = scale;
-        }
-        error += least;
-        float levels[kN];
-        levels_at<Levels, kN>(xs, d * chosen[s], levels);
-        for (int i = 0; i < kN; ++i) {
-          const float l = levels[i] * chosen[s], wl = ws[i] * l;
-          num += wl * xs[i];
-          den += wl * l;
-        }
-      }
-      if (error < best_error) {
-        best_error = error, best_d = d;
-        for (int s = 0; s < kSubs; ++s) best_scales[s] = chosen[s];
-      }
-      if (!(den > 0)) break;
-      const float refit = store_f16(d_bytes, num / den);
-      if (refit == d) break;
-      d = refit;
-    }
-  }
-  for (int s = 0; s < kSubs; ++s) scales[s] = best_scales[s];
-  return store_f16(d_bytes, best_d);
+inline constexpr int kStarts = 3, kPasses = 3;  // super-scales tried, refits of each
+
+// Takes the best scale that is left in `fits`.
+ENXUTO_INLINE float take_best(Fits& fits) {
+  const int lane = least_lane(fits.error);
+  fits.error.set(lane, INFINITY);
+  return fits.scale[lane];
 }
 
-struct AffineSuper {
-  float d = 0, dmin = 0;
+ENXUTO_INLINE Lanes integers_around(float centre, float low, float high) {
+  return clamp(round_even(clamp(centre, low, high)) + (lane_index() - 4.0f), low, high);
+}
+
+template <int kSubs>
+struct SuperFit {
+  float d = 0, error = INFINITY;
+  int scales[kSubs] = {};
 };
 
-// x ~ d * scales[s] * code - dmin * lows[s]; scales and lows in 0 … kScaleMax (Q2_K, Q4_K, Q5_K).
-// Writes d and dmin.
-template <int kMax, int kSubs, int kScaleMax, int kSteps>
-ENXUTO_INLINE AffineSuper fit_super_affine(const float* x, const float* w, float from, float to,
-                                           uint8_t* d_bytes, uint8_t* dmin_bytes, int* scales,
-                                           int* lows) {
+// One sub-block at super-scale d: the best integer near `wish`, and what the refit of d needs.
+struct SubFit {
+  float scale, error, num, den;
+};
+
+template <class Levels, int kN>
+ENXUTO_INLINE SubFit fit_sub(const float* x, const float* w, float d, Lanes scales) {
+  const Lanes step = d * scales;
+  const Sums sums = sums_at<Levels, kN>(x, w, inverse_of(step));
+  float flat = 0;
+  for (int i = 0; i < kN; ++i) flat += w[i] * x[i] * x[i];
+  const Lanes error = select(step != 0.0f, step * step * sums.rr, flat);
+  const int best = least_lane(error);
+  const float scale = scales[best];
+  return {scale, error[best], scale * step[best] * (sums.lr[best] + sums.ll[best]),
+          scale * scale * sums.ll[best]};
+}
+
+// x ~ d * scales[s] * level, scales in [kScaleMin, kScaleMax] (Q3_K, Q6_K, IQ4_XS).
+template <class Levels, int kSubs, int kScaleMin, int kScaleMax, int kVectors>
+ENXUTO_INLINE SuperFit<kSubs> fit_super_symmetric(const Block<256>& block, float from, float to) {
   constexpr int kN = 256 / kSubs;
-  float want_scale[kSubs], want_low[kSubs];
-  float most_scale = 0, most_low = 0;
+  float wishes[kSubs], weights[kSubs];
   for (int s = 0; s < kSubs; ++s) {
-    const AffineFit fit = best_affine<kMax, kN, true, kSteps>(x + s * kN, w + s * kN, from, to);
-    want_scale[s] = fit.scale, want_low[s] = fit.low;
-    most_scale = fit.scale > most_scale ? fit.scale : most_scale;
-    most_low = fit.low > most_low ? fit.low : most_low;
+    const Fits fits =
+        best_scales<Levels, kN, kVectors, 2, false>(block.x + s * kN, block.w + s * kN, from, to);
+    const int lane = least_lane(fits.error);
+    wishes[s] = fits.scale[lane], weights[s] = fits.ll[lane];
   }
-  AffineSuper now{store_f16(d_bytes, most_scale / kScaleMax),
-                  store_f16(dmin_bytes, most_low / kScaleMax)};
-  AffineSuper best;
-  float best_error = INFINITY;
-  int best_scales[kSubs] = {}, best_lows[kSubs] = {};
-  for (int pass = 0; pass < 3; ++pass) {
-    float error = 0;
-    int chosen_scale[kSubs], chosen_low[kSubs];
-    float aa = 0, ab = 0, bb = 0, ax = 0,
-          bx = 0;  // normal equations of (d, dmin) for this pass's codes
-    for (int s = 0; s < kSubs; ++s) {
-      const float* xs = x + s * kN;
-      const float* ws = w + s * kN;
-      const int scale0 =
-          static_cast<int>(round_even(clamp(want_scale[s] * inverse_of(now.d), 0, kScaleMax)));
-      const int low0 =
-          static_cast<int>(round_even(clamp(want_low[s] * inverse_of(now.dmin), 0, kScaleMax)));
-      float least = INFINITY;
-      chosen_scale[s] = scale0, chosen_low[s] = low0;
-      for (int scale = scale0 - 1; scale <= scale0 + 1; ++scale) {
-        for (int low = low0 - 1; low <= low0 + 1; ++low) {
-          if (scale < 0 || scale > kScaleMax || low < 0 || low > kScaleMax) continue;
-          const float e = affine_error<kMax, kN>(xs, ws, now.d * scale, now.dmin * low);
-          if (e < least) least = e, chosen_scale[s] = scale, chosen_low[s] = low;
-        }
+  Fits supers = best_scales<IntegerLevels<kScaleMin, kScaleMax>, kSubs, 3, 2, true>(wishes, weights,
+                                                                                    0.7f, 1.1f);
+  SuperFit<kSubs> best;
+  for (int start = 0; start < kStarts; ++start) {
+    SuperFit<kSubs> fit;
+    fit.d = take_best(supers);
+    for (int pass = 0; pass < kPasses && fit.d != 0; ++pass) {
+      float num = 0, den = 0;
+      fit.error = 0;
+      for (int s = 0; s < kSubs; ++s) {
+        const Lanes scales = integers_around(wishes[s] / fit.d, kScaleMin, kScaleMax);
+        const SubFit sub = fit_sub<Levels, kN>(block.x + s * kN, block.w + s * kN, fit.d, scales);
+        fit.scales[s] = static_cast<int>(sub.scale);
+        fit.error += sub.error, num += sub.num, den += sub.den;
       }
-      error += least;
-      float codes[kN];
-      affine_codes<kMax, kN>(xs, now.d * chosen_scale[s], now.dmin * chosen_low[s], codes);
-      const float low = chosen_low[s];
-      for (int i = 0; i < kN; ++i) {
-        const float a = codes[i] * chosen_scale[s], wa = ws[i] * a, wl = ws[i] * low;
-        aa += wa * a, ab -= wa * low, bb += wl * low;
-        ax += wa * xs[i], bx -= wl * xs[i];
-      }
+      if (fit.error < best.error) best = fit;
+      const float refit = den > 0 ? round_to_f16(num / den) : fit.d;
+      if (refit == fit.d) break;
+      fit.d = refit;
     }
-    if (error < best_error) {
-      best_error = error, best = now;
-      for (int s = 0; s < kSubs; ++s)
-        best_scales[s] = chosen_scale[s], best_lows[s] = chosen_low[s];
-    }
+  }
+  return best;
+}
+
+template <int kSubs>
+struct AffineSuperFit {
+  float d = 0, dmin = 0, error = INFINITY;
+  int scales[kSubs] = {}, lows[kSubs] = {};
+};
+
+// Sums over a super-block of a = scale * code, b = low and x: for the refit of d and dmin.
+struct AffineNormal {
+  float aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;
+
+  ENXUTO_INLINE void refit(float& d, float& dmin) const {
     const float determinant = aa * bb - ab * ab;
-    AffineSuper refit = now;
     if (determinant > 1e-6f * aa * bb) {
-      refit.d = (ax * bb - bx * ab) / determinant;
-      refit.dmin = (aa * bx - ab * ax) / determinant;
+      d = (ax * bb - bx * ab) / determinant;
+      dmin = (ax * ab - bx * aa) / determinant;
     } else if (aa > 0) {
-      refit.d = (ax - ab * now.dmin) / aa;
+      d = (ax + dmin * ab) / aa;
     }
-    if (!(refit.d > 0) || !(refit.dmin >= 0)) break;
-    refit = {store_f16(d_bytes, refit.d), store_f16(dmin_bytes, refit.dmin)};
-    if (refit.d == now.d && refit.dmin == now.dmin) break;
-    now = refit;
+    d = round_to_f16(clamp(d, 0.0f, 65504.0f)), dmin = round_to_f16(clamp(dmin, 0.0f, 65504.0f));
   }
-  for (int s = 0; s < kSubs; ++s) scales[s] = best_scales[s], lows[s] = best_lows[s];
-  return {store_f16(d_bytes, best.d), store_f16(dmin_bytes, best.dmin)};
+};
+
+struct AffineSubFit {
+  float scale = 0, low = 0, error = INFINITY;
+};
+
+// One sub-block at (d, dmin): keeps in `best` the better of the lanes' integers; adds nothing else.
+// Returns for each lane the low that its codes would like best.
+template <int kMax, int kN>
+ENXUTO_INLINE Lanes try_integers(const float* x, const float* w, const Moments& m, float d,
+                                 float dmin, Lanes scales, Lanes lows, AffineSubFit& best) {
+  const Lanes step = d * scales, low = dmin * lows;
+  const AffineSums sums = affine_sums_at<kMax, kN>(x, w, inverse_of(step), low);
+  const LaneMask sloped = step != 0.0f;
+  const Lanes error = select(sloped, step * step * sums.rr, m.flat_error(low));
+  const int lane = least_lane(error);
+  if (error[lane] < best.error) best = {scales[lane], lows[lane], error[lane]};
+  return select(sloped, low - step * sums.r / m.w, -m.x / m.w);
+}
+
+template <int kMax, int kN>
+ENXUTO_INLINE void add_normal(const float* x, const float* w, float d, float dmin,
+                              const AffineSubFit& sub, AffineNormal& normal) {
+  float codes[kN], c = 0, cc = 0, cx = 0, sx = 0, sw = 0;
+  affine_codes<kMax, kN>(x, d * sub.scale, dmin * sub.low, codes);
+  for (int i = 0; i < kN; ++i) {
+    const float wc = w[i] * codes[i];
+    c += wc, cc += wc * codes[i], cx += wc * x[i], sx += w[i] * x[i], sw += w[i];
+  }
+  normal.aa += sub.scale * sub.scale * cc;
+  normal.ab += sub.scale * sub.low * c;
+  normal.bb += sub.low * sub.low * sw;
+  normal.ax += sub.scale * cx;
+  normal.bx += sub.low * sx;
+}
+
+template <int kMax, int kN, int kScaleMax>
+ENXUTO_INLINE AffineSubFit fit_affine_sub(const float* x, const float* w, float d, float dmin,
+                                          float scale_wish, float low_wish) {
+  const Moments m = moments_of<kN>(x, w);
+  const float per_dmin = dmin > 0 ? 1.0f / dmin : 0.0f;
+  const Lanes scales = integers_around(d > 0 ? scale_wish / d : 0.0f, 0, kScaleMax);
+  Lanes lows = round_even(clamp(low_wish * per_dmin, 0, kScaleMax));
+  AffineSubFit best;
+  for (int round = 0; round < 2; ++round) {
+    const Lanes wish = try_integers<kMax, kN>(x, w, m, d, dmin, scales, lows, best);
+    lows = round_even(clamp(wish * per_dmin, 0, kScaleMax));
+  }
+  // The eight neighbours of the best pair.
+  const Lanes right{Lanes::Half{-1, 0, 1, -1}, Lanes::Half{1, -1, 0, 1}};
+  const Lanes up{Lanes::Half{-1, -1, -1, 0}, Lanes::Half{0, 1, 1, 1}};
+  try_integers<kMax, kN>(x, w, m, d, dmin, clamp(best.scale + right, 0, kScaleMax),
+                         clamp(best.low + up, 0, kScaleMax), best);
+  return best;
+}
+
+// x ~ d * scales[s] * code - dmin * lows[s]; scales and lows in 0 … kScaleMax (Q2_K, Q4_K, Q5_K).
+template <int kMax, int kSubs, int kScaleMax, int kVectors>
+ENXUTO_INLINE AffineSuperFit<kSubs> fit_super_affine(const Block<256>& block, float from,
+                                                     float cut) {
+  constexpr int kN = 256 / kSubs;
+  float scales[kSubs], lows[kSubs], scale_weights[kSubs], low_weights[kSubs];
+  for (int s = 0; s < kSubs; ++s) {
+    const float *x = block.x + s * kN, *w = block.w + s * kN;
+    const AffineFits fits = best_affines<kMax, kN, true, kVectors, 3, false>(x, w, from, cut);
+    const int lane = least_lane(fits.error);
+    scales[s] = fits.scale[lane], lows[s] = fits.low[lane], scale_weights[s] = fits.cc[lane];
+    low_weights[s] = moments_of<kN>(x, w).w;
+  }
+  using Integers = IntegerLevels<0, kScaleMax>;
+  Fits supers = best_scales<Integers, kSubs, 3, 2, true>(scales, scale_weights, 0.7f, 1.1f);
+  Fits super_lows = best_scales<Integers, kSubs, 3, 2, true>(lows, low_weights, 0.7f, 1.1f);
+  const float dmin = take_best(super_lows);
+  AffineSuperFit<kSubs> best;
+  for (int start = 0; start < kStarts; ++start) {
+    AffineSuperFit<kSubs> fit;
+    fit.d = take_best(supers), fit.dmin = dmin;
+    for (int pass = 0; pass < kPasses; ++pass) {
+      AffineNormal normal;
+      fit.error = 0;
+      for (int s = 0; s < kSubs; ++s) {
+        const float *x = block.x + s * kN, *w = block.w + s * kN;
+        const AffineSubFit sub =
+            fit_affine_sub<kMax, kN, kScaleMax>(x, w, fit.d, fit.dmin, scales[s], lows[s]);
+        add_normal<kMax, kN>(x, w, fit.d, fit.dmin, sub, normal);
+        fit.scales[s] = static_cast<int>(sub.scale), fit.lows[s] = static_cast<int>(sub.low);
+        fit.error += sub.error;
+      }
+      if (fit.error < best.error) best = fit;
+      const float d_before = fit.d, dmin_before = fit.dmin;
+      normal.refit(fit.d, fit.dmin);
+      if (fit.d == d_before && fit.dmin == dmin_before) break;
+    }
+  }
+  return best;
 }
 
 }  // namespace enxuto::search

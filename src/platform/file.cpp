@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "platform/faults.h"
+#include "platform/interrupt.h"
 
 namespace enxuto {
 namespace {
@@ -113,6 +114,7 @@ Result<OutputFile> OutputFile::create(const std::string& path, bool replace) {
   if (fd < 0)
     return Status::failed(fmt::format("cannot write {}: {}", path, reason()),
                           "check that the folder exists and may be written");
+  set_unfinished_file(part);
   OutputFile file(path, std::move(part), fd);
   file.buffer_ = std::make_unique<uint8_t[]>(kBufferBytes);
   return file;
@@ -130,6 +132,7 @@ OutputFile::~OutputFile() {
   if (fd_ < 0) return;
   ::close(fd_);
   ::unlink(part_path_.c_str());
+  set_unfinished_file("");
 }
 
 Status OutputFile::write_through(const uint8_t* data, uint64_t size, uint64_t offset) {
@@ -177,6 +180,7 @@ Status OutputFile::commit() {
     return Status::failed(fmt::format("cannot sync {}: {}", path_, reason()));
   if (fault_here(FaultPoint::kWrite) || ::rename(part_path_.c_str(), path_.c_str()) != 0)
     return Status::failed(fmt::format("cannot name {}: {}", path_, reason()));
+  set_unfinished_file("");
   ::close(std::exchange(fd_, -1));
   Descriptor folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() >= 0) ::fsync(folder.get());

@@ -1,15 +1,13 @@
 // Logits of tiny random models of each architecture against stock llama.cpp's (golden file, made by
 // tools/golden_logits.py), whatever the passes in which the tokens come.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "infer/session.h"
-#include "tests/tiny/tiny_model.h"
+#include "tests/parity/temporary_model.h"
 
 namespace enxuto {
 namespace {
@@ -23,21 +21,6 @@ const json& golden() {
   }();
   return file;
 }
-
-// A folder of the test's own, gone with it.
-class TemporaryFolder {
- public:
-  TemporaryFolder()
-      : path_(std::filesystem::temp_directory_path() /
-              ("enxuto-parity-" + std::to_string(getpid()))) {
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::string file(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Root mean square of the difference, relative to the spread of what is expected.
 double relative_error(std::span<const float> logits, const std::vector<double>& expected) {
@@ -76,11 +59,8 @@ class Parity : public testing::TestWithParam<Case> {
     const std::string type = GetParam().golden["type"];
     TinyOptions options;
     options.architecture = GetParam().golden["architecture"];
-    const std::string path = folder_.file("model.gguf");
-    ASSERT_TRUE(write_tiny_gguf(tiny_model(options), find_codec(type)->type, path).ok());
-    auto model = open_model(path);
-    ASSERT_TRUE(model.ok()) << model.status().what();
-    model_ = *model;
+    holder_ = std::make_unique<TemporaryModel>(options, find_codec(type)->type);
+    model_ = holder_->get();
     tokens_ = golden()["tokens"].get<std::vector<Token>>();
     positions_ = golden()["positions"].get<std::vector<size_t>>();
   }
@@ -108,7 +88,7 @@ class Parity : public testing::TestWithParam<Case> {
     }
   }
 
-  TemporaryFolder folder_;
+  std::unique_ptr<TemporaryModel> holder_;
   std::shared_ptr<const Model> model_;
   std::vector<Token> tokens_;
   std::vector<size_t> positions_;

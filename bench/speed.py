@@ -1,0 +1,125 @@
+"""Speed and memory of enxuto, beside llama.cpp's where its programs are at hand.
+
+Runs alternate (ours, peer, ours, ...), so that a busy machine disturbs both alike; medians are
+printed. The peer: a folder with llama-bench and llama-completion, from ENXUTO_PEER_BIN, or the
+newest ~/.cache/enxuto-peer/*/bin. --record appends the figures to bench/results.csv.
+"""
+import argparse
+import csv
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results.csv"
+FIELDS = ["date", "machine", "commit", "command", "unit", "ours", "peer", "ratio"]
+
+
+def find_peer():
+    if folder := os.environ.get("ENXUTO_PEER_BIN"):
+        return pathlib.Path(folder)
+    found = sorted((pathlib.Path.home() / ".cache/enxuto-peer").glob("*/bin/llama-bench"))
+    return found[-1].parent if found else None
+
+
+def run(command):
+    """Standard output and peak RSS (bytes) of a program."""
+    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"failed ({process.returncode}): {' '.join(str(c) for c in command)}")
+    return output.decode(errors="replace"), usage.ru_maxrss * 1024
+
+
+def ours_speed(model, threads, args):
+    output, _ = run([ROOT / "build/enxuto", "bench", model, "-t", threads, "--prefill", args.prefill,
+                     "--decode", args.decode, "--repeat", 1, "--json"])
+    report = json.loads(output)
+    return report["prefill_tokens_per_second"], report["decode_tokens_per_second"]
+
+
+def peer_speed(peer, model, threads, args):
+    output, _ = run([peer / "llama-bench", "-m", model, "-t", threads, "-p", args.prefill, "-n",
+                     args.decode, "-r", 1, "-o", "json"])
+    by_kind = {test["n_prompt"] > 0: test["avg_ts"] for test in json.loads(output)}
+    return by_kind[True], by_kind[False]
+
+
+def memory(program, model, threads):
+    _, peak = run([*program, "-m", model, "-p", "Once upon a time", "-n", 32, "-c", 2048, "-t",
+                   threads, "--temp", 0])
+    return peak
+
+
+def measure(args, peer):
+    """(command, unit, ours, peer) of every figure; peer None where it is not built."""
+    name = pathlib.Path(args.model).stem
+    for threads in args.threads:
+        ours, theirs = [], []
+        for _ in range(args.repeat):
+            ours.append(ours_speed(args.model, threads, args))
+            if peer:
+                theirs.append(peer_speed(peer, args.model, threads, args))
+        for i, kind in enumerate((f"prefill {args.prefill}", f"decode {args.decode}")):
+            yield (f"{kind}, {threads} threads, {name}", "tokens/s",
+                   statistics.median(pair[i] for pair in ours),
+                   statistics.median(pair[i] for pair in theirs) if peer else None)
+    threads = args.threads[-1]
+    yield (f"peak RSS of run -c 2048, {name}", "bytes",
+           memory([ROOT / "build/enxuto", "run"], args.model, threads),
+           memory([peer / "llama-completion", "-no-cnv"], args.model, threads) if peer else None)
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")),
+                     platform.machine())
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def commit():
+    text = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True,
+                          text=True, check=True).stdout.strip()
+    changed = subprocess.run(["git", "-C", ROOT, "diff", "--quiet", "HEAD"], check=False).returncode
+    return text + ("+" if changed else "")
+
+
+def show(value, unit):
+    return "-" if value is None else f"{value:,.0f}" if unit == "bytes" else f"{value:,.1f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--prefill", type=int, default=512)
+    parser.add_argument("--decode", type=int, default=64)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--record", action="store_true", help="append to bench/results.csv")
+    args = parser.parse_args()
+    peer = find_peer()
+    print("peer:", peer or "not built (ENXUTO_PEER_BIN names a folder with llama-bench)")
+    print(f"{'':52}{'ours':>14}{'peer':>14}{'ratio':>8}")
+    rows = []
+    for command, unit, ours, theirs in measure(args, peer):
+        ratio = f"{ours / theirs:.3f}" if theirs else ""
+        print(f"{command + ' (' + unit + ')':52}{show(ours, unit):>14}{show(theirs, unit):>14}{ratio:>8}",
+              flush=True)
+        rows.append([datetime.date.today().isoformat(), machine(), commit(), command, unit,
+                     round(ours, 2), "" if theirs is None else round(theirs, 2), ratio])
+    if args.record:
+        fresh = not RESULTS.exists()
+        with open(RESULTS, "a", newline="", encoding="utf-8") as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerows(([FIELDS] if fresh else []) + rows)
+
+
+main()

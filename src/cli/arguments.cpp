@@ -1,0 +1,236 @@
+#include "cli/arguments.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "platform/threads.h"
+
+namespace enxuto {
+
+int CommonOptions::threads() const { return n_threads ? n_threads : default_thread_count(); }
+
+InferenceRequest inference_request(const CommonOptions& options, uint32_t context, uint32_t batch) {
+  InferenceRequest request;
+  request.context = context;
+  if (batch) request.batch = batch;
+  request.n_threads = options.threads();
+  return request;
+}
+
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  enxuto inspect model.gguf
+  enxuto plan model.gguf --memory 2GiB --context 8192
+  enxuto compress model.gguf -o small.gguf --size 90MB
+  enxuto run small.gguf                        chat on a terminal
+  enxuto run small.gguf -p "Once upon a time" -n 64
+  enxuto eval small.gguf text.txt --reference model.gguf
+
+Sizes read 512MiB, 1.5GB, 700M (= MiB) or a number of bytes.
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad input file, 4 does not fit, 130 interrupted.)";
+
+constexpr double kMostTokens = 1e9;
+constexpr const char* kContextDefault =
+    "Tokens to hold (default: what the model was trained on, 4096 at most)";
+
+using Action = std::function<Status()>;
+
+// One subcommand while it is put together: its options live as long as its action.
+template <class Options>
+struct Subcommand {
+  Subcommand(CLI::App& app, const char* name, const char* what, const char* examples,
+             Status (*run)(const Options&), Action& action)
+      : options(std::make_shared<Options>()), command(app.add_subcommand(name, what)) {
+    command->footer(std::string("Examples:\n") + examples);
+    command->add_option("MODEL,-m,--model", options->model, "GGUF file, or a Hugging Face folder")
+        ->required();
+    number("-t,--threads", options->n_threads, "Threads (default: the cores this process may use)",
+           1, 1024);
+    size("--memory", options->memory_bytes,
+         "Memory that may be taken in all (default: what the machine leaves free)");
+    command->callback([&action, run, kept = options] { action = [=] { return run(*kept); }; });
+  }
+
+  void size(const char* name, uint64_t& bytes, const char* what) {
+    command
+        ->add_option_function<std::string>(
+            name,
+            [&bytes, name](const std::string& text) {
+              const Result<uint64_t> parsed = parse_bytes(text);
+              if (!parsed.ok())
+                throw CLI::ValidationError(
+                    name, fmt::format("{}; {}", parsed.status().what(), parsed.status().todo()));
+              if (*parsed == 0) throw CLI::ValidationError(name, "must be more than nothing");
+              bytes = *parsed;
+            },
+            what)
+        ->type_name("SIZE");
+  }
+  void context(const char* what) {
+    number("-c,--context", options->context, what, 1, kMostTokens);
+    number("-b,--batch", options->batch, "Tokens of one pass over the prompt", 1, kMostTokens);
+  }
+  void json() { command->add_flag("--json", options->json, "Report as JSON (docs/json.md)"); }
+  // Bounds hold for what is no number at all, too.
+  template <class T>
+  CLI::Option* number(const char* name, T& value, const char* what, double least, double most) {
+    const auto within = [=](const std::string& text) -> std::string {
+      double number = 0;
+      if (CLI::detail::lexical_cast(text, number) && number >= least && number <= most) return {};
+      return fmt::format("'{}' is not a number from {:.10g} to {:.10g}", text, least, most);
+    };
+    return command->add_option(name, value, what)->check(within, "")->type_name("N");
+  }
+
+  std::shared_ptr<Options> options;
+  CLI::App* command;
+};
+
+void add_inspect(CLI::App& app, Action& action) {
+  Subcommand<InspectOptions> c(app, "inspect", "What a model is made of, and what each part weighs",
+                               "  enxuto inspect model.gguf\n"
+                               "  enxuto inspect folder-with-config.json --json\n",
+                               inspect_command, action);
+  c.command->add_flag("--tensors", c.options->tensors, "List every tensor");
+  c.json();
+}
+
+void add_plan(CLI::App& app, Action& action) {
+  Subcommand<PlanOptions> c(app, "plan", "The memory that running a model takes, part by part",
+                            "  enxuto plan model.gguf --memory 2GiB\n"
+                            "  enxuto plan model.gguf --memory 700M --context 8192 --json\n",
+                            plan_command, action);
+  c.context(kContextDefault);
+  c.command->add_option("--for", "What the plan is for")->check(CLI::IsMember({"run"}));
+  c.json();
+}
+
+void add_compress(CLI::App& app, Action& action) {
+  Subcommand<CompressOptions> c(
+      app, "compress", "Write the model again, in at most the bytes you name",
+      "  enxuto compress model.gguf -o small.gguf --size 90MB\n"
+      "  enxuto compress model.gguf -o small.gguf --bpw 4.5 --calibration notes.txt\n"
+      "  enxuto compress folder -o small.gguf --memory 1GiB\n",
+      compress_command, action);
+  CompressOptions& o = *c.options;
+  c.command->add_option("-o,--output", o.output, "The GGUF file to write")->required();
+  c.size("--size", o.size_bytes, "Most bytes of the file");
+  c.number("--bpw", o.bits_per_weight, "Bits per weight of the whole file", 0.5, 32)
+      ->excludes("--size");
+  c.command
+      ->add_option("--calibration", o.calibration_file,
+                   "Text like what the model will meet (default: a built-in mix)")
+      ->type_name("FILE");
+  c.command->add_option("--types", o.types, "Number formats to choose from, as Q4_K,Q5_K,Q6_K")
+      ->delimiter(',')
+      ->type_name("LIST");
+  c.command->add_flag("--force", o.force, "Replace the output where it exists");
+  c.command->add_option("--report", o.report_file, "Write the full report here, as JSON")
+      ->type_name("FILE");
+  c.json();
+}
+
+void add_run(CLI::App& app, Action& action) {
+  Subcommand<RunOptions> c(
+      app, "run", "Continue a text, or chat on a terminal",
+      "  enxuto run model.gguf                                  chat\n"
+      "  enxuto run model.gguf -p \"Once upon a time\" -n 64      continue a text\n"
+      "  enxuto run model.gguf -p \"Name three rivers.\" --chat   one question, one answer\n"
+      "  enxuto run model.gguf < prompt.txt > continuation.txt\n"
+      "The prompt itself is not repeated in the output.\n",
+      run_command, action);
+  RunOptions& o = *c.options;
+  c.command
+      ->add_option("-p,--prompt", o.prompt,
+                   "The text to continue (default: standard input, or chat)")
+      ->type_name("TEXT");
+  c.command->add_flag("--chat", o.chat,
+                      "Put the prompt to the model as a question, by its chat template");
+  c.number("-n,--n-predict", o.max_tokens, "Most tokens to write (-1: until the end)", -1,
+           kMostTokens);
+  c.context(kContextDefault);
+  SamplingOptions& s = o.sampling;
+  c.number("--temp", s.temperature, "Temperature; 0: always the most probable token", 0, 1000);
+  c.number("--top-k", s.top_k, "Choose among the k most probable tokens; 0: all", 0, 1e9);
+  c.number("--top-p", s.top_p, "Choose among the most probable tokens that share p", 0, 1);
+  c.number("--min-p", s.min_p, "Leave out tokens below this share of the best one", 0, 1);
+  c.number("--repeat-penalty", s.repeat_penalty, "Make recent tokens less probable; 1: off", 0.01,
+           100);
+  c.command->add_option("--seed", o.seed, "Same seed, same threads: same text");
+  c.command->add_option("--stop", o.stops, "End before this text comes; may be given again")
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
+  c.command->add_flag("-v,--verbose", o.verbose, "Say the speed at the end");
+}
+
+void add_eval(CLI::App& app, Action& action) {
+  Subcommand<EvalOptions> c(app, "eval", "How well a model predicts a text, or matches a reference",
+                            "  enxuto eval small.gguf text.txt\n"
+                            "  enxuto eval small.gguf text.txt --reference model.gguf --json\n",
+                            eval_command, action);
+  c.command->add_option("TEXT", c.options->text_file, "A text file, 1024 tokens or more")
+      ->required();
+  c.command
+      ->add_option("--reference", c.options->reference,
+                   "The model to compare with: KL divergence and agreement")
+      ->type_name("MODEL");
+  c.number("--chunks", c.options->chunks, "Most chunks of 512 tokens to use (default: all)", 1,
+           kMostTokens);
+  c.json();
+}
+
+void add_bench(CLI::App& app, Action& action) {
+  Subcommand<BenchOptions> c(app, "bench", "Speed and memory of a model on this machine",
+                             "  enxuto bench model.gguf\n"
+                             "  enxuto bench model.gguf -t 2 --prefill 512 --decode 128 --json\n",
+                             bench_command, action);
+  BenchOptions& o = *c.options;
+  c.number("--prefill", o.prefill_tokens, "Tokens of the prompt", 1, kMostTokens);
+  c.number("--decode", o.decode_tokens, "Tokens to write", 1, kMostTokens);
+  c.number("--repeat", o.repeats, "Runs of each; the median is reported", 1, 1000);
+  c.context("Tokens of the KV cache (default: as many as needed)");
+  c.json();
+}
+
+}  // namespace
+
+Result<Action> parse_arguments(int argc, const char* const* argv) {
+  Action action = [] { return Status(); };
+  CLI::App app("Fits a language model into the memory you have.", "enxuto");
+  app.footer(kExamples);
+  app.set_version_flag("--version", "enxuto " ENXUTO_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  add_inspect(app, action);
+  add_plan(app, action);
+  add_compress(app, action);
+  add_run(app, action);
+  add_eval(app, action);
+  add_bench(app, action);
+  const auto commands = app.get_subcommands({});
+  if (argc > 1 && argv[1][0] != '-' &&
+      std::none_of(commands.begin(), commands.end(),
+                   [&](const CLI::App* command) { return command->check_name(argv[1]); }))
+    return Status::usage(fmt::format("'{}' is no command", argv[1]), "`enxuto --help` lists them");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    app.exit(asked);
+    return Action([] { return Status(); });
+  } catch (const CLI::ParseError& error) {
+    std::string command = "enxuto";
+    for (const CLI::App* sub : app.get_subcommands()) command += " " + sub->get_name();
+    std::string what = error.what();
+    if (what == "--model is required") what = "MODEL is missing";
+    return Status::usage(what, fmt::format("`{} --help` lists what there is", command));
+  }
+  return action;
+}
+
+}  // namespace enxuto

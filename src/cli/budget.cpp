@@ -1,0 +1,59 @@
+#include "cli/budget.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "platform/memory_probe.h"
+
+namespace enxuto {
+namespace {
+
+constexpr uint32_t kSmallBatch = 16;
+constexpr uint32_t kUsefulContext = 256;  // no suggestion goes below
+
+}  // namespace
+
+Budget memory_budget(const CommonOptions& options) {
+  if (options.memory_bytes) return {options.memory_bytes, "--memory"};
+  const MemoryLimit limit = probe_memory();
+  return {limit.bytes, limit.source};
+}
+
+Status check_budget(const Model& model, const InferenceRequest& request,
+                    const CommonOptions& options) {
+  const Budget budget = memory_budget(options);
+  const Status status = check_fits(model, request, budget.bytes);
+  if (status.code() != Code::kDoesNotFit) return status;
+  return Status::does_not_fit(fmt::format("{} ({})", status.what(), budget.source), status.todo());
+}
+
+uint64_t largest_file_bytes(const Model& model, const MemoryMap& map, uint64_t budget_bytes) {
+  // What is neither the file's weights nor its header, which the plan counts as vocabulary.
+  const uint64_t weights = map.find(owner::kWeights)->bytes;
+  const uint64_t others = map.total_bytes() - std::max(weights, model.file_bytes);
+  return others < budget_bytes ? budget_bytes - others : 0;
+}
+
+std::vector<Suggestion> suggest(const Model& model, const InferenceRequest& request,
+                                uint64_t budget_bytes) {
+  std::vector<Suggestion> found;
+  const Result<MemoryMap> map = plan_inference(model, request);
+  if (!map.ok() || map->total_bytes() <= budget_bytes) return found;
+  InferenceRequest small = request;
+  small.batch = std::min(request.batch, kSmallBatch);
+  if (check_fits(model, small, budget_bytes).ok())
+    found.push_back({fmt::format("--batch {}: the prompt in shorter passes", small.batch), "batch",
+                     small.batch});
+  if (const uint32_t context = largest_context(model, request, budget_bytes);
+      context >= kUsefulContext)
+    found.push_back({fmt::format("--context {}: hold fewer tokens", context), "context", context});
+  if (const uint64_t size = largest_file_bytes(model, *map, budget_bytes))
+    found.push_back(
+        {fmt::format("enxuto compress MODEL -o OUT --size {}: fewer bytes of weights", size),
+         "size", size});
+  return found;
+}
+
+}  // namespace enxuto

@@ -1,0 +1,144 @@
+// bench: speed and memory of a model on this machine.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/bytes.h"
+#include "cli/budget.h"
+#include "cli/clock.h"
+#include "cli/commands.h"
+#include "cli/json_output.h"
+#include "cli/progress_bar.h"
+#include "cli/terminal_text.h"
+#include "infer/session.h"
+#include "kernels/kernels.h"
+#include "platform/interrupt.h"
+#include "platform/memory_probe.h"
+
+namespace enxuto {
+namespace {
+
+constexpr std::string_view kFirstPrompt = "The first thing that a visitor sees is";
+
+struct Figures {
+  double first_token_seconds = 0;
+  std::vector<double> prefill_rates, decode_rates;  // tokens per second, one a run
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return (values[(n - 1) / 2] + values[n / 2]) / 2;
+}
+
+// Tokens that say nothing, the same each time.
+std::vector<Token> filler_tokens(uint32_t n, uint32_t vocabulary) {
+  std::vector<Token> tokens(n);
+  uint64_t state = 1;
+  for (Token& token : tokens) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    token = static_cast<Token>((state >> 33) % vocabulary);
+  }
+  return tokens;
+}
+
+Result<double> time_prefill(Session& session, std::span<const Token> tokens) {
+  session.rewind(0);
+  const auto start = std::chrono::steady_clock::now();
+  TRY(session.feed(tokens).status());
+  return static_cast<double>(tokens.size()) / seconds_since(start);
+}
+
+Result<double> time_decode(Session& session, std::span<const Token> tokens) {
+  session.rewind(0);
+  const auto start = std::chrono::steady_clock::now();
+  for (const Token& token : tokens) {
+    TRY(session.feed(std::span(&token, 1)).status());
+    if (interrupted()) return Status::interrupted();
+  }
+  return static_cast<double>(tokens.size()) / seconds_since(start);
+}
+
+Result<double> time_first_token(Session& session, const Tokenizer& tokenizer) {
+  const auto prompt = tokenizer.encode(kFirstPrompt, true, false);
+  if (prompt.size() > session.context())
+    return Status::usage("--context is too small for a measurement", "give 32 or more");
+  ASSIGN_OR_RETURN(const auto logits, session.feed(prompt));
+  SamplingOptions greedy;
+  greedy.temperature = 0;
+  Sampler(greedy).sample(logits);
+  return seconds_since(program_start());
+}
+
+Result<Figures> measure(Session& session, const BenchOptions& options, double first_token_seconds) {
+  Figures figures;
+  figures.first_token_seconds = first_token_seconds;
+  const uint32_t vocabulary = session.model().hyper.vocabulary;
+  const auto prefill = filler_tokens(options.prefill_tokens, vocabulary);
+  const auto decode = filler_tokens(options.decode_tokens, vocabulary);
+  ProgressBar progress;
+  for (uint32_t run = 0; run < options.repeats; ++run) {
+    progress.show("measuring", static_cast<double>(run) / options.repeats);
+    ASSIGN_OR_RETURN(const double prefill_rate, time_prefill(session, prefill));
+    ASSIGN_OR_RETURN(const double decode_rate, time_decode(session, decode));
+    figures.prefill_rates.push_back(prefill_rate);
+    figures.decode_rates.push_back(decode_rate);
+    if (interrupted()) return Status::interrupted();
+  }
+  return figures;
+}
+
+void report_json(const Figures& f, const BenchOptions& options, const Session& session) {
+  print_json({{"prefill_tokens_per_second", median(f.prefill_rates)},
+              {"decode_tokens_per_second", median(f.decode_rates)},
+              {"time_to_first_token_seconds", f.first_token_seconds},
+              {"peak_rss_bytes", peak_rss_bytes()},
+              {"planned_bytes", session.memory_map().total_bytes()},
+              {"file_bytes", session.model().file_bytes},
+              {"threads", options.threads()},
+              {"prefill_tokens", options.prefill_tokens},
+              {"decode_tokens", options.decode_tokens},
+              {"context", session.context()},
+              {"repeats", options.repeats},
+              {"instruction_set", kernels().isa}});
+}
+
+void report_text(const Figures& f, const BenchOptions& options, const Session& session) {
+  const Paint paint(Stream::kOutput);
+  Table table({"what", ">median", ">from", ">to", "unit"});
+  auto add = [&](const std::string& what, std::vector<double> rates) {
+    const auto [least, most] = std::minmax_element(rates.begin(), rates.end());
+    table.add({what, paint.bold(fmt::format("{:.1f}", median(rates))),
+               fmt::format("{:.1f}", *least), fmt::format("{:.1f}", *most), "tokens/s"});
+  };
+  add(fmt::format("prefill {}", options.prefill_tokens), f.prefill_rates);
+  add(fmt::format("decode {}", options.decode_tokens), f.decode_rates);
+  table.add({"first token", fmt::format("{:.3f}", f.first_token_seconds), "", "", "s"});
+  table.add({"peak memory", format_bytes(peak_rss_bytes()), "", "", ""});
+  table.add({"planned", format_bytes(session.memory_map().total_bytes()), "", "", ""});
+  table.print(paint);
+  fmt::print("\n{} threads, {}, context {}\n", options.threads(), kernels().isa, session.context());
+}
+
+}  // namespace
+
+Status bench_command(const BenchOptions& options) {
+  ASSIGN_OR_RETURN(const auto model, open_model(options.model));
+  ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::create(model->metadata));
+  const uint32_t needed = std::max({options.prefill_tokens, options.decode_tokens, 32u});
+  InferenceRequest request =
+      inference_request(options, std::max(needed, options.context), options.batch);
+  request.tokenizer_bytes = tokenizer->table_bytes();
+  TRY(check_budget(*model, request, options));
+  ASSIGN_OR_RETURN(const auto session, Session::open(model, request));
+  ASSIGN_OR_RETURN(const double first_token_seconds, time_first_token(*session, *tokenizer));
+  ASSIGN_OR_RETURN(const Figures figures, measure(*session, options, first_token_seconds));
+  if (options.json)
+    report_json(figures, options, *session);
+  else
+    report_text(figures, options, *session);
+  return {};
+}
+
+}  // namespace enxuto

@@ -1,0 +1,162 @@
+// compress: a model into a byte budget.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.h"
+#include "cli/budget.h"
+#include "cli/commands.h"
+#include "cli/json_output.h"
+#include "cli/model_parts.h"
+#include "cli/progress_bar.h"
+#include "cli/terminal_text.h"
+#include "cli/text_input.h"
+#include "compress/compress.h"
+#include "platform/file.h"
+#include "platform/memory_probe.h"
+#include "tokenizer/tokenizer.h"
+
+namespace enxuto {
+namespace {
+
+// --size as it is, --bpw of the whole file, or the largest file that runs in --memory.
+Result<uint64_t> target_bytes(const Model& model, const CompressOptions& options) {
+  if (options.size_bytes) return options.size_bytes;
+  if (options.bits_per_weight > 0) {
+    const auto parameters = static_cast<double>(compose(model).total.parameters);
+    return static_cast<uint64_t>(parameters * options.bits_per_weight / 8);
+  }
+  InferenceRequest request = inference_request(options, 0);
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model.metadata));
+  request.tokenizer_bytes = tokenizer->table_bytes();
+  ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(model, request));
+  const uint64_t bytes = largest_file_bytes(model, map, options.memory_bytes);
+  if (bytes) return bytes;
+  return Status::does_not_fit(
+      fmt::format("running this model takes more than {} (--memory) even without its weights",
+                  format_bytes(options.memory_bytes)),
+      "give more memory, or say the size of the file with --size");
+}
+
+Result<std::vector<Type>> menu(const std::vector<std::string>& names) {
+  std::vector<Type> types;
+  for (const std::string& name : names) {
+    const Codec* codec = find_codec(name);
+    if (!codec)
+      return Status::usage(fmt::format("'{}' is no number format", name),
+                           "write them as Q4_K, Q8_0, IQ4_NL");
+    if (!codec->encode)
+      return Status::usage(fmt::format("{} can be read but not written", codec->name),
+                           "choose another format");
+    types.push_back(codec->type);
+  }
+  return types;
+}
+
+Status check_output(const Model& model, const CompressOptions& options) {
+  for (const auto& file : model.files)
+    if (same_file(file->path(), options.output))
+      return Status::usage("the output is the input itself", "choose another name with -o");
+  if (!options.force && file_exists(options.output))
+    return Status::usage(fmt::format("{} exists already", options.output),
+                         "choose another name, or say --force to replace it");
+  return {};
+}
+
+std::map<std::string, Share> histogram(const CompressReport& report, const Model& model) {
+  std::map<std::string, Share> shares;
+  for (const TensorReport& t : report.tensors) {
+    Share& share = shares[find_codec(t.to)->name];
+    const Tensor* tensor = model.find(t.name);
+    ++share.tensors;
+    share.parameters += tensor ? tensor->count() : 0;
+    share.bytes += t.bytes;
+  }
+  return shares;
+}
+
+Json report_json(const CompressReport& report, const Model& model, const CompressOptions& options,
+                 bool with_tensors) {
+  Json formats = Json::array();
+  for (const auto& [name, share] : histogram(report, model))
+    formats.push_back({{"format", name},
+                       {"tensors", share.tensors},
+                       {"parameters", share.parameters},
+                       {"bytes", share.bytes}});
+  Json json = {{"output", options.output},
+               {"file_bytes", report.file_bytes},
+               {"target_bytes", report.target_bytes},
+               {"smallest_bytes", report.smallest_bytes},
+               {"input_bytes", model.file_bytes},
+               {"bits_per_weight", 8.0 * static_cast<double>(report.file_bytes) /
+                                       static_cast<double>(compose(model).total.parameters)},
+               {"predicted_kld", report.predicted_kld},
+               {"seconds", report.seconds},
+               {"peak_rss_bytes", peak_rss_bytes()},
+               {"formats", formats}};
+  if (!with_tensors) return json;
+  json["tensors"] = Json::array();
+  for (const TensorReport& t : report.tensors)
+    json["tensors"].push_back({{"name", t.name},
+                               {"from", find_codec(t.from)->name},
+                               {"to", find_codec(t.to)->name},
+                               {"bytes", t.bytes},
+                               {"relative_error", t.relative_error},
+                               {"predicted_kld", t.predicted_kld}});
+  return json;
+}
+
+void report_text(const CompressReport& report, const Model& model, const CompressOptions& options) {
+  const Paint paint(Stream::kOutput);
+  Table table({"format", ">tensors", ">bytes", ">share", ""});
+  for (const auto& [name, share] : histogram(report, model)) {
+    const double part = static_cast<double>(share.bytes) / static_cast<double>(report.file_bytes);
+    table.add({name, format_count(share.tensors), format_bytes(share.bytes),
+               fmt::format("{:.1f} %", 100 * part), paint.cyan(bar(part, 24))});
+  }
+  table.print(paint);
+  fmt::print("\n{}  {} of {} bytes, {:.1f} % of the input's {}\n", paint.bold(options.output),
+             format_count(report.file_bytes), format_count(report.target_bytes),
+             100 * static_cast<double>(report.file_bytes) / static_cast<double>(model.file_bytes),
+             format_count(model.file_bytes));
+  fmt::print("predicted KL divergence {:.4f} nats, {:.0f} s, peak {}\n", report.predicted_kld,
+             report.seconds, format_bytes(peak_rss_bytes()));
+}
+
+Status write_report(const std::string& path, const std::string& text) {
+  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path, /*replace=*/true));
+  TRY(file.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+  return file.commit();
+}
+
+}  // namespace
+
+Status compress_command(const CompressOptions& options) {
+  if (!options.size_bytes && options.bits_per_weight <= 0 && !options.memory_bytes)
+    return Status::usage("how small the file has to be is not said",
+                         "give --size, --bpw or --memory");
+  CompressRequest request;
+  ASSIGN_OR_RETURN(request.types, menu(options.types));
+  if (!options.calibration_file.empty()) {
+    ASSIGN_OR_RETURN(request.calibration_text, read_text(options.calibration_file));
+  }
+  ASSIGN_OR_RETURN(const auto model, open_model(options.model));
+  TRY(check_output(*model, options));
+  ASSIGN_OR_RETURN(request.target_bytes, target_bytes(*model, options));
+  request.n_threads = options.threads();
+  request.replace_output = options.force;
+  ProgressBar progress;
+  auto report = compress(model, options.output, request, progress.callback());
+  progress.erase();
+  TRY(report.status());
+  if (!options.report_file.empty())
+    TRY(write_report(options.report_file, to_text(report_json(*report, *model, options, true))));
+  if (options.json)
+    print_json(report_json(*report, *model, options, false));
+  else
+    report_text(*report, *model, options);
+  return {};
+}
+
+}  // namespace enxuto

@@ -1,0 +1,79 @@
+// eval: how well a model predicts a text, and how far it is from a reference.
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+#include "cli/budget.h"
+#include "cli/commands.h"
+#include "cli/json_output.h"
+#include "cli/progress_bar.h"
+#include "cli/terminal_text.h"
+#include "cli/text_input.h"
+#include "infer/evaluate.h"
+#include "platform/memory_probe.h"
+
+namespace enxuto {
+namespace {
+
+void report_json(const Evaluation& e, const Model& model) {
+  Json json = {{"file_bytes", model.file_bytes},
+               {"chunks", e.chunks},
+               {"scored_tokens", e.scored_tokens},
+               {"perplexity", e.perplexity},
+               {"perplexity_error", e.perplexity_error}};
+  if (e.compared) {
+    json["reference_perplexity"] = e.reference_perplexity;
+    json["kld_mean"] = e.kld_mean;
+    json["kld_mean_error"] = e.kld_mean_error;
+    json["kld_median"] = e.kld_median;
+    json["kld_p99"] = e.kld_p99;
+    json["kld_max"] = e.kld_max;
+    json["same_top"] = e.same_top;
+  }
+  json["seconds"] = e.seconds;
+  json["peak_rss_bytes"] = peak_rss_bytes();
+  print_json(json);
+}
+
+void report_text(const Evaluation& e) {
+  const Paint paint(Stream::kOutput);
+  auto line = [&](const char* what, const std::string& value) {
+    fmt::print("{}{}\n", paint.dim(fmt::format("{:<22}", what)), value);
+  };
+  line("perplexity", fmt::format("{} ± {:.3f}", paint.bold(fmt::format("{:.3f}", e.perplexity)),
+                                 e.perplexity_error));
+  if (e.compared) {
+    line("reference's perplexity", fmt::format("{:.3f}", e.reference_perplexity));
+    line("KL divergence", fmt::format("mean {}, median {:.5f}, 99 % {:.4f}, largest {:.3f} (nats)",
+                                      paint.bold(fmt::format("{:.5f}", e.kld_mean)), e.kld_median,
+                                      e.kld_p99, e.kld_max));
+    line("same first choice", fmt::format("{:.2f} %", 100 * e.same_top));
+  }
+  line("scored", fmt::format("{} tokens of {} chunks, {:.1f} s", format_count(e.scored_tokens),
+                             e.chunks, e.seconds));
+}
+
+}  // namespace
+
+Status eval_command(const EvalOptions& options) {
+  ASSIGN_OR_RETURN(const std::string text, read_text(options.text_file));
+  EvaluateOptions how;
+  how.max_chunks = options.chunks;
+  how.n_threads = options.threads();
+  ASSIGN_OR_RETURN(const auto model, open_model(options.model));
+  std::shared_ptr<const Model> reference;
+  if (!options.reference.empty()) {
+    ASSIGN_OR_RETURN(reference, open_model(options.reference));
+  }
+  TRY(check_budget(*model, inference_request(options, how.chunk_tokens), options));
+  ProgressBar progress;
+  const auto evaluation = evaluate(model, reference, text, how, progress.callback());
+  progress.erase();
+  TRY(evaluation.status());
+  if (options.json)
+    report_json(*evaluation, *model);
+  else
+    report_text(*evaluation);
+  return {};
+}
+
+}  // namespace enxuto

@@ -1,0 +1,144 @@
+// inspect: what a model is made of.
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "cli/json_output.h"
+#include "cli/model_parts.h"
+#include "cli/terminal_text.h"
+
+namespace enxuto {
+namespace {
+
+std::string_view text_at(const Model& model, std::string_view key) {
+  return model.metadata.string_at(key).value_or(std::string_view());
+}
+
+bool has_chat_template(const Model& model) {
+  return !text_at(model, "tokenizer.chat_template").empty();
+}
+
+std::string shape_text(const Tensor& tensor) {
+  std::string text;
+  for (uint32_t d = 0; d < tensor.n_dims; ++d)
+    text += fmt::format("{}{}", d ? " x " : "", tensor.shape[d]);
+  return text;
+}
+
+Json shares_json(const std::vector<Share>& shares, const char* key) {
+  Json list = Json::array();
+  for (const Share& s : shares)
+    list.push_back({{key, s.name},
+                    {"tensors", s.tensors},
+                    {"parameters", s.parameters},
+                    {"bytes", s.bytes},
+                    {"bits_per_weight", s.bits_per_weight()}});
+  return list;
+}
+
+Json tensors_json(const Model& model) {
+  Json list = Json::array();
+  for (const Tensor& t : model.tensors) {
+    Json shape = Json::array();
+    for (uint32_t d = 0; d < t.n_dims; ++d) shape.push_back(t.shape[d]);
+    list.push_back(
+        {{"name", t.name}, {"format", t.codec().name}, {"shape", shape}, {"bytes", t.bytes()}});
+  }
+  return list;
+}
+
+void report_json(const Model& model, const Composition& made_of, bool tensors) {
+  const HyperParameters& h = model.hyper;
+  Json json = {{"architecture", h.architecture},
+               {"name", h.name},
+               {"file_bytes", model.file_bytes},
+               {"tensor_bytes", made_of.total.bytes},
+               {"parameters", made_of.total.parameters},
+               {"tensor_count", made_of.total.tensors},
+               {"bits_per_weight", made_of.total.bits_per_weight()},
+               {"layers", h.n_layers},
+               {"width", h.width},
+               {"heads", h.n_heads},
+               {"kv_heads", h.n_kv_heads},
+               {"head_width", h.key_dim},
+               {"ffn_width", h.ffn_width},
+               {"vocabulary", h.vocabulary},
+               {"context", h.trained_context},
+               {"sliding_window", h.sliding_window},
+               {"tied_head", model.tied()},
+               {"tokenizer", text_at(model, "tokenizer.ggml.model")},
+               {"pre_tokenizer", text_at(model, "tokenizer.ggml.pre")},
+               {"chat_template", has_chat_template(model)},
+               {"parts", shares_json(made_of.parts, "part")},
+               {"formats", shares_json(made_of.formats, "format")}};
+  if (tensors) json["tensors"] = tensors_json(model);
+  print_json(json);
+}
+
+std::string short_count(uint64_t count) {
+  const auto value = static_cast<double>(count);
+  if (count >= 1'000'000'000) return fmt::format("{:.2f} G", value / 1e9);
+  if (count >= 1'000'000) return fmt::format("{:.1f} M", value / 1e6);
+  if (count >= 1'000) return fmt::format("{:.1f} k", value / 1e3);
+  return std::to_string(count);
+}
+
+void print_shares(const std::vector<Share>& shares, const Share& total, const char* what,
+                  const Paint& paint) {
+  fmt::print("\n");
+  Table table({what, ">tensors", ">parameters", ">bytes", ">bits/weight", ">share", ""});
+  for (const Share& s : shares) {
+    const double share = static_cast<double>(s.bytes) / static_cast<double>(total.bytes);
+    table.add({s.name, format_count(s.tensors), short_count(s.parameters), format_bytes(s.bytes),
+               fmt::format("{:.2f}", s.bits_per_weight()), fmt::format("{:.1f} %", 100 * share),
+               paint.cyan(bar(share, 24))});
+  }
+  table.print(paint);
+}
+
+void print_tensors(const Model& model, const Paint& paint) {
+  fmt::print("\n");
+  Table table({"tensor", "format", ">bytes", "shape"});
+  for (const Tensor& t : model.tensors)
+    table.add({printable(t.name), t.codec().name, format_count(t.bytes()), shape_text(t)});
+  table.print(paint);
+}
+
+void report_text(const Model& model, const Composition& made_of, bool tensors) {
+  const Paint paint(Stream::kOutput);
+  const HyperParameters& h = model.hyper;
+  auto line = [&](const char* what, const std::string& value) {
+    fmt::print("{}{}\n", paint.dim(fmt::format("{:<14}", what)), value);
+  };
+  fmt::print("{}\n", paint.bold(printable(h.name.empty() ? h.architecture : h.name)));
+  line("architecture", fmt::format("{}, {} layers of width {}, {} heads ({} for keys and values), "
+                                   "feed-forward {}",
+                                   printable(h.architecture), h.n_layers, format_count(h.width),
+                                   h.n_heads, h.n_kv_heads, format_count(h.ffn_width)));
+  line("parameters", fmt::format("{}{}", format_count(made_of.total.parameters),
+                                 model.tied() ? ", the head is the embedding again" : ""));
+  line("file", fmt::format("{} ({} bytes), {:.2f} bits per weight", format_bytes(model.file_bytes),
+                           format_count(model.file_bytes), made_of.total.bits_per_weight()));
+  line("context", fmt::format("{} tokens", format_count(h.trained_context)));
+  line("tokenizer",
+       fmt::format("{} {}, {} tokens", printable(text_at(model, "tokenizer.ggml.model")),
+                   printable(text_at(model, "tokenizer.ggml.pre")), format_count(h.vocabulary)));
+  line("chat template", has_chat_template(model) ? "yes" : "no");
+  print_shares(made_of.parts, made_of.total, "part", paint);
+  print_shares(made_of.formats, made_of.total, "format", paint);
+  if (tensors) print_tensors(model, paint);
+}
+
+}  // namespace
+
+Status inspect_command(const InspectOptions& options) {
+  ASSIGN_OR_RETURN(const auto model, open_model(options.model, /*weights_needed=*/false));
+  const Composition made_of = compose(*model);
+  if (options.json)
+    report_json(*model, made_of, options.tensors);
+  else
+    report_text(*model, made_of, options.tensors);
+  return {};
+}
+
+}  // namespace enxuto

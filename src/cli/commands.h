@@ -1,0 +1,81 @@
+// The commands: what each is told, and the function that does it. arguments.cpp fills the structs
+// from the command line; a command reports on standard output and answers with a Status.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "infer/sampler.h"
+#include "plan/plan.h"
+
+namespace enxuto {
+
+// What every command understands.
+struct CommonOptions {
+  std::string model;
+  int n_threads = 0;          // 0: the cores this process may use
+  uint64_t memory_bytes = 0;  // 0: what the machine leaves free
+  bool json = false;
+
+  int threads() const;
+};
+
+struct InspectOptions : CommonOptions {
+  bool tensors = false;
+};
+
+struct PlanOptions : CommonOptions {
+  uint32_t context = 0;  // 0: what the model was trained on, 4096 tokens at most
+  uint32_t batch = 0;    // 0: the default of the plan
+};
+
+struct CompressOptions : CommonOptions {
+  std::string output;
+  uint64_t size_bytes = 0;       // one of these two, or memory_bytes
+  double bits_per_weight = 0;    // of the whole file
+  std::string calibration_file;  // empty: the built-in text
+  std::vector<std::string> types;
+  bool force = false;
+  std::string report_file;
+};
+
+struct RunOptions : CommonOptions {
+  std::optional<std::string> prompt;
+  bool chat = false;
+  uint32_t context = 0, batch = 0;
+  int64_t max_tokens = -1;  // -1: until the model ends or the context is full
+  std::vector<std::string> stops;
+  SamplingOptions sampling;      // its seed is the next field's
+  std::optional<uint64_t> seed;  // nothing: another one each time
+  bool verbose = false;
+};
+
+struct EvalOptions : CommonOptions {
+  std::string text_file;
+  std::string reference;
+  uint32_t chunks = 0;  // 0: all
+};
+
+struct BenchOptions : CommonOptions {
+  uint32_t prefill_tokens = 512;
+  uint32_t decode_tokens = 64;
+  uint32_t repeats = 3;
+  uint32_t context = 0;  // 0: as much as the figures need
+  uint32_t batch = 0;
+};
+
+// What running a model with these options asks of the plan.
+InferenceRequest inference_request(const CommonOptions& options, uint32_t context,
+                                   uint32_t batch = 0);
+
+Status inspect_command(const InspectOptions& options);
+Status plan_command(const PlanOptions& options);
+Status compress_command(const CompressOptions& options);
+Status run_command(const RunOptions& options);
+Status eval_command(const EvalOptions& options);
+Status bench_command(const BenchOptions& options);
+
+}  // namespace enxuto

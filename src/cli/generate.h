@@ -1,0 +1,53 @@
+// Writing text: a prompt goes in, tokens come out as text until something ends it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "infer/session.h"
+
+namespace enxuto {
+
+enum class End { kModel, kTokenLimit, kStopText, kContextFull, kInterrupted };
+
+struct Generation {
+  End end = End::kModel;
+  uint64_t prompt_tokens = 0, new_tokens = 0;  // prompt tokens: those that were not in the cache
+  double prompt_seconds = 0, decode_seconds = 0;
+};
+
+// "prompt 12 tokens, 310 tokens/s; wrote 64 tokens, 104 tokens/s".
+std::string speed_text(const Generation& generation);
+
+// One model, its tokenizer and one sequence of tokens.
+class Writer {
+ public:
+  static Result<std::unique_ptr<Writer>> open(const RunOptions& options);
+
+  const Model& model() const { return session_->model(); }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  uint32_t context() const { return session_->context(); }
+
+  // Continues `prompt`, the whole sequence so far: what the cache already holds of it is not
+  // computed again. Whole characters go to `show`; a false answer ends the text.
+  Result<Generation> write(const std::vector<Token>& prompt,
+                           const std::function<bool(const std::string&)>& show);
+
+ private:
+  Writer(const RunOptions& options, std::unique_ptr<Tokenizer> tokenizer,
+         std::unique_ptr<Session> session)
+      : options_(options), tokenizer_(std::move(tokenizer)), session_(std::move(session)) {}
+  Result<std::span<const float>> feed(std::span<const Token> tokens);
+  uint32_t keep_common_prefix(const std::vector<Token>& prompt);
+
+  RunOptions options_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<Session> session_;
+  std::vector<Token> held_;  // the tokens in the session's cache
+  uint64_t answers_ = 0;
+};
+
+}  // namespace enxuto

@@ -1,0 +1,28 @@
+// What a model is made of: its parts and number formats, counted.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+
+namespace enxuto {
+
+struct Share {
+  std::string name;  // of a part, or of a format
+  uint64_t tensors = 0, parameters = 0, bytes = 0;
+  double bits_per_weight() const {
+    return parameters ? 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters) : 0;
+  }
+};
+
+struct Composition {
+  std::vector<Share> parts;    // embedding, attention, feed-forward, norms, head, other
+  std::vector<Share> formats;  // most bytes first
+  Share total;
+};
+
+Composition compose(const Model& model);
+
+}  // namespace enxuto

@@ -1,0 +1,61 @@
+#include "cli/text_input.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "cli/utf8.h"
+#include "platform/file.h"
+#include "platform/interrupt.h"
+
+namespace enxuto {
+namespace {
+
+constexpr uint64_t kMostBytes = kGiB;
+// A text in another encoding still has mostly ASCII; bytes of a picture or a model do not.
+constexpr size_t kMostMalformedShare = 4;
+
+}  // namespace
+
+Status check_text(std::string_view text, const std::string& name) {
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    return Status::bad_input(fmt::format("{} is empty", name), "give a text with words in it");
+  const Status binary = Status::bad_input(fmt::format("{} is no text but binary data", name),
+                                          "give a text file, best in UTF-8");
+  if (text.find('\0') != std::string_view::npos) return binary;
+  size_t malformed = 0;
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = utf8_length_at(text, i);
+    malformed += length == 0;
+    i += std::max<size_t>(1, length);
+  }
+  return malformed > text.size() / kMostMalformedShare ? binary : Status();
+}
+
+Result<std::string> read_text(const std::string& path) {
+  ASSIGN_OR_RETURN(std::string text, read_text_file(path, kMostBytes));
+  TRY(check_text(text, path));
+  return text;
+}
+
+Result<std::string> read_standard_input() {
+  std::string text;
+  std::array<char, 1 << 16> buffer;
+  while (const size_t got = std::fread(buffer.data(), 1, buffer.size(), stdin)) {
+    text.append(buffer.data(), got);
+    if (text.size() > kMostBytes)
+      return Status::bad_input("standard input has more than 1 GiB", "give a shorter prompt");
+  }
+  if (interrupted()) return Status::interrupted();
+  if (std::ferror(stdin))
+    return Status::failed(fmt::format("cannot read standard input: {}", std::strerror(errno)));
+  TRY(check_text(text, "standard input"));
+  return text;
+}
+
+}  // namespace enxuto

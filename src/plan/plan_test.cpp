@@ -1,0 +1,142 @@
+#include "plan/plan.h"
+
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+
+namespace enxuto {
+namespace {
+
+// SmolLM2-135M's shape.
+void shape(Model& model) {
+  HyperParameters& h = model.hyper;
+  h.n_layers = 30, h.width = 576, h.n_heads = 9, h.n_kv_heads = 3, h.key_dim = h.value_dim = 64;
+  h.ffn_width = 1536, h.vocabulary = 49152, h.trained_context = 8192, h.rope_dims = 64;
+  model.tensors.resize(2);
+  for (Tensor& tensor : model.tensors) {
+    tensor.name = "t";
+    tensor.type = Type::Q4_1;
+    tensor.n_dims = 2;
+    tensor.shape[0] = 1024, tensor.shape[1] = 100000;
+  }
+  model.file_bytes = 2 * 64000000 + 1000000;
+}
+
+InferenceRequest request_of(uint32_t context) {
+  InferenceRequest request;
+  request.context = context;
+  return request;
+}
+
+TEST(Plan, CountsWeightsCacheAndLogitsExactly) {
+  Model model;
+  shape(model);
+  const auto map = plan_inference(model, request_of(2048));
+  ASSERT_TRUE(map.ok());
+  EXPECT_EQ(map->find(owner::kWeights)->bytes, 128000000u);
+  EXPECT_EQ(map->find(owner::kWeights)->kind, PartKind::kMapped);
+  EXPECT_EQ(map->find(owner::kKvCache)->bytes, 30u * (192 + 192) * 2048 * 2);
+  EXPECT_EQ(map->find(owner::kLogits)->bytes, 49152u * 4);
+  EXPECT_EQ(map->find(owner::kVocabulary)->bytes, 1000000u + 49152 * 64);
+  InferenceRequest asked = request_of(2048);
+  asked.tokenizer_bytes = 7;
+  EXPECT_EQ(plan_inference(model, asked)->find(owner::kVocabulary)->bytes, 1000007u);
+}
+
+TEST(Plan, DefaultsToTheTrainedContextUpTo4096) {
+  Model model;
+  shape(model);
+  EXPECT_EQ(lay_out_session(model, {})->context, 4096u);
+  model.hyper.trained_context = 1000;
+  EXPECT_EQ(lay_out_session(model, {})->context, 1000u);
+}
+
+TEST(Plan, PassesAreNoLongerThanTheContext) {
+  Model model;
+  shape(model);
+  InferenceRequest request = request_of(20);
+  request.batch = 500, request.logit_rows = 1000;
+  const auto layout = lay_out_session(model, request);
+  EXPECT_EQ(layout->batch, 20u);
+  EXPECT_EQ(layout->logit_rows, 20u);
+  request.batch = 0;
+  EXPECT_EQ(lay_out_session(model, request).status().code(), Code::kUsage);
+}
+
+// hidden + max(normed, attended, fed) + max(q k v, gate up) rows, and the rest is small.
+TEST(Plan, SharesScratchBetweenWhatIsNeverAliveTogether) {
+  Model model;
+  shape(model);
+  const uint64_t one = lay_out_session(model, request_of(2048))->scratch.bytes;
+  InferenceRequest twice = request_of(2048);
+  twice.batch *= 2;
+  const uint64_t two = lay_out_session(model, twice)->scratch.bytes;
+  const uint64_t per_token = (two - one) / InferenceRequest().batch;
+  EXPECT_GE(per_token, 4u * (576 + 576 + 2 * 1536));
+  EXPECT_LE(per_token, 4u * (576 + 576 + 2 * 1536) + 2500);
+}
+
+TEST(Plan, SlidingLayersKeepTheirWindowAndABatch) {
+  Model model;
+  shape(model);
+  model.hyper.sliding_window = 512, model.hyper.sliding_pattern = 6;
+  const auto layout = lay_out_session(model, request_of(8192));
+  EXPECT_EQ(layout->kv[0].rows, 512u + 128);
+  EXPECT_EQ(layout->kv[5].rows, 8192u);
+  EXPECT_EQ(layout->kv_bytes, (25u * 640 + 5 * 8192) * 384 * 2);
+  EXPECT_EQ(lay_out_session(model, request_of(100))->kv[0].rows, 100u);
+}
+
+TEST(Plan, RefusesSizesBeyondReason) {
+  Model model;
+  shape(model);
+  for (uint32_t HyperParameters::*field :
+       {&HyperParameters::width, &HyperParameters::n_kv_heads, &HyperParameters::key_dim,
+        &HyperParameters::ffn_width, &HyperParameters::vocabulary, &HyperParameters::rope_dims,
+        &HyperParameters::sliding_window}) {
+    Model lying;
+    shape(lying);
+    lying.hyper.n_heads = lying.hyper.value_dim = 1u << 31;
+    lying.hyper.*field = UINT32_MAX;
+    InferenceRequest request = request_of(UINT32_MAX);
+    request.batch = request.logit_rows = UINT32_MAX;
+    EXPECT_EQ(plan_inference(lying, request).status().code(), Code::kDoesNotFit);
+  }
+}
+
+TEST(CheckFits, SaysTheLongestContextThatFits) {
+  Model model;
+  shape(model);
+  const uint64_t needed = plan_inference(model, request_of(8192))->total_bytes();
+  EXPECT_TRUE(check_fits(model, request_of(8192), needed).ok());
+  const uint64_t budget = needed - 100 * kMiB;
+  const Status status = check_fits(model, request_of(8192), budget);
+  EXPECT_EQ(status.code(), Code::kDoesNotFit);
+  EXPECT_NE(status.what().find(format_bytes(needed)), std::string::npos) << status.what();
+  const uint32_t longest = largest_context(model, request_of(8192), budget);
+  EXPECT_NE(status.todo().find("--context " + format_count(longest) + " instead of 8,192"),
+            std::string::npos)
+      << status.todo();
+  EXPECT_LE(plan_inference(model, request_of(longest))->total_bytes(), budget);
+  EXPECT_GT(plan_inference(model, request_of(longest + 1))->total_bytes(), budget);
+}
+
+TEST(CheckFits, PrefersAShorterPassToAShorterContext) {
+  Model model;
+  shape(model);
+  const uint64_t needed = plan_inference(model, request_of(8192))->total_bytes();
+  const Status status = check_fits(model, request_of(8192), needed - kMiB);
+  EXPECT_NE(status.todo().find("--batch 16 instead of 128"), std::string::npos) << status.todo();
+  EXPECT_EQ(status.todo().find("--context"), std::string::npos) << status.todo();
+}
+
+TEST(CheckFits, SaysTheLeastWhereNothingHelps) {
+  Model model;
+  shape(model);
+  const Status status = check_fits(model, request_of(8192), 100 * kMiB);
+  EXPECT_NE(status.todo().find("compress it"), std::string::npos) << status.todo();
+  EXPECT_EQ(largest_context(model, request_of(8192), 100 * kMiB), 0u);
+}
+
+}  // namespace
+}  // namespace enxuto

@@ -1,0 +1,136 @@
+// compress, from outside: sizes obeyed, files whole or absent.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "inputs.h"
+#include "program.h"
+
+namespace enxuto {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+class Compress : public testing::Test {
+ protected:
+  void SetUp() override {
+    write_tiny_llama(model_);
+    scratch_.write("notes.txt", sample_text(3000));
+  }
+  std::vector<std::string> arguments(std::vector<std::string> more) const {
+    std::vector<std::string> all = {"compress", model_, "-o", small_, "--calibration", notes_};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  void expect_nothing_left() const {
+    EXPECT_THAT(scratch_.names(), ElementsAre("notes.txt", "tiny.gguf"));
+  }
+
+  ScratchFolder scratch_;
+  std::string model_ = scratch_.path("tiny.gguf"), small_ = scratch_.path("small.gguf"),
+              notes_ = scratch_.path("notes.txt");
+};
+
+TEST_F(Compress, WritesAtMostTheBytesThatWereAskedFor) {
+  const uint64_t budget = size_of(model_) * 3 / 10;
+  const std::string report = scratch_.path("report.json");
+  const Outcome outcome =
+      run_program(arguments({"--size", std::to_string(budget), "--json", "--report", report}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  EXPECT_EQ(outcome.error, "");
+  const Json json = Json::parse(outcome.out);
+  EXPECT_LE(size_of(small_), budget);
+  EXPECT_EQ(json["file_bytes"], size_of(small_));
+  EXPECT_EQ(json["target_bytes"], budget);
+  EXPECT_EQ(json["input_bytes"], size_of(model_));
+  EXPECT_GT(json["predicted_kld"], 0.0);
+  EXPECT_FALSE(json["formats"].empty());
+  const Json full = Json::parse(read_whole(report));
+  ASSERT_FALSE(full["tensors"].empty());
+  EXPECT_TRUE(full["tensors"][0].contains("relative_error"));
+  EXPECT_EQ(run_program({"run", small_, "-p", "the", "-n", "4"}).exit_code, 0);
+  const std::string smaller = std::to_string(budget * 4 / 5);
+  EXPECT_EQ(run_program(arguments({"--size", smaller})).exit_code, 2) << "it exists";
+  EXPECT_EQ(run_program(arguments({"--size", smaller, "--force"})).exit_code, 0);
+  EXPECT_LE(size_of(small_), budget * 4 / 5);
+}
+
+TEST_F(Compress, TakesItsTargetAsBitsPerWeightOrAsMemory) {
+  const Json inspected = Json::parse(run_program({"inspect", model_, "--json"}).out);
+  ASSERT_EQ(run_program(arguments({"--bpw", "9"})).exit_code, 0);
+  EXPECT_LE(static_cast<double>(size_of(small_)) * 8, inspected["parameters"].get<double>() * 9);
+  const Json plan = Json::parse(run_program({"plan", model_, "--json"}).out);
+  const uint64_t memory = plan["total_bytes"].get<uint64_t>() - size_of(model_) / 2;
+  const std::string text = std::to_string(memory);
+  ASSERT_EQ(run_program(arguments({"--memory", text, "--force"})).exit_code, 0);
+  EXPECT_EQ(run_program({"plan", small_, "--memory", text}).exit_code, 0);
+}
+
+TEST_F(Compress, UsesOnlyTheFormatsThatAreListed) {
+  const Outcome outcome =
+      run_program(arguments({"--size", "300000", "--types", "Q8_0,q5_0", "--json"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  const Json parsed = Json::parse(outcome.out);
+  for (const Json& format : parsed["formats"])
+    EXPECT_THAT(format["format"].get<std::string>(), testing::AnyOf("Q8_0", "Q5_0", "F32"));
+}
+
+TEST_F(Compress, ASizeTooSmallNamesTheSmallest) {
+  const Outcome outcome = run_program(arguments({"--size", "10KB"}));
+  EXPECT_EQ(outcome.exit_code, 4);
+  EXPECT_THAT(outcome.error, HasSubstr("smallest"));
+  expect_nothing_left();
+}
+
+TEST_F(Compress, RefusesToOverwriteItsInput) {
+  std::filesystem::create_symlink(model_, scratch_.path("link.gguf"));
+  const std::string before = read_whole(model_);
+  for (const std::string& same : {model_, scratch_.path("link.gguf")}) {
+    const Outcome outcome =
+        run_program({"compress", model_, "-o", same, "--size", "300K", "--force"});
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.error, HasSubstr("input"));
+  }
+  EXPECT_TRUE(before == read_whole(model_));
+}
+
+TEST_F(Compress, AFullDiskLeavesNothing) {
+  const Outcome outcome = run_program(
+      Invocation{.arguments = arguments({"--size", "300000"}), .most_file_bytes = 65536});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.error, HasSubstr("cannot write"));
+  expect_nothing_left();
+}
+
+TEST_F(Compress, AFolderThatIsMissingIsAnError) {
+  const Outcome outcome =
+      run_program({"compress", model_, "-o", scratch_.path("no/such/small.gguf"), "--size", "300K",
+                   "--calibration", notes_});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.error, HasSubstr("cannot write"));
+}
+
+TEST_F(Compress, CtrlCLeavesNothing) {
+  const std::string long_text = scratch_.write("notes.txt", sample_text(400000));
+  int polls = 0;
+  Invocation invocation{arguments({"--size", "300000"})};
+  invocation.interrupt_when = [&] { return ++polls > 50; };
+  const Outcome outcome = run_program(invocation);
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.error;
+  EXPECT_THAT(outcome.error, HasSubstr("interrupted"));
+  expect_nothing_left();
+}
+
+TEST_F(Compress, SaysWhenNoTargetIsGivenOrTwo) {
+  EXPECT_EQ(run_program(arguments({})).exit_code, 2);
+  EXPECT_EQ(run_program(arguments({"--size", "1M", "--bpw", "4"})).exit_code, 2);
+  EXPECT_EQ(run_program(arguments({"--size", "1M", "--types", "Q9_X"})).exit_code, 2);
+  expect_nothing_left();
+}
+
+}  // namespace
+}  // namespace enxuto

@@ -1,0 +1,157 @@
+#include "program.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace enxuto {
+namespace {
+
+struct Pipe {
+  Pipe() { (void)!::pipe2(ends, O_CLOEXEC); }
+  ~Pipe() { close_end(0), close_end(1); }
+  void close_end(int end) {
+    if (ends[end] >= 0) ::close(ends[end]);
+    ends[end] = -1;
+  }
+  int ends[2] = {-1, -1};
+};
+
+[[noreturn]] void become_program(const std::vector<std::string>& texts) {
+  std::vector<char*> arguments = {const_cast<char*>(ENXUTO_PROGRAM)};
+  for (const std::string& text : texts) arguments.push_back(const_cast<char*>(text.c_str()));
+  arguments.push_back(nullptr);
+  ::execv(ENXUTO_PROGRAM, arguments.data());
+  ::_exit(127);
+}
+
+void connect(const Invocation& invocation, const Pipe& in, const Pipe& out, const Pipe& error) {
+  ::dup2(in.ends[0], 0);
+  ::dup2(invocation.output_file.empty()
+             ? out.ends[1]
+             : ::open(invocation.output_file.c_str(), O_WRONLY | O_CREAT, 0644),
+         1);
+  ::dup2(error.ends[1], 2);
+  if (invocation.most_file_bytes) {
+    const rlimit limit{invocation.most_file_bytes, invocation.most_file_bytes};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    std::signal(SIGXFSZ, SIG_IGN);  // so that the write fails instead
+  }
+}
+
+int exit_code_of(pid_t child) {
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void feed(int fd, const std::string& input) {
+  size_t done = 0;
+  while (done < input.size()) {
+    const ssize_t put = ::write(fd, input.data() + done, input.size() - done);
+    if (put <= 0) return;
+    done += static_cast<size_t>(put);
+  }
+}
+
+}  // namespace
+
+Outcome run_program(const Invocation& invocation) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Pipe in, out, error;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    connect(invocation, in, out, error);
+    become_program(invocation.arguments);
+  }
+  in.close_end(0), out.close_end(1), error.close_end(1);
+  feed(in.ends[1], invocation.input);
+  in.close_end(1);
+
+  Outcome outcome;
+  std::array<pollfd, 2> ready = {pollfd{out.ends[0], POLLIN, 0}, pollfd{error.ends[0], POLLIN, 0}};
+  std::array<std::string*, 2> texts = {&outcome.out, &outcome.error};
+  bool interrupted = false;
+  while (ready[0].fd >= 0 || ready[1].fd >= 0) {
+    ::poll(ready.data(), ready.size(), 2);
+    if (!interrupted && invocation.interrupt_when && invocation.interrupt_when())
+      interrupted = ::kill(child, SIGINT) == 0;
+    for (size_t i = 0; i < 2; ++i) {
+      if (ready[i].fd < 0 || !ready[i].revents) continue;
+      std::array<char, 4096> buffer;
+      const ssize_t got = ::read(ready[i].fd, buffer.data(), buffer.size());
+      if (got > 0)
+        texts[i]->append(buffer.data(), static_cast<size_t>(got));
+      else
+        ready[i].fd = -1;
+    }
+  }
+  outcome.exit_code = exit_code_of(child);
+  return outcome;
+}
+
+Outcome run_on_terminal(const std::vector<std::string>& arguments, const std::string& prompt,
+                        const std::vector<std::string>& typed) {
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (child == 0) {
+    ::setenv("TERM", "xterm", 1);
+    become_program(arguments);
+  }
+  Outcome outcome;
+  size_t next = 0, seen = 0;
+  std::array<char, 4096> buffer;
+  for (ssize_t got; (got = ::read(terminal, buffer.data(), buffer.size())) > 0;) {
+    outcome.out.append(buffer.data(), static_cast<size_t>(got));
+    const size_t found = outcome.out.find(prompt, seen);
+    if (found == std::string::npos || next == typed.size()) continue;
+    seen = outcome.out.size();
+    feed(terminal, typed[next++]);
+  }
+  ::close(terminal);
+  outcome.exit_code = exit_code_of(child);
+  return outcome;
+}
+
+ScratchFolder::ScratchFolder() {
+  std::string name = (std::filesystem::temp_directory_path() / "enxuto-cli-XXXXXX").string();
+  folder_ = ::mkdtemp(name.data());
+}
+
+ScratchFolder::~ScratchFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+std::string ScratchFolder::write(const std::string& name, const std::string& content) const {
+  std::ofstream(path(name), std::ios::binary) << content;
+  return path(name);
+}
+
+std::vector<std::string> ScratchFolder::names() const {
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_))
+    found.push_back(entry.path().filename().string());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::string read_whole(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+uint64_t size_of(const std::string& path) { return std::filesystem::file_size(path); }
+
+}  // namespace enxuto

@@ -1,0 +1,51 @@
+// Runs the program as another process: arguments, standard input, limits and signals in; exit code
+// and both outputs out.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace enxuto {
+
+struct Outcome {
+  int exit_code = -1;  // 128 + signal where a signal ended it
+  std::string out, error;
+};
+
+struct Invocation {
+  std::vector<std::string> arguments;
+  std::string input = {};                     // standard input, a pipe
+  std::string output_file = {};               // standard output goes here instead
+  uint64_t most_file_bytes = 0;               // as a full disk: writes beyond it fail
+  std::function<bool()> interrupt_when = {};  // SIGINT once this says so
+};
+
+Outcome run_program(const Invocation& invocation);
+inline Outcome run_program(std::vector<std::string> arguments) {
+  return run_program(Invocation{std::move(arguments)});
+}
+
+// Runs the program on a terminal of its own. Whenever what it printed ends with `prompt`, the next
+// of `typed` is typed. out: all that the terminal shows.
+Outcome run_on_terminal(const std::vector<std::string>& arguments, const std::string& prompt,
+                        const std::vector<std::string>& typed);
+
+// A folder of the test's own, empty at its start and removed at its end.
+class ScratchFolder {
+ public:
+  ScratchFolder();
+  ~ScratchFolder();
+  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string write(const std::string& name, const std::string& content) const;
+  std::vector<std::string> names() const;  // sorted
+
+ private:
+  std::string folder_;
+};
+
+std::string read_whole(const std::string& path);
+uint64_t size_of(const std::string& path);
+
+}  // namespace enxuto

@@ -1,0 +1,162 @@
+// What callers rely on of a session, on tiny models.
+#include "infer/session.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <csignal>
+#include <set>
+
+#include "platform/faults.h"
+#include "platform/interrupt.h"
+#include "tests/parity/temporary_model.h"
+
+namespace enxuto {
+namespace {
+
+const std::vector<Token> kTokens = {10, 200, 31, 4, 77, 123, 9, 250, 18, 66, 5, 101};
+
+InferenceRequest small_request() {
+  InferenceRequest request;
+  request.context = 32;
+  request.batch = 5;
+  return request;
+}
+
+std::unique_ptr<Session> open(const std::shared_ptr<const Model>& model,
+                              const InferenceRequest& request = small_request()) {
+  auto session = Session::open(model, request);
+  EXPECT_TRUE(session.ok()) << session.status().what();
+  return std::move(session).value();
+}
+
+std::vector<float> logits_of(Session& session, std::span<const Token> tokens) {
+  auto logits = session.feed(tokens);
+  EXPECT_TRUE(logits.ok()) << logits.status().what();
+  return {logits->begin(), logits->end()};
+}
+
+TEST(Session, IsTheSameForAnyNumberOfThreads) {
+  const TemporaryModel model({.architecture = "qwen3"}, Type::Q8_0);
+  const auto one = logits_of(*open(model.get()), kTokens);
+  for (const int n_threads : {2, 5}) {
+    InferenceRequest request = small_request();
+    request.n_threads = n_threads;
+    EXPECT_EQ(logits_of(*open(model.get(), request), kTokens), one);
+  }
+}
+
+TEST(Session, SaysThatTheContextIsFull) {
+  const TemporaryModel model(TinyOptions{}, Type::F32);
+  const auto session = open(model.get());
+  const std::vector<Token> many(30, 7);
+  logits_of(*session, many);
+  const Status full = session->feed(kTokens).status();
+  EXPECT_EQ(full.code(), Code::kDoesNotFit);
+  EXPECT_NE(full.what().find("context of 32"), std::string::npos) << full.what();
+  EXPECT_EQ(session->n_tokens(), 30u);
+  EXPECT_EQ(session->rewind(12), 12u);
+  logits_of(*session, kTokens);
+  EXPECT_EQ(session->n_tokens(), 24u);
+  EXPECT_EQ(session->rewind(100), 24u);
+}
+
+TEST(Session, RefusesTokensThatTheModelDoesNotHave) {
+  const TemporaryModel model(TinyOptions{}, Type::F32);
+  const auto session = open(model.get());
+  for (const Token token : {-1, 288, INT32_MAX})
+    EXPECT_EQ(session->feed(std::vector<Token>{1, token}).status().code(), Code::kBadInput);
+  EXPECT_EQ(session->feed({}).status().code(), Code::kUsage);
+  EXPECT_EQ(session->n_tokens(), 0u);
+}
+
+TEST(Session, SaysThatAModelMakesNoNumbers) {
+  TinyModel tiny = tiny_model({});
+  tiny.find("blk.1.ffn_down.weight")->values[40] = NAN;
+  const TemporaryModel model(tiny, Type::F32);
+  EXPECT_EQ(open(model.get())->feed(kTokens).status().code(), Code::kBadInput);
+}
+
+TEST(Session, StopsBetweenPassesWhenInterrupted) {
+  const TemporaryModel model(TinyOptions{}, Type::F32);
+  const auto session = open(model.get());
+  install_interrupt_handler();
+  raise(SIGINT);
+  EXPECT_EQ(session->feed(kTokens).status().code(), Code::kInterrupted);
+  clear_interrupt();
+  EXPECT_TRUE(session->feed(kTokens).ok());
+}
+
+TEST(Session, OpensInsideItsPlanOrSaysWhatDoesNotFit) {
+  const TemporaryModel model({.architecture = "gemma3"}, Type::Q4_0);
+  inject_fault(FaultPoint::kAllocation, 0);
+  open(model.get());
+  const int64_t allocations = fault_point_count(FaultPoint::kAllocation);
+  ASSERT_GE(allocations, 3);  // cache, activations, logits
+  for (int64_t nth = 1; nth <= allocations; ++nth) {
+    inject_fault(FaultPoint::kAllocation, nth);
+    EXPECT_EQ(Session::open(model.get(), small_request()).status().code(), Code::kDoesNotFit);
+  }
+  inject_fault(FaultPoint::kAllocation, 0);
+}
+
+TEST(Session, StepsMakeTheWhole) {
+  const TemporaryModel model({.architecture = "gemma3"}, Type::F32);
+  const auto whole = open(model.get()), steps = open(model.get());
+  const auto expected = logits_of(*whole, std::span(kTokens).first(5));
+  float* hidden = steps->hidden_buffer();
+  ASSERT_TRUE(steps->embed(std::span(kTokens).first(5), hidden).ok());
+  for (uint32_t l = 0; l < model.get()->hyper.n_layers; ++l)
+    steps->run_layers(l, l + 1, 0, 5, hidden);
+  std::vector<float> logits(expected.size());
+  steps->logits(hidden + 4 * model.get()->hyper.width, 1, logits.data());
+  EXPECT_EQ(logits, expected);
+}
+
+TEST(Hooks, TellTheInputOfEachLinearLayer) {
+  const TemporaryModel model({.architecture = "qwen2"}, Type::F32);
+  const auto session = open(model.get());
+  std::multiset<std::string> told;
+  ForwardHooks hooks;
+  hooks.on_linear_input = [&](const Tensor& tensor, const float* x, int64_t stride, int64_t n) {
+    told.insert(tensor.name);
+    EXPECT_EQ(n, tensor.name == "token_embd.weight" ? 1 : 5);
+    EXPECT_GE(stride, static_cast<int64_t>(tensor.columns()));
+    for (int64_t t = 0; t < n; ++t)
+      for (uint64_t i = 0; i < tensor.columns(); ++i)
+        ASSERT_TRUE(std::isfinite(x[t * stride + static_cast<int64_t>(i)]));
+  };
+  session->set_hooks(hooks);
+  logits_of(*session, std::span(kTokens).first(5));
+  size_t matrices = 0;
+  for (const Tensor& tensor : model.get()->tensors)
+    if (tensor.n_dims == 2) {
+      ++matrices;
+      EXPECT_EQ(told.count(tensor.name), 1u) << tensor.name;
+    }
+  EXPECT_EQ(told.size(), matrices);
+}
+
+// A replaced matrix answers as a model that has that matrix in its file; tied embeddings too.
+TEST(Hooks, PutAnotherMatrixInAPlace) {
+  for (const std::string name : {"blk.2.attn_k.weight", "token_embd.weight"}) {
+    TinyModel changed = tiny_model({.architecture = "qwen2"});
+    for (float& value : changed.find(name)->values) value *= 0.5f;
+    const TemporaryModel own({.architecture = "qwen2"}, Type::F32), other(changed, Type::F32);
+    const Tensor& tensor = *other.get()->find(name);
+    const MatrixView view = {tensor.type, tensor.data.data(), static_cast<int64_t>(tensor.rows()),
+                             static_cast<int64_t>(tensor.columns()), tensor.row_bytes()};
+    ForwardHooks hooks;
+    hooks.replacement = [&](const Tensor& t) { return t.name == name ? &view : nullptr; };
+    const auto session = open(own.get());
+    const auto before = logits_of(*session, kTokens);
+    session->set_hooks(hooks);
+    session->rewind(0);
+    const auto replaced = logits_of(*session, kTokens);
+    EXPECT_NE(replaced, before);
+    EXPECT_EQ(replaced, logits_of(*open(other.get()), kTokens));
+  }
+}
+
+}  // namespace
+}  // namespace enxuto

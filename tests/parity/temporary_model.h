@@ -1,0 +1,40 @@
+// A tiny model in a file that is gone with it.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "models/model.h"
+#include "tests/tiny/tiny_model.h"
+
+namespace enxuto {
+
+class TemporaryModel {
+ public:
+  TemporaryModel(const TinyOptions& options, Type type)
+      : TemporaryModel(tiny_model(options), type) {}
+  TemporaryModel(const TinyModel& tiny, Type type) {
+    static int count = 0;
+    folder_ = std::filesystem::temp_directory_path() /
+              ("enxuto-" + std::to_string(getpid()) + "-" + std::to_string(count++));
+    std::filesystem::create_directories(folder_);
+    const Status written = write_tiny_gguf(tiny, type, folder_ / "model.gguf");
+    EXPECT_TRUE(written.ok()) << written.what();
+    auto model = open_model(folder_ / "model.gguf");
+    EXPECT_TRUE(model.ok()) << model.status().what();
+    if (model.ok()) model_ = *model;
+  }
+  ~TemporaryModel() { std::filesystem::remove_all(folder_); }
+  TemporaryModel(const TemporaryModel&) = delete;
+
+  const std::shared_ptr<const Model>& get() const { return model_; }
+
+ private:
+  std::filesystem::path folder_;
+  std::shared_ptr<const Model> model_;
+};
+
+}  // namespace enxuto

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Writes small valid inputs for the fuzz targets, one folder for each.   fuzz_seeds.py FOLDER"""
+import json
+import pathlib
+import random
+import struct
+import sys
+
+
+def codecs_seeds():
+    """Every format by its place in the registry, decoded and encoded: a row of 512 values' worth of bytes."""
+    rng = random.Random(1)
+    values = struct.pack("<512f", *(rng.gauss(0, 1) * rng.choice((0.1, 1, 1, 10)) for _ in range(512)))
+    for place in range(40):
+        for what in (0, 1, 3):
+            yield bytes([place, what]) + values
+
+
+def gguf_string(text):
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+def gguf_seeds():
+    """One header with a value of each kind, and two tensors (F32 and Q4_0)."""
+    pairs = [gguf_string("general.architecture") + struct.pack("<I", 8) + gguf_string("llama"),
+             gguf_string("general.alignment") + struct.pack("<II", 4, 32),
+             gguf_string("llama.context_length") + struct.pack("<IQ", 10, 2048),
+             gguf_string("llama.rope.freq_base") + struct.pack("<If", 6, 1e4),
+             gguf_string("flag") + struct.pack("<IB", 7, 1),
+             gguf_string("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + gguf_string("a") + gguf_string("b"),
+             gguf_string("tokenizer.ggml.scores") + struct.pack("<IIQ2f", 9, 6, 2, 0, -1)]
+    tensors = [gguf_string("token_embd.weight") + struct.pack("<IQQIQ", 2, 8, 2, 0, 0),
+               gguf_string("output.weight") + struct.pack("<IQQIQ", 2, 32, 1, 2, 64)]
+    for version in (2, 3):
+        head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(pairs)) + b"".join(pairs + tensors)
+        yield head + bytes(-len(head) % 32) + bytes(64 + 32)
+
+
+def safetensors_seeds():
+    for kind, size in (("F32", 4), ("F16", 2), ("BF16", 2)):
+        header = json.dumps({"__metadata__": {"format": "pt"},
+                             "a": {"dtype": kind, "shape": [2, 3], "data_offsets": [0, 6 * size]},
+                             "b": {"dtype": kind, "shape": [1], "data_offsets": [6 * size, 7 * size]}}).encode()
+        yield struct.pack("<Q", len(header)) + header + bytes(7 * size)
+
+
+def main():
+    for target, seeds in (("codecs_fuzz", codecs_seeds()), ("gguf_fuzz", gguf_seeds()),
+                          ("safetensors_fuzz", safetensors_seeds())):
+        folder = pathlib.Path(sys.argv[1]) / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(seeds):
+            (folder / f"{number:03}").write_bytes(seed)
+
+
+main()
