@@ -43,6 +43,8 @@ struct AttendQuery {
 
 // Floats of scratch, 64-byte aligned, that a thread hands to kernels that ask for it.
 inline constexpr int64_t kKernelScratchFloats = 16384;
+// Groups of activations whose largest is not above this are zeros to prepare.
+inline constexpr float kSmallestActivation = 0x1p-100f;
 // The largest head_dim that attend takes.
 inline constexpr int64_t kMaxHeadDim = 512;
 

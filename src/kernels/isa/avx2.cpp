@@ -1,24 +1,50 @@
-// AVX2 with FMA and F16C: byte products by pairs into 16 bits, then by fours into 32.
-#include <immintrin.h>
+// Processors with AVX2, FMA and F16C: 8-bit products in pairs, summed in 16 bits, then in 32.
+#include "kernels/generic/make_table.h"
+#include "kernels/isa/avx2_vectors.h"
 
 namespace enxuto {
 namespace {
 
-// u <= 64 keeps the 16-bit pairs from saturating; the formats' codes are at most 63.
-inline __m256i dot_u8s8(__m256i u, __m256i s) {
-  return _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), _mm256_set1_epi16(1));
-}
+struct Avx2 : Avx2Vectors {
+  // Pairs of products in 16 bits. Signed weights lend their sign to the activation.
+  template <bool kSigned>
+  static Ints products(Bytes w, Bytes x) {
+    if constexpr (kSigned) return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+    return _mm256_maddubs_epi16(w, x);
+  }
+  static Ints widen(Ints pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
-// |w| <= 128 and |x| <= 127: a pair is at most 32,512.
-inline __m256i dot_s8s8(__m256i w, __m256i x) {
-  return dot_u8s8(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-}
+  // What a bias of the codes adds to every dot product with x.
+  template <int kBias, bool kSigned>
+  static Ints bias(Bytes x) {
+    return kBias ? products<false>(all_bytes(kBias), x) : zero_ints();
+  }
+  // Lane i: the sum of (w - bias) * x over bytes 4 i … 4 i + 3
+  template <int kBias, bool kSigned>
+  static Ints dot(Bytes w, Bytes x, Ints bias) {
+    Ints pairs = products<kSigned>(w, x);
+    if constexpr (kBias != 0) pairs = _mm256_sub_epi16(pairs, bias);
+    return widen(pairs);
+  }
+
+  // ---- tiles
+  using Partial = Ints;
+  static constexpr bool kUnsignedOnly = false;
+  static constexpr int kTileTokens = 4, kFloatTokens = 6;
+  static Bytes broadcast_four(const void* p) {
+    int word;
+    __builtin_memcpy(&word, p, 4);
+    return _mm256_set1_epi32(word);
+  }
+  template <bool kSigned>
+  static Partial add_products(Partial sum, Bytes w, Bytes x) {
+    return _mm256_add_epi16(sum, products<kSigned>(w, x));
+  }
+  static Ints widen_add(Ints total, Partial sum) { return add_ints(total, widen(sum)); }
+};
 
 }  // namespace
-}  // namespace enxuto
 
-#include "kernels/isa/x86.h"
+constinit const KernelTable kAvx2Kernels = generic::make_table<Avx2, Avx2>("avx2");
 
-namespace enxuto {
-const KernelTable kAvx2Kernels = ENXUTO_X86_TABLE("avx2");
 }  // namespace enxuto

@@ -1,21 +1,64 @@
-// AVX-512 VNNI on 256-bit registers: one instruction for 32 byte products summed by fours.
-#include <immintrin.h>
+// Processors with AVX-512 (F, BW, DQ, VL) and VNNI: four 8-bit products a lane in one instruction,
+// unsigned times signed, so signed weights are shifted by 128. Rows by 256-bit vectors, tiles by
+// 512-bit ones.
+#include "kernels/generic/make_table.h"
+#include "kernels/isa/avx2_vectors.h"
 
 namespace enxuto {
 namespace {
 
-inline __m256i dot_u8s8(__m256i u, __m256i s) {
-  return _mm256_dpbusd_epi32(_mm256_setzero_si256(), u, s);
-}
-inline __m256i dot_s8s8(__m256i w, __m256i x) {
-  return dot_u8s8(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-}
+struct Avx512Vnni : Avx2Vectors {
+  template <int kBias, bool kSigned>
+  static Ints bias(Bytes x) {
+    constexpr int shift = kSigned ? 128 : kBias;
+    if constexpr (shift == 0) return zero_ints();
+    const Ints sum = _mm256_dpbusd_epi32(zero_ints(), all_bytes(shift), x);
+    return _mm256_sub_epi32(zero_ints(), sum);
+  }
+  template <int kBias, bool kSigned>
+  static Ints dot(Bytes w, Bytes x, Ints negative_bias) {
+    if constexpr (kSigned) w = _mm256_xor_si256(w, all_bytes(128));
+    return _mm256_dpbusd_epi32(negative_bias, w, x);
+  }
+};
+
+struct Avx512Tile {
+  using Bytes = __m512i;
+  using Ints = __m512i;
+  using Partial = __m512i;
+  using Floats = __m512;
+  static constexpr int kLanes = 16, kTileTokens = 6, kFloatTokens = 12;
+  static constexpr bool kUnsignedOnly = true;
+
+  static Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
+  static Bytes broadcast_four(const void* p) {
+    int word;
+    __builtin_memcpy(&word, p, 4);
+    return _mm512_set1_epi32(word);
+  }
+  template <bool>
+  static Partial products(Bytes w, Bytes x) {
+    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
+  }
+  template <bool>
+  static Partial add_products(Partial sum, Bytes w, Bytes x) {
+    return _mm512_dpbusd_epi32(sum, w, x);
+  }
+  static Ints zero_ints() { return _mm512_setzero_si512(); }
+  static Ints widen_add(Ints total, Partial sum) { return _mm512_add_epi32(total, sum); }
+
+  static Floats to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
+  static Floats zero() { return _mm512_setzero_ps(); }
+  static Floats all(float a) { return _mm512_set1_ps(a); }
+  static Floats broadcast(const float* p) { return _mm512_set1_ps(*p); }
+  static Floats load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, Floats a) { _mm512_storeu_ps(p, a); }
+  static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+  static Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+};
 
 }  // namespace
-}  // namespace enxuto
 
-#include "kernels/isa/x86.h"
+constinit const KernelTable kAvx512VnniKernels = generic::make_table<Avx512Vnni, Avx512Tile>("avx512vnni");
 
-namespace enxuto {
-const KernelTable kAvx512VnniKernels = ENXUTO_X86_TABLE("avx512vnni");
 }  // namespace enxuto

@@ -15,7 +15,8 @@ void prepare(int64_t columns, const PreparedRow& row) {
     const float* x = row.values + 32 * j;
     float largest = 0;
     for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
-    const float scale = largest / 127, inverse = largest > 0 ? 127 / largest : 0;
+    const bool any = largest > kSmallestActivation;
+    const float scale = any ? largest / 127 : 0, inverse = any ? 127 / largest : 0;
     int sums[2] = {};
     for (int i = 0; i < 32; ++i) {
       const float code = std::clamp(std::nearbyint(x[i] * inverse), -127.0f, 127.0f);

@@ -1,0 +1,137 @@
+// Norms, activations, softmax and the preparation of activations, over vector primitives V.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace enxuto::generic {
+
+// Relative error below 2e-7; saturates at 2^-126 and 2^127, hands NaN on.
+template <class V>
+auto exponential(typename V::Floats x) {
+  x = V::minimum(V::all(88.37f), V::maximum(V::all(-87.33f), x));
+  const auto n = V::round(V::multiply(x, V::all(1.44269504f)));
+  auto r = V::negative_fma(n, V::all(0.693359375f), x);  // ln 2 in two parts
+  r = V::negative_fma(n, V::all(-2.12194440e-4f), r);
+  auto p = V::all(1.0f / 5040);  // Taylor; |r| <= ln 2 / 2
+  p = V::fma(p, r, V::all(1.0f / 720));
+  p = V::fma(p, r, V::all(1.0f / 120));
+  p = V::fma(p, r, V::all(1.0f / 24));
+  p = V::fma(p, r, V::all(1.0f / 6));
+  p = V::fma(p, r, V::all(0.5f));
+  p = V::fma(p, r, V::all(1.0f));
+  p = V::fma(p, r, V::all(1.0f));
+  return V::multiply(p, V::power_of_two(V::round_to_ints(n)));
+}
+
+// 1 / (1 + exp(-x))
+template <class V>
+auto sigmoid(typename V::Floats x) {
+  const auto one = V::all(1.0f);
+  return V::divide(one, V::add(one, exponential<V>(V::subtract(V::zero(), x))));
+}
+
+template <class V>
+auto load_some(const float* p, int64_t n, float fill) {
+  float all[V::kLanes];
+  for (int i = 0; i < V::kLanes; ++i) all[i] = i < n ? p[i] : fill;
+  return V::load(all);
+}
+
+template <class V>
+void store_some(float* p, int64_t n, typename V::Floats a) {
+  float all[V::kLanes];
+  V::store(all, a);
+  for (int64_t i = 0; i < n; ++i) p[i] = all[i];
+}
+
+// y[i] = f(a[i], b[i]), lanes at a time.
+template <class V, class Function>
+void map(const float* a, const float* b, int64_t n, float* y, const Function& f) {
+  int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) V::store(y + i, f(V::load(a + i), V::load(b + i)));
+  if (i < n)
+    store_some<V>(y + i, n - i, f(load_some<V>(a + i, n - i, 0), load_some<V>(b + i, n - i, 0)));
+}
+
+template <class V>
+void add(const float* x, int64_t n, float* y) {
+  map<V>(x, y, n, y, [](auto a, auto b) { return V::add(a, b); });
+}
+
+template <class V>
+void silu_mul(const float* gate, const float* up, int64_t n, float* y) {
+  map<V>(gate, up, n, y,
+         [](auto g, auto u) { return V::multiply(V::multiply(g, sigmoid<V>(g)), u); });
+}
+
+// The tanh form, as a sigmoid: (1 + tanh z) / 2 = sigmoid(2 z).
+template <class V>
+void gelu_mul(const float* gate, const float* up, int64_t n, float* y) {
+  map<V>(gate, up, n, y, [](auto g, auto u) {
+    const auto inner = V::fma(V::multiply(g, g), V::all(0.044715f), V::all(1.0f));
+    const auto twice = V::multiply(V::multiply(V::all(2 * 0.79788456f), g), inner);
+    return V::multiply(V::multiply(g, sigmoid<V>(twice)), u);
+  });
+}
+
+template <class V>
+void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* y) {
+  auto sums = V::zero_doubles();
+  int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) sums = V::add_squares(V::load(x + i), sums);
+  double sum = V::sum_doubles(sums);
+  for (; i < n; ++i) sum += static_cast<double>(x[i]) * x[i];
+  const float mean = static_cast<float>(sum / static_cast<double>(n) + epsilon);
+  const auto scale = V::all(1 / V::square_root(mean));
+  map<V>(x, weight, n, y,
+         [scale](auto a, auto w) { return V::multiply(V::multiply(a, scale), w); });
+}
+
+template <class V>
+void softmax(float* x, int64_t n) {
+  auto largest = V::all(x[0]);
+  for (int64_t i = 0; i < n; i += V::kLanes)
+    largest =
+        V::maximum(largest, i + V::kLanes <= n ? V::load(x + i) : load_some<V>(x + i, n - i, x[0]));
+  const auto top = V::all(V::largest(largest));
+  map<V>(x, x, n, x, [top](auto a, auto) { return exponential<V>(V::subtract(a, top)); });
+  auto sums = V::zero();
+  for (int64_t i = 0; i < n; i += V::kLanes)
+    sums = V::add(sums, i + V::kLanes <= n ? V::load(x + i) : load_some<V>(x + i, n - i, 0));
+  const auto inverse = V::all(1 / V::sum(sums));
+  map<V>(x, x, n, x, [inverse](auto a, auto) { return V::multiply(a, inverse); });
+}
+
+template <class V>
+void to_f16(const float* x, int64_t n, uint16_t* y) {
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) V::store_f16(y + i, V::load(x + i));
+  if (i == n) return;
+  uint16_t last[8];
+  V::store_f16(last, load_some<V>(x + i, n - i, 0));
+  for (int64_t j = i; j < n; ++j) y[j] = last[j - i];
+}
+
+template <class V>
+void prepare(int64_t columns, const PreparedRow& row) {
+  for (int64_t j = 0; j < columns / 32; ++j) {
+    const float* x = row.values + 32 * j;
+    typename V::Floats a[4];
+    typename V::Ints codes[4];
+    for (int i = 0; i < 4; ++i) a[i] = V::load(x + 8 * i);
+    const auto largest = V::largest(V::maximum(V::maximum(V::absolute(a[0]), V::absolute(a[1])),
+                                               V::maximum(V::absolute(a[2]), V::absolute(a[3]))));
+    const bool any = largest > kSmallestActivation;
+    const float scale = any ? largest / 127 : 0;
+    const auto inverse = V::all(any ? 127 / largest : 0);
+    for (int i = 0; i < 4; ++i) codes[i] = V::round_to_ints(V::multiply(a[i], inverse));
+    V::store_bytes(row.codes + 32 * j, V::pack_ints(codes[0], codes[1], codes[2], codes[3]));
+    for (int half = 0; half < 2; ++half)
+      row.sums[2 * j + half] =
+          scale *
+          static_cast<float>(V::sum_ints(V::add_ints(codes[2 * half], codes[2 * half + 1])));
+    row.scales[j] = scale;
+  }
+}
+
+}  // namespace enxuto::generic

@@ -1,0 +1,210 @@
+// Matrices that meet the float activations: F32, F16, BF16, and those that a codec decodes piece by
+// piece. A loader L knows how to read eight values, or one. Few tokens: dot products of four rows;
+// many: a tile of sixteen rows, transposed to floats once.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace enxuto::generic {
+
+inline constexpr int64_t kFloatRows = 16;
+inline constexpr int64_t kFloatColumns = 512;
+// The tile, and behind it as many decoded rows.
+static_assert(2 * kFloatColumns * kFloatRows <= kKernelScratchFloats);
+
+template <class V>
+struct F32Loader {
+  static constexpr int kBytes = 4;
+  static auto eight(const uint8_t* p) { return V::load(reinterpret_cast<const float*>(p)); }
+  static float one(const uint8_t* p) {
+    float value;
+    __builtin_memcpy(&value, p, sizeof value);
+    return value;
+  }
+};
+
+template <class V>
+struct F16Loader {
+  static constexpr int kBytes = 2;
+  static auto eight(const uint8_t* p) { return V::load_f16(p); }
+  static float one(const uint8_t* p) { return V::first(V::broadcast_f16(p)); }
+};
+
+template <class V>
+struct BF16Loader {
+  static constexpr int kBytes = 2;
+  static auto eight(const uint8_t* p) { return V::load_bf16(p); }
+  static float one(const uint8_t* p) {
+    const uint32_t bits = static_cast<uint32_t>(p[0] | p[1] << 8) << 16;
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+  }
+};
+
+template <class V, class L, int kRows>
+void float_dot(const uint8_t* w, uint64_t row_bytes, const float* x, int64_t n, float* y) {
+  typename V::Floats even[kRows], odd[kRows];
+  for (int r = 0; r < kRows; ++r) even[r] = odd[r] = V::zero();
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const auto x0 = V::load(x + i), x1 = V::load(x + i + 8);
+    for (int r = 0; r < kRows; ++r) {
+      const uint8_t* p = w + static_cast<uint64_t>(r) * row_bytes + i * L::kBytes;
+      even[r] = V::fma(L::eight(p), x0, even[r]);
+      odd[r] = V::fma(L::eight(p + 8 * L::kBytes), x1, odd[r]);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    float sum = V::sum(V::add(even[r], odd[r]));
+    const uint8_t* row = w + static_cast<uint64_t>(r) * row_bytes;
+    for (int64_t j = i; j < n; ++j) sum += L::one(row + j * L::kBytes) * x[j];
+    y[r] = sum;
+  }
+}
+
+// Columns of sixteen rows -> tile[column][row]; zeros where the matrix has no more rows.
+template <class V, class L>
+void transpose_rows(const uint8_t* w, uint64_t row_bytes, int64_t n_rows, int64_t n, float* tile) {
+  int64_t c = 0;
+  for (; c + 8 <= n; c += 8)
+    for (int64_t half = 0; half < kFloatRows; half += 8) {
+      typename V::Floats a[8];
+      for (int64_t r = 0; r < 8; ++r)
+        a[r] = half + r < n_rows
+                   ? L::eight(w + static_cast<uint64_t>(half + r) * row_bytes + c * L::kBytes)
+                   : V::zero();
+      V::transpose(a);
+      for (int i = 0; i < 8; ++i) V::store(tile + (c + i) * kFloatRows + half, a[i]);
+    }
+  for (; c < n; ++c)
+    for (int64_t r = 0; r < kFloatRows; ++r)
+      tile[c * kFloatRows + r] =
+          r < n_rows ? L::one(w + static_cast<uint64_t>(r) * row_bytes + c * L::kBytes) : 0;
+}
+
+// sums[t] (16 of them) += tile (n x 16), column by column, times x[t]
+template <class T, int kTokens>
+void tile_fma(const float* tile, int64_t n, const float* const* x, float* const* sums) {
+  constexpr int kVectors = kFloatRows / T::kLanes;
+  typename T::Floats sum[kVectors][kTokens];
+  for (int t = 0; t < kTokens; ++t)
+    for (int v = 0; v < kVectors; ++v) sum[v][t] = T::load(sums[t] + v * T::kLanes);
+  for (int64_t c = 0; c < n; ++c, tile += kFloatRows) {
+    typename T::Floats w[kVectors];
+    for (int v = 0; v < kVectors; ++v) w[v] = T::load(tile + v * T::kLanes);
+    for (int t = 0; t < kTokens; ++t) {
+      const auto value = T::broadcast(x[t] + c);
+      for (int v = 0; v < kVectors; ++v) sum[v][t] = T::fma(w[v], value, sum[v][t]);
+    }
+  }
+  for (int t = 0; t < kTokens; ++t)
+    for (int v = 0; v < kVectors; ++v) T::store(sums[t] + v * T::kLanes, sum[v][t]);
+}
+
+template <class T, int kTokens>
+void float_tile_tokens(const float* tile, int64_t from, int64_t n, const PreparedRow* x,
+                       int64_t n_rows, float* y, int64_t y_stride) {
+  alignas(64) float edge[kTokens][kFloatRows] = {};
+  const float* values[kTokens];
+  float* sums[kTokens];
+  for (int t = 0; t < kTokens; ++t) {
+    values[t] = x[t].values + from;
+    sums[t] = edge[t];
+    if (from > 0)
+      for (int64_t r = 0; r < n_rows; ++r) edge[t][r] = y[t * y_stride + r];
+  }
+  tile_fma<T, kTokens>(tile, n, values, sums);
+  for (int t = 0; t < kTokens; ++t)
+    for (int64_t r = 0; r < n_rows; ++r) y[t * y_stride + r] = edge[t][r];
+}
+
+// Many tokens.
+template <class V, class T, class L>
+void float_tiles(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+                 int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
+  constexpr int kTokens = T::kFloatTokens;
+  for (int64_t r = begin; r < end; r += kFloatRows) {
+    const int64_t n_rows = end - r < kFloatRows ? end - r : kFloatRows;
+    for (int64_t c = 0; c < w.columns; c += kFloatColumns) {
+      const int64_t n = w.columns - c < kFloatColumns ? w.columns - c : kFloatColumns;
+      L::template tile<V>(w, r, n_rows, c, n, scratch);
+      float* out = y + r - begin;
+      int64_t t = 0;
+      for (; t + kTokens <= n_tokens; t += kTokens)
+        float_tile_tokens<T, kTokens>(scratch, c, n, x + t, n_rows, out + t * y_stride, y_stride);
+      for (; t < n_tokens; ++t)
+        float_tile_tokens<T, 1>(scratch, c, n, x + t, n_rows, out + t * y_stride, y_stride);
+    }
+  }
+}
+
+// A type whose values L reads where they lie.
+template <class L>
+struct InPlace {
+  template <class V>
+  static void tile(const MatrixView& w, int64_t row, int64_t n_rows, int64_t from, int64_t n,
+                   float* out) {
+    transpose_rows<V, L>(w.data + static_cast<uint64_t>(row) * w.row_bytes + from * L::kBytes,
+                         w.row_bytes, n_rows, n, out);
+  }
+};
+
+// A type that its codec decodes: piece by piece, behind the tile.
+struct Decoded {
+  static void piece(const MatrixView& w, int64_t row, int64_t from, int64_t n, float* out) {
+    const Codec* codec = find_codec(w.type);
+    const auto block = static_cast<uint64_t>(from) / codec->block_values;
+    codec->decode(w.data + static_cast<uint64_t>(row) * w.row_bytes + block * codec->block_bytes,
+                  out, static_cast<size_t>(n));
+  }
+  template <class V>
+  static void tile(const MatrixView& w, int64_t row, int64_t n_rows, int64_t from, int64_t n,
+                   float* out) {
+    float* rows = out + kFloatRows * kFloatColumns;
+    for (int64_t r = 0; r < n_rows; ++r) piece(w, row + r, from, n, rows + r * kFloatColumns);
+    transpose_rows<V, F32Loader<V>>(reinterpret_cast<const uint8_t*>(rows),
+                                    kFloatColumns * sizeof(float), n_rows, n, out);
+  }
+};
+
+template <class V, class T, class L>
+void matmul_floats(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+                   int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
+  constexpr int kRows = 4, kFew = 3;
+  if (n_tokens > kFew)
+    return float_tiles<V, T, InPlace<L>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+  for (int64_t r = begin; r < end;) {
+    const uint8_t* row = w.data + static_cast<uint64_t>(r) * w.row_bytes;
+    const bool whole = end - r >= kRows;
+    for (int64_t t = 0; t < n_tokens; ++t) {
+      float* out = y + t * y_stride + r - begin;
+      if (whole)
+        float_dot<V, L, kRows>(row, w.row_bytes, x[t].values, w.columns, out);
+      else
+        float_dot<V, L, 1>(row, w.row_bytes, x[t].values, w.columns, out);
+    }
+    r += whole ? kRows : 1;
+  }
+}
+
+template <class V, class T>
+void matmul_decoded(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+                    int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
+  if (n_tokens > 1)
+    return float_tiles<V, T, Decoded>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+  for (int64_t r = begin; r < end; ++r) {
+    float sum = 0;
+    for (int64_t c = 0; c < w.columns; c += kFloatColumns) {
+      const int64_t n = w.columns - c < kFloatColumns ? w.columns - c : kFloatColumns;
+      float part;
+      Decoded::piece(w, r, c, n, scratch);
+      float_dot<V, F32Loader<V>, 1>(reinterpret_cast<const uint8_t*>(scratch), 0, x[0].values + c,
+                                    n, &part);
+      sum += part;
+    }
+    y[r - begin] = sum;
+  }
+}
+
+}  // namespace enxuto::generic

@@ -1,0 +1,222 @@
+// The block formats as the kernels see them: how 32 weights become 32 bytes, and their scales.
+//   value = scale * (code - kBias) - minimum
+// Written over vector primitives V (isa/). Group g is values 32 g … 32 g + 31 of a block; a format
+// has one scale per group or two (kScales). Layouts are drawn in codecs/.
+#pragma once
+
+#include <cstdint>
+
+#include "codecs/codec.h"
+
+namespace enxuto::generic {
+
+// What is common to a format: codes in [0, kMax], or, where signed, in [-kMax, kMax].
+template <Type kType_, int kValues_, int kBytes_, int kMax_, int kBias_, bool kMin_ = false,
+          bool kSigned_ = false, int kScales_ = 1>
+struct Format {
+  static constexpr Type kType = kType_;
+  static constexpr int kValues = kValues_, kBytes = kBytes_, kGroups = kValues_ / 32;
+  static constexpr int kMax = kMax_, kBias = kBias_, kScales = kScales_;
+  static constexpr bool kMin = kMin_, kSigned = kSigned_, kSuper = kValues_ == 256;
+};
+
+inline constexpr int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                         1,    13,   25,  38,  53,  69,  89,  113};
+inline constexpr int8_t kE2m1Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+// ---- Blocks with one scale: scale() and minimum() are in all lanes.
+
+template <class V>
+struct Q4_0 : Format<Type::Q4_0, 32, 18, 15, 8> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::split_nibbles(b + 2);
+  }
+  static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
+};
+
+template <class V>
+struct Q4_1 : Format<Type::Q4_1, 32, 20, 15, 0, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::split_nibbles(b + 4);
+  }
+  static void scale_and_offset(const uint8_t* b, typename V::Floats& s, typename V::Floats& m) {
+    V::broadcast_two_f16(b, s, m);
+  }
+};
+
+template <class V>
+struct Q5_0 : Format<Type::Q5_0, 32, 22, 31, 16> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::bit_or(V::split_nibbles(b + 6), V::spread_bits(b + 2, 16));
+  }
+  static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
+};
+
+template <class V>
+struct Q5_1 : Format<Type::Q5_1, 32, 24, 31, 0, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::bit_or(V::split_nibbles(b + 8), V::spread_bits(b + 4, 16));
+  }
+  static void scale_and_offset(const uint8_t* b, typename V::Floats& s, typename V::Floats& m) {
+    V::broadcast_two_f16(b, s, m);
+  }
+};
+
+template <class V>
+struct Q8_0 : Format<Type::Q8_0, 32, 34, 127, 0, false, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::load_bytes(b + 2);
+  }
+  static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
+};
+
+template <class V>
+struct IQ4_NL : Format<Type::IQ4_NL, 32, 18, 127, 0, false, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::look_up(V::both_halves(kIq4Table), V::split_nibbles(b + 2));
+  }
+  static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
+};
+
+template <class V>
+struct MXFP4 : Format<Type::MXFP4, 32, 17, 12, 0, false, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::look_up(V::both_halves(kE2m1Table), V::split_nibbles(b + 1));
+  }
+  static auto scale(const uint8_t* b) {  // 2^(e - 128); below 2^-126 subnormal
+    const uint32_t bits = b[0] < 2 ? 0x00200000u << b[0] : (b[0] - 1u) << 23;
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return V::all(value);
+  }
+};
+
+template <class V>
+struct Q2_0 : Format<Type::Q2_0, 64, 18, 3, 1> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::spread_pairs(b + 2 + 8 * g);
+  }
+  static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
+};
+
+// ---- Super-blocks of 256: scales() fills 8 or 16 of them in order, minima likewise.
+
+// Eight 6-bit scales and eight 6-bit minima in 12 bytes, as Q4_K and Q5_K have them.
+template <class V>
+void load_scales_k4(const uint8_t* b, typename V::Floats* scales, typename V::Floats* minima) {
+  uint32_t word[3], bytes[4];
+  __builtin_memcpy(word, b + 4, 12);
+  bytes[0] = word[0] & 0x3f3f3f3f;
+  bytes[1] = (word[2] & 0x0f0f0f0f) | (word[0] >> 2 & 0x30303030);
+  bytes[2] = word[1] & 0x3f3f3f3f;
+  bytes[3] = (word[2] >> 4 & 0x0f0f0f0f) | (word[1] >> 2 & 0x30303030);
+  typename V::Floats d, dmin;
+  V::broadcast_two_f16(b, d, dmin);
+  *scales = V::multiply(d, V::to_floats(V::load_u8(bytes)));
+  *minima = V::multiply(dmin, V::to_floats(V::load_u8(bytes + 2)));
+}
+
+template <class V>
+struct Q4_K : Format<Type::Q4_K, 256, 144, 15, 0, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::template field<4 * (g % 2)>(V::load_bytes(b + 16 + 32 * (g / 2)), 15);
+  }
+  static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats* m) {
+    load_scales_k4<V>(b, s, m);
+  }
+};
+
+template <class V>
+struct Q5_K : Format<Type::Q5_K, 256, 176, 31, 0, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    const auto low = V::template field<4 * (g % 2)>(V::load_bytes(b + 48 + 32 * (g / 2)), 15);
+    return V::bit_or(low, V::template field<g - 4>(V::load_bytes(b + 16), 16));
+  }
+  static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats* m) {
+    load_scales_k4<V>(b, s, m);
+  }
+};
+
+template <class V>
+struct Q6_K : Format<Type::Q6_K, 256, 210, 63, 32, false, false, 2> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    constexpr int h = g / 4, j = g % 4;
+    const auto low = V::template field<4 * (j / 2)>(V::load_bytes(b + 64 * h + 32 * (j % 2)), 15);
+    return V::bit_or(low, V::template field<2 * j - 4>(V::load_bytes(b + 128 + 32 * h), 0x30));
+  }
+  static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
+    const auto d = V::broadcast_f16(b + 208);
+    for (int i = 0; i < 2; ++i) s[i] = V::multiply(d, V::to_floats(V::load_i8(b + 192 + 8 * i)));
+  }
+};
+
+template <class V>
+struct Q2_K : Format<Type::Q2_K, 256, 84, 3, 0, true, false, 2> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::template field<2 * (g % 4)>(V::load_bytes(b + 16 + 32 * (g / 4)), 3);
+  }
+  static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats* m) {
+    typename V::Floats d, dmin;
+    V::broadcast_two_f16(b + 80, d, dmin);
+    for (int i = 0; i < 2; ++i) {
+      uint64_t both, low, high;
+      __builtin_memcpy(&both, b + 8 * i, 8);
+      low = both & 0x0f0f0f0f0f0f0f0f, high = both >> 4 & 0x0f0f0f0f0f0f0f0f;
+      s[i] = V::multiply(d, V::to_floats(V::load_u8(&low)));
+      m[i] = V::multiply(dmin, V::to_floats(V::load_u8(&high)));
+    }
+  }
+};
+
+template <class V>
+struct Q3_K : Format<Type::Q3_K, 256, 110, 7, 4, false, false, 2> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    const auto low = V::template field<2 * (g % 4)>(V::load_bytes(b + 32 + 32 * (g / 4)), 3);
+    return V::bit_or(low, V::template field<g - 2>(V::load_bytes(b), 4));
+  }
+  static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
+    uint64_t low, bytes;
+    uint32_t high;
+    __builtin_memcpy(&low, b + 96, 8);
+    __builtin_memcpy(&high, b + 104, 4);
+    const auto d = V::broadcast_f16(b + 108);
+    for (int i = 0; i < 2; ++i) {  // scales 8 i … 8 i + 7: their high bits at 4 i and 4 i + 2
+      const uint64_t first = high >> 4 * i & 0x03030303, second = high >> (4 * i + 2) & 0x03030303;
+      bytes = (low >> 4 * i & 0x0f0f0f0f0f0f0f0f) | (first | second << 32) << 4;
+      const auto centred = V::subtract(V::to_floats(V::load_u8(&bytes)), V::all(32));
+      s[i] = V::multiply(d, centred);
+    }
+  }
+};
+
+template <class V>
+struct IQ4_XS : Format<Type::IQ4_XS, 256, 136, 127, 0, false, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return V::look_up(V::both_halves(kIq4Table), V::split_nibbles(b + 8 + 16 * g));
+  }
+  static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
+    uint8_t bytes[8];
+    const unsigned high = b[2] | b[3] << 8;
+    for (int i = 0; i < 8; ++i)
+      bytes[i] =
+          static_cast<uint8_t>((b[4 + i / 2] >> 4 * (i % 2) & 15) | (high >> 2 * i & 3) << 4);
+    const auto centred = V::subtract(V::to_floats(V::load_u8(bytes)), V::all(32));
+    *s = V::multiply(V::broadcast_f16(b), centred);
+  }
+};
+
+}  // namespace enxuto::generic

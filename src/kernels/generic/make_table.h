@@ -1,0 +1,108 @@
+// Fills a KernelTable: V are the vectors of an instruction set, T those of its tiles.
+#pragma once
+
+#include "kernels/generic/attend.h"
+#include "kernels/generic/elementwise.h"
+#include "kernels/generic/float_rows.h"
+#include "kernels/generic/row_dot.h"
+#include "kernels/generic/tile.h"
+#include "kernels/tables.h"
+
+namespace enxuto::generic {
+
+// Calls f.operator()<F>() with the format of a type; false where it has no kernel of its own.
+template <class V, class Function>
+bool with_format(Type type, const Function& f) {
+  switch (type) {
+    case Type::Q4_0:
+      f.template operator()<Q4_0<V>>();
+      return true;
+    case Type::Q4_1:
+      f.template operator()<Q4_1<V>>();
+      return true;
+    case Type::Q5_0:
+      f.template operator()<Q5_0<V>>();
+      return true;
+    case Type::Q5_1:
+      f.template operator()<Q5_1<V>>();
+      return true;
+    case Type::Q8_0:
+      f.template operator()<Q8_0<V>>();
+      return true;
+    case Type::Q2_0:
+      f.template operator()<Q2_0<V>>();
+      return true;
+    case Type::Q2_K:
+      f.template operator()<Q2_K<V>>();
+      return true;
+    case Type::Q3_K:
+      f.template operator()<Q3_K<V>>();
+      return true;
+    case Type::Q4_K:
+      f.template operator()<Q4_K<V>>();
+      return true;
+    case Type::Q5_K:
+      f.template operator()<Q5_K<V>>();
+      return true;
+    case Type::Q6_K:
+      f.template operator()<Q6_K<V>>();
+      return true;
+    case Type::IQ4_NL:
+      f.template operator()<IQ4_NL<V>>();
+      return true;
+    case Type::IQ4_XS:
+      f.template operator()<IQ4_XS<V>>();
+      return true;
+    case Type::MXFP4:
+      f.template operator()<MXFP4<V>>();
+      return true;
+    default:
+      return false;
+  }
+}
+
+template <class V>
+bool reads_codes(Type type) {
+  return with_format<V>(type, []<class F>() {});
+}
+
+template <class V, class T>
+void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+                 int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
+  switch (w.type) {
+    case Type::F32:
+      return matmul_floats<V, T, F32Loader<V>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+    case Type::F16:
+      return matmul_floats<V, T, F16Loader<V>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+    case Type::BF16:
+      return matmul_floats<V, T, BF16Loader<V>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+    default:
+      break;
+  }
+  const bool own = with_format<V>(w.type, [&]<class F>() {
+    if (n_tokens < T::kTileTokens)
+      few_tokens<V, F>(w, begin, end, x, n_tokens, y, y_stride);
+    else
+      many_tokens<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+  });
+  if (!own) matmul_decoded<V, T>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+}
+
+template <class V, class T>
+constexpr KernelTable make_table(const char* isa) {
+  return {
+      .isa = isa,
+      .prepare = prepare<V>,
+      .reads_codes = reads_codes<V>,
+      .matmul_rows = matmul_rows<V, T>,
+      .rms_norm = rms_norm<V>,
+      .add = add<V>,
+      .silu_mul = silu_mul<V>,
+      .gelu_mul = gelu_mul<V>,
+      .softmax = softmax<V>,
+      .attend = attend<V, T>,
+      .to_f16 = to_f16<V>,
+  };
+}
+
+}  // namespace enxuto::generic

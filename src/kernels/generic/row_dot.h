@@ -1,0 +1,126 @@
+// One token: a few rows at once meet the codes, so that these are loaded once and the rows'
+// additions overlap. Weights are read once, in file order.
+#pragma once
+
+#include "kernels/generic/formats.h"
+#include "kernels/kernels.h"
+
+namespace enxuto::generic {
+
+template <class V, class F, int kRows>
+void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const PreparedRow& x,
+                    float* y) {
+  using Floats = typename V::Floats;
+  Floats sum[kRows], offset[kRows];
+  for (int r = 0; r < kRows; ++r) sum[r] = offset[r] = V::zero();
+  const int8_t* codes = x.codes;
+  const float* scales = x.scales;
+  const float* sums = x.sums;
+  const uint8_t* end = w + columns / F::kValues * F::kBytes;
+  for (; w != end; w += F::kBytes) {
+    const auto group = [&]<int g>() {
+      const auto xs = V::load_bytes(codes + 32 * g);
+      const Floats x_scale = V::broadcast(scales + g);
+      const auto bias = V::template bias<F::kBias, F::kSigned>(xs);
+      [[maybe_unused]] Floats x_sum;
+      if constexpr (F::kMin) x_sum = V::all(sums[2 * g] + sums[2 * g + 1]);
+      for (int r = 0; r < kRows; ++r) {
+        const uint8_t* b = w + static_cast<uint64_t>(r) * row_bytes;
+        Floats scale;
+        if constexpr (F::kMin) {
+          Floats minimum;
+          F::scale_and_offset(b, scale, minimum);
+          offset[r] = V::fma(minimum, x_sum, offset[r]);
+        } else {
+          scale = F::scale(b);
+        }
+        const auto dot = V::template dot<F::kBias, F::kSigned>(F::template codes<g>(b), xs, bias);
+        sum[r] = V::fma(V::to_floats(dot), V::multiply(scale, x_scale), sum[r]);
+      }
+    };
+    group.template operator()<0>();
+    if constexpr (F::kGroups == 2) group.template operator()<1>();
+    codes += F::kValues, scales += F::kGroups, sums += 2 * F::kGroups;
+  }
+  for (int r = 0; r < kRows; ++r) y[r] = V::sum(sum[r]) + V::first(offset[r]);
+}
+
+template <class V, class F, int kRows>
+void dot_super_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const PreparedRow& x,
+                    float* y) {
+  using Floats = typename V::Floats;
+  Floats sum[kRows], minimum[kRows];
+  for (int r = 0; r < kRows; ++r) sum[r] = minimum[r] = V::zero();
+  const int8_t* codes = x.codes;
+  const float* x_scales = x.scales;
+  const float* x_sums = x.sums;
+  const uint8_t* end = w + columns / 256 * F::kBytes;
+  for (; w != end; w += F::kBytes, codes += 256, x_scales += 8, x_sums += 16) {
+    Floats xs[2], xm[2];
+    xs[0] = V::load(x_scales);
+    if constexpr (F::kScales == 2) V::double_lanes(V::load(x_scales), xs[0], xs[1]);
+    if constexpr (F::kMin) {
+      xm[0] = V::load(x_sums), xm[1] = V::load(x_sums + 8);
+      if constexpr (F::kScales == 1) xm[0] = V::add_pairs(xm[0], xm[1]);
+    }
+    alignas(64) float scales[kRows][8 * F::kScales];
+    for (int r = 0; r < kRows; ++r) {
+      Floats s[2], m[2];
+      F::scales(w + static_cast<uint64_t>(r) * row_bytes, s, m);
+      for (int i = 0; i < F::kScales; ++i) {
+        V::store(scales[r] + 8 * i, V::multiply(s[i], xs[i]));
+        if constexpr (F::kMin) minimum[r] = V::fma(m[i], xm[i], minimum[r]);
+      }
+    }
+    const auto group = [&]<int g>() {
+      const auto x_codes = V::load_bytes(codes + 32 * g);
+      const auto bias = V::template bias<F::kBias, F::kSigned>(x_codes);
+      for (int r = 0; r < kRows; ++r) {
+        const uint8_t* b = w + static_cast<uint64_t>(r) * row_bytes;
+        const auto dot =
+            V::template dot<F::kBias, F::kSigned>(F::template codes<g>(b), x_codes, bias);
+        Floats scale;
+        if constexpr (F::kScales == 1)
+          scale = V::broadcast(scales[r] + g);
+        else
+          scale = V::broadcast_two(scales[r] + 2 * g);
+        sum[r] = V::fma(V::to_floats(dot), scale, sum[r]);
+      }
+    };
+    group.template operator()<0>(), group.template operator()<1>();
+    group.template operator()<2>(), group.template operator()<3>();
+    group.template operator()<4>(), group.template operator()<5>();
+    group.template operator()<6>(), group.template operator()<7>();
+  }
+  for (int r = 0; r < kRows; ++r) {
+    y[r] = V::sum(sum[r]);
+    if constexpr (F::kMin) y[r] -= V::sum(minimum[r]);
+  }
+}
+
+template <class V, class F, int kRows>
+void dot_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const PreparedRow& x,
+              float* y) {
+  if constexpr (F::kSuper)
+    dot_super_rows<V, F, kRows>(w, row_bytes, columns, x, y);
+  else
+    dot_plain_rows<V, F, kRows>(w, row_bytes, columns, x, y);
+}
+
+// Rows [begin, end) for few tokens: each handful of rows stays in L1 while the tokens pass.
+template <class V, class F>
+void few_tokens(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+                int64_t n_tokens, float* y, int64_t y_stride) {
+  constexpr int kRows = F::kSuper ? 2 : 4;
+  int64_t r = begin;
+  for (; r + kRows <= end; r += kRows)
+    for (int64_t t = 0; t < n_tokens; ++t)
+      dot_rows<V, F, kRows>(w.data + static_cast<uint64_t>(r) * w.row_bytes, w.row_bytes, w.columns,
+                            x[t], y + t * y_stride + r - begin);
+  for (; r < end; ++r)
+    for (int64_t t = 0; t < n_tokens; ++t)
+      dot_rows<V, F, 1>(w.data + static_cast<uint64_t>(r) * w.row_bytes, w.row_bytes, w.columns,
+                        x[t], y + t * y_stride + r - begin);
+}
+
+}  // namespace enxuto::generic

@@ -1,0 +1,202 @@
+// The vector primitives that generic/ is written in, with 256-bit registers (AVX2, FMA, F16C).
+// Included only by units compiled for them. Everything here has internal linkage, so that no code
+// of a unit can stand in for another's.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace enxuto {
+namespace {
+
+struct Avx2Vectors {
+  using Bytes = __m256i;    // 32 x 8 bits
+  using Ints = __m256i;     // 8 x i32
+  using Floats = __m256;    // 8 x f32
+  using Doubles = __m256d;  // 4 x f64
+  static constexpr int kLanes = 8;
+
+  // ---- bytes
+  static Bytes load_bytes(const void* p) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  }
+  static void store_bytes(void* p, Bytes a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
+  static Bytes all_bytes(int value) { return _mm256_set1_epi8(static_cast<char>(value)); }
+  static Bytes both_halves(const void* p) {  // 16 bytes, twice
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  // 16 bytes -> their low nibbles, then their high ones
+  static Bytes split_nibbles(const void* p) {
+    const __m128i a = _mm_loadu_si128(static_cast<const __m128i*>(p));
+    const __m256i both =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(a), _mm_srli_epi16(a, 4), 1);
+    return _mm256_and_si256(both, all_bytes(15));
+  }
+  // (bytes >> kShift) & mask, a negative shift goes left; mask keeps out what crosses from a
+  // neighbour
+  template <int kShift>
+  static Bytes field(Bytes a, int mask) {
+    if constexpr (kShift > 0) a = _mm256_srli_epi16(a, kShift);
+    if constexpr (kShift < 0) a = _mm256_slli_epi16(a, -kShift);
+    return _mm256_and_si256(a, all_bytes(mask));
+  }
+  static Bytes bit_or(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
+  static Bytes subtract_bytes(Bytes a, Bytes b) { return _mm256_sub_epi8(a, b); }
+  // bit i of the word -> byte i: `value` or 0
+  static Bytes spread_bits(const void* p, int value) {
+    int word;
+    __builtin_memcpy(&word, p, 4);
+    const __m256i order = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
+                                             0x0202020202020202, 0x0303030303030303);
+    const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
+    const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(word), order);
+    const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+    return _mm256_and_si256(is_set, all_bytes(value));
+  }
+  // 8 bytes -> 32 two-bit fields, lowest first
+  static Bytes spread_pairs(const void* p) {
+    int64_t word;
+    __builtin_memcpy(&word, p, 8);
+    const __m256i order = _mm256_setr_epi64x(0x0101010100000000, 0x0303030302020202,
+                                             0x0505050504040404, 0x0707070706060606);
+    const __m256i a = _mm256_shuffle_epi8(_mm256_set1_epi64x(word), order);
+    const __m256i even = _mm256_blend_epi16(a, _mm256_srli_epi16(a, 4), 0xaa);
+    return _mm256_or_si256(_mm256_and_si256(even, _mm256_set1_epi16(3)),
+                           _mm256_and_si256(_mm256_srli_epi16(even, 2), _mm256_set1_epi16(0x300)));
+  }
+  static Bytes look_up(Bytes table, Bytes index) { return _mm256_shuffle_epi8(table, index); }
+
+  // ---- whole numbers
+  static Ints zero_ints() { return _mm256_setzero_si256(); }
+  static Ints add_ints(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
+  static Ints all_ints(int32_t a) { return _mm256_set1_epi32(a); }
+  static Ints load_u8(const void* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+  }
+  static Ints load_i8(const void* p) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+  }
+  static Floats to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
+  static Ints round_to_ints(Floats a) { return _mm256_cvtps_epi32(a); }
+  static int32_t sum_ints(Ints a) {
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+  }
+  // 4 x 8 numbers of at most 127 -> 32 bytes in order
+  static Bytes pack_ints(Ints a, Ints b, Ints c, Ints d) {
+    const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  }
+  // 2^n for whole n in [-126, 127]
+  static Floats power_of_two(Ints n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+  }
+
+  // ---- floats
+  static Floats zero() { return _mm256_setzero_ps(); }
+  static Floats all(float a) { return _mm256_set1_ps(a); }
+  static Floats load(const float* p) { return _mm256_loadu_ps(p); }
+  static Floats broadcast(const float* p) { return _mm256_broadcast_ss(p); }
+  static void store(float* p, Floats a) { _mm256_storeu_ps(p, a); }
+  static Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
+  static Floats subtract(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
+  static Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
+  static Floats divide(Floats a, Floats b) { return _mm256_div_ps(a, b); }
+  static Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+  static Floats negative_fma(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
+  static Floats minimum(Floats a, Floats b) { return _mm256_min_ps(a, b); }
+  static Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+  static Floats absolute(Floats a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static Floats round(Floats a) {
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  static float first(Floats a) { return _mm256_cvtss_f32(a); }
+  static float sum(Floats a) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+  }
+  static float largest(Floats a) {
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+  }
+  // a (8) -> a0 a0 a1 a1 … a3 a3 and a4 a4 … a7 a7
+  static void double_lanes(Floats a, Floats& low, Floats& high) {
+    low = _mm256_permutevar8x32_ps(a, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+    high = _mm256_permutevar8x32_ps(a, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
+  }
+  // Sums of neighbours: a0 + a1, …, a6 + a7, b0 + b1, …, b6 + b7
+  static Floats add_pairs(Floats a, Floats b) {
+    const __m256d sums = _mm256_castps_pd(_mm256_hadd_ps(a, b));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(sums, 0xd8));
+  }
+  // p[0] in the lower half of the lanes, p[1] in the upper
+  static Floats broadcast_two(const float* p) {
+    const __m256 pair = _mm256_castpd_ps(_mm256_broadcast_sd(reinterpret_cast<const double*>(p)));
+    return _mm256_permutevar_ps(pair, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+  }
+  static void transpose(Floats (&a)[8]) {
+    __m256 b[8];
+    for (int i = 0; i < 8; i += 2) {
+      b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+      b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+      a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+      a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+      a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+      a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; ++i) {
+      const __m256 low = a[i], high = a[i + 4];
+      a[i] = _mm256_permute2f128_ps(low, high, 0x20);
+      a[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
+    }
+  }
+  static Floats as_floats(Bytes a) { return _mm256_castsi256_ps(a); }
+
+  // ---- half precision
+  static Floats load_f16(const void* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  static Floats load_bf16(const void* p) {
+    const __m128i a = _mm_loadu_si128(static_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(a), 16));
+  }
+  static Floats broadcast_f16(const void* p) {
+    int16_t half;
+    __builtin_memcpy(&half, p, 2);
+    return _mm256_cvtph_ps(_mm_set1_epi16(half));
+  }
+  // Two neighbouring f16, each in all lanes.
+  static void broadcast_two_f16(const void* p, Floats& a, Floats& b) {
+    int pair;
+    __builtin_memcpy(&pair, p, 4);
+    const __m256 both = _mm256_cvtph_ps(_mm_set1_epi32(pair));
+    a = _mm256_moveldup_ps(both);
+    b = _mm256_movehdup_ps(both);
+  }
+  static void store_f16(void* p, Floats a) {
+    _mm_storeu_si128(static_cast<__m128i*>(p),
+                     _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+
+  // ---- sums in double
+  static Doubles zero_doubles() { return _mm256_setzero_pd(); }
+  static Doubles add_squares(Floats a, Doubles sum) {
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1));
+    return _mm256_fmadd_pd(high, high, _mm256_fmadd_pd(low, low, sum));
+  }
+  static double sum_doubles(Doubles a) {
+    const __m128d s = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+  }
+  static float square_root(float a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }
+};
+
+}  // namespace
+}  // namespace enxuto
