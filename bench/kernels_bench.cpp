@@ -1,0 +1,123 @@
+// Kernels by themselves: every format over a matrix larger than the last cache (decode, as GB/s of
+// weights) and over one that stays in cache while many tokens pass (prefill, as G multiply-adds/s).
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/matmul.h"
+
+namespace enxuto {
+namespace {
+
+struct Problem {
+  Problem(Type type, int64_t rows, int64_t columns, int64_t n_tokens, int n_threads)
+      : tokens(n_tokens), team(n_threads) {
+    const Codec& codec = *find_codec(type);
+    const uint64_t row_bytes = codec.row_bytes(static_cast<uint64_t>(columns));
+    weights.resize(row_bytes * static_cast<uint64_t>(rows));
+    std::mt19937 random(1);
+    for (uint8_t& b : weights) b = static_cast<uint8_t>(random() & 0x2f);  // finite scales
+    x.resize(static_cast<size_t>(columns * n_tokens));
+    for (float& v : x) v = static_cast<float>(random() % 2001) / 1000 - 1;
+    y.resize(static_cast<size_t>(rows * n_tokens));
+    view = {type, weights.data(), rows, columns, row_bytes};
+    const uint64_t bytes = MatmulBuffers::bytes(n_tokens, columns, n_threads);
+    memory = static_cast<uint8_t*>(std::aligned_alloc(64, bytes));
+  }
+  ~Problem() { std::free(memory); }
+
+  void run(benchmark::State& state) {
+    MatmulBuffers buffers(memory, tokens, view.columns, team.size());
+    const MatmulJob job = {view, nullptr, y.data(), view.rows};
+    for (auto _ : state) {
+      matmul(kernels(), team, buffers, x.data(), view.columns, tokens, {&job, 1});
+      benchmark::ClobberMemory();
+    }
+    const auto runs = static_cast<double>(state.iterations());
+    state.counters["GB/s"] = benchmark::Counter(1e-9 * static_cast<double>(weights.size()) * runs,
+                                                benchmark::Counter::kIsRate);
+    state.counters["GMAC/s"] =
+        benchmark::Counter(1e-9 * static_cast<double>(view.rows * view.columns * tokens) * runs,
+                           benchmark::Counter::kIsRate);
+  }
+
+  int64_t tokens;
+  ThreadTeam team;
+  std::vector<uint8_t> weights;
+  std::vector<float> x, y;
+  MatrixView view;
+  uint8_t* memory;
+};
+
+void decode(benchmark::State& state, Type type, int64_t columns, int n_threads) {
+  const int64_t rows = (int64_t{1} << 26) / columns / 16 * 16;
+  Problem(type, rows, columns, 1, n_threads).run(state);
+}
+
+void prefill(benchmark::State& state, Type type, int64_t columns, int64_t n_tokens, int n_threads) {
+  Problem(type, 1536, columns, n_tokens, n_threads).run(state);
+}
+
+// Eight heads of 64 or 128 in one group: the last of `tokens` tokens at `positions`.
+void attend(benchmark::State& state, int64_t head_dim, int64_t group, int64_t tokens) {
+  constexpr int64_t kPositions = 512;
+  std::vector<float> q(static_cast<size_t>(group * tokens * head_dim), 0.1f), out(q.size());
+  std::vector<uint16_t> k(static_cast<size_t>(kPositions * head_dim * 3), 0x2c00), v(k);
+  std::vector<float> scratch(kKernelScratchFloats);
+  std::vector<AttendQuery> queries;
+  for (int64_t i = 0; i < group * tokens; ++i)
+    queries.push_back({q.data() + i * head_dim, out.data() + i * head_dim, 0,
+                       kPositions - tokens + i / group + 1});
+  for (auto _ : state)
+    kernels().attend(queries.data(), group * tokens, k.data(), v.data(), 3 * head_dim, head_dim,
+                     0.125f, scratch.data());
+  state.counters["GMAC/s"] = benchmark::Counter(
+      2e-9 * static_cast<double>(group * tokens * head_dim * kPositions * state.iterations()),
+      benchmark::Counter::kIsRate);
+}
+
+void hand_out(benchmark::State& state, int n_threads) {
+  ThreadTeam team(n_threads);
+  for (auto _ : state) team.parallel_for(n_threads, 1, [](int64_t, int64_t, int) {});
+}
+
+void register_all() {
+  for (const Codec* codec : all_codecs()) {
+    if (!kernels().reads_codes(codec->type) && codec->block_values > 1) continue;
+    if (!codec->decode) continue;
+    const std::string name = codec->name;
+    const Type type = codec->type;
+    for (const int n : {1, 2}) {
+      const std::string threads = "/threads:" + std::to_string(n);
+      benchmark::RegisterBenchmark(("decode/" + name + threads).c_str(), decode, type, 1536, n)
+          ->UseRealTime();
+      benchmark::RegisterBenchmark(("prefill/" + name + threads).c_str(), prefill, type, 1536, 512,
+                                   n)
+          ->UseRealTime();
+    }
+  }
+  benchmark::RegisterBenchmark("decode/Q4_1/columns:576", decode, Type::Q4_1, 576, 1)
+      ->UseRealTime();
+  for (const int64_t n : {2, 4, 8, 16})
+    benchmark::RegisterBenchmark(("prefill/Q4_1/tokens:" + std::to_string(n)).c_str(), prefill,
+                                 Type::Q4_1, 1536, n, 1)
+        ->UseRealTime();
+  benchmark::RegisterBenchmark("attend/decode/64x3", attend, 64, 3, 1);
+  benchmark::RegisterBenchmark("attend/decode/128x6", attend, 128, 6, 1);
+  benchmark::RegisterBenchmark("attend/prefill/64x3", attend, 64, 3, 8);
+  for (const int n : {1, 2, 8})
+    benchmark::RegisterBenchmark(("hand_out/threads:" + std::to_string(n)).c_str(), hand_out, n)
+        ->UseRealTime();
+}
+
+}  // namespace
+}  // namespace enxuto
+
+int main(int argc, char** argv) {
+  enxuto::register_all();
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}
