@@ -32,6 +32,7 @@ void score(const AttendQuery* queries, int64_t n_queries, const float* tile, int
   in_steps(n_queries, [&]<int n>(int64_t i) {
     const float* q[n];
     float* sums[n];
+#pragma GCC unroll 16
     for (int j = 0; j < n; ++j) {
       q[j] = queries[i + j].q, sums[j] = state.weights[i + j];
       for (int64_t p = 0; p < kPositions; ++p) sums[j][p] = 0;
@@ -50,6 +51,7 @@ void weigh(const AttendQuery& query, int64_t first, int64_t head_dim, float scal
   for (int64_t p = 0; p < kPositions; ++p)
     weights[p] = p >= from && p < to ? weights[p] * scale : -__builtin_inff();
   typename V::Floats a[kVectors], top = V::all(largest), sums = V::zero();
+#pragma GCC unroll 16
   for (int i = 0; i < kVectors; ++i) {
     a[i] = V::load(weights + i * V::kLanes);
     top = V::maximum(top, a[i]);
@@ -57,6 +59,7 @@ void weigh(const AttendQuery& query, int64_t first, int64_t head_dim, float scal
   const float before = largest;
   largest = V::largest(top);
   if (largest == -__builtin_inff()) largest = before;
+#pragma GCC unroll 16
   for (int i = 0; i < kVectors; ++i) {
     a[i] = exponential<V>(V::subtract(a[i], V::all(largest)));
     sums = V::add(sums, a[i]);
@@ -76,17 +79,24 @@ template <class V, int kVectors, int n>
 void add_values(const AttendQuery* queries, const float (*weights)[kPositions], const uint16_t* v,
                 int64_t kv_stride, int64_t n_positions, int64_t from) {
   typename V::Floats out[n][kVectors];
+#pragma GCC unroll 16
   for (int j = 0; j < n; ++j)
+#pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i) out[j][i] = V::load(queries[j].out + from + 8 * i);
   for (int64_t p = 0; p < n_positions; ++p) {
     typename V::Floats value[kVectors];
+#pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i) value[i] = V::load_f16(v + p * kv_stride + from + 8 * i);
+#pragma GCC unroll 16
     for (int j = 0; j < n; ++j) {
       const auto weight = V::broadcast(weights[j] + p);
+#pragma GCC unroll 16
       for (int i = 0; i < kVectors; ++i) out[j][i] = V::fma(weight, value[i], out[j][i]);
     }
   }
+#pragma GCC unroll 16
   for (int j = 0; j < n; ++j)
+#pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i) V::store(queries[j].out + from + 8 * i, out[j][i]);
 }
 
@@ -100,6 +110,7 @@ void gather_values(const AttendQuery* queries, int64_t n_queries, const AttendSt
     for (; d + 8 <= head_dim; d += 8)
       add_values<V, 1, n>(queries + i, state.weights + i, v, kv_stride, n_positions, d);
     for (; d < head_dim; ++d)
+#pragma GCC unroll 16
       for (int j = 0; j < n; ++j)
         for (int64_t p = 0; p < n_positions; ++p)
           queries[i + j].out[d] +=

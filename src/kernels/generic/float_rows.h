@@ -45,16 +45,19 @@ struct BF16Loader {
 template <class V, class L, int kRows>
 void float_dot(const uint8_t* w, uint64_t row_bytes, const float* x, int64_t n, float* y) {
   typename V::Floats even[kRows], odd[kRows];
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) even[r] = odd[r] = V::zero();
   int64_t i = 0;
   for (; i + 16 <= n; i += 16) {
     const auto x0 = V::load(x + i), x1 = V::load(x + i + 8);
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       const uint8_t* p = w + static_cast<uint64_t>(r) * row_bytes + i * L::kBytes;
       even[r] = V::fma(L::eight(p), x0, even[r]);
       odd[r] = V::fma(L::eight(p + 8 * L::kBytes), x1, odd[r]);
     }
   }
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
     float sum = V::sum(V::add(even[r], odd[r]));
     const uint8_t* row = w + static_cast<uint64_t>(r) * row_bytes;
@@ -75,6 +78,7 @@ void transpose_rows(const uint8_t* w, uint64_t row_bytes, int64_t n_rows, int64_
                    ? L::eight(w + static_cast<uint64_t>(half + r) * row_bytes + c * L::kBytes)
                    : V::zero();
       V::transpose(a);
+#pragma GCC unroll 16
       for (int i = 0; i < 8; ++i) V::store(tile + (c + i) * kFloatRows + half, a[i]);
     }
   for (; c < n; ++c)
@@ -88,17 +92,24 @@ template <class T, int kTokens>
 void tile_fma(const float* tile, int64_t n, const float* const* x, float* const* sums) {
   constexpr int kVectors = kFloatRows / T::kLanes;
   typename T::Floats sum[kVectors][kTokens];
+#pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t)
+#pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) sum[v][t] = T::load(sums[t] + v * T::kLanes);
   for (int64_t c = 0; c < n; ++c, tile += kFloatRows) {
     typename T::Floats w[kVectors];
+#pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) w[v] = T::load(tile + v * T::kLanes);
+#pragma GCC unroll 16
     for (int t = 0; t < kTokens; ++t) {
       const auto value = T::broadcast(x[t] + c);
+#pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v) sum[v][t] = T::fma(w[v], value, sum[v][t]);
     }
   }
+#pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t)
+#pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) T::store(sums[t] + v * T::kLanes, sum[v][t]);
 }
 
@@ -108,6 +119,7 @@ void float_tile_tokens(const float* tile, int64_t from, int64_t n, const Prepare
   alignas(64) float edge[kTokens][kFloatRows] = {};
   const float* values[kTokens];
   float* sums[kTokens];
+#pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t) {
     values[t] = x[t].values + from;
     sums[t] = edge[t];
@@ -115,6 +127,7 @@ void float_tile_tokens(const float* tile, int64_t from, int64_t n, const Prepare
       for (int64_t r = 0; r < n_rows; ++r) edge[t][r] = y[t * y_stride + r];
   }
   tile_fma<T, kTokens>(tile, n, values, sums);
+#pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t)
     for (int64_t r = 0; r < n_rows; ++r) y[t * y_stride + r] = edge[t][r];
 }

@@ -12,6 +12,7 @@ void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
                     float* y) {
   using Floats = typename V::Floats;
   Floats sum[kRows], offset[kRows];
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) sum[r] = offset[r] = V::zero();
   const int8_t* codes = x.codes;
   const float* scales = x.scales;
@@ -24,6 +25,7 @@ void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
       const auto bias = V::template bias<F::kBias, F::kSigned>(xs);
       [[maybe_unused]] Floats x_sum;
       if constexpr (F::kMin) x_sum = V::all(sums[2 * g] + sums[2 * g + 1]);
+#pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
         const uint8_t* b = w + static_cast<uint64_t>(r) * row_bytes;
         Floats scale;
@@ -42,6 +44,7 @@ void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
     if constexpr (F::kGroups == 2) group.template operator()<1>();
     codes += F::kValues, scales += F::kGroups, sums += 2 * F::kGroups;
   }
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) y[r] = V::sum(sum[r]) + V::first(offset[r]);
 }
 
@@ -50,6 +53,7 @@ void dot_super_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
                     float* y) {
   using Floats = typename V::Floats;
   Floats sum[kRows], minimum[kRows];
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) sum[r] = minimum[r] = V::zero();
   const int8_t* codes = x.codes;
   const float* x_scales = x.scales;
@@ -64,9 +68,11 @@ void dot_super_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
       if constexpr (F::kScales == 1) xm[0] = V::add_pairs(xm[0], xm[1]);
     }
     alignas(64) float scales[kRows][8 * F::kScales];
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       Floats s[2], m[2];
       F::scales(w + static_cast<uint64_t>(r) * row_bytes, s, m);
+#pragma GCC unroll 16
       for (int i = 0; i < F::kScales; ++i) {
         V::store(scales[r] + 8 * i, V::multiply(s[i], xs[i]));
         if constexpr (F::kMin) minimum[r] = V::fma(m[i], xm[i], minimum[r]);
@@ -75,6 +81,7 @@ void dot_super_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
     const auto group = [&]<int g>() {
       const auto x_codes = V::load_bytes(codes + 32 * g);
       const auto bias = V::template bias<F::kBias, F::kSigned>(x_codes);
+#pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
         const uint8_t* b = w + static_cast<uint64_t>(r) * row_bytes;
         const auto dot =
@@ -92,6 +99,7 @@ void dot_super_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
     group.template operator()<4>(), group.template operator()<5>();
     group.template operator()<6>(), group.template operator()<7>();
   }
+#pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
     y[r] = V::sum(sum[r]);
     if constexpr (F::kMin) y[r] -= V::sum(minimum[r]);

@@ -31,10 +31,10 @@ struct TileFormat {
   static constexpr int kGroup = 32 / F::kScales;
   // Products of 4 columns that a lane's narrow sums hold without overflow.
   static constexpr int kRoom = 32767 / (2 * 127 * F::kMax);
-  static constexpr int kSteps = kGroup / 4 < kRoom ? kGroup / 4
-                                : kRoom >= 4       ? 4
-                                : kRoom >= 2       ? 2
-                                                   : 1;
+  static constexpr int kSteps = kGroup / 4 <= kRoom ? kGroup / 4
+                                : kRoom >= 4        ? 4
+                                : kRoom >= 2        ? 2
+                                                    : 1;
 };
 
 // The scales and offsets of one block into lane `r` from group `g` on.
@@ -47,10 +47,12 @@ void pack_scales(const uint8_t* b, Tile& tile, int64_t g, int64_t r) {
     Floats s[2], m[2];
     float scales[n], minima[n] = {};
     F::scales(b, s, m);
+#pragma GCC unroll 16
     for (int i = 0; i < F::kScales; ++i) {
       V::store(scales + 8 * i, s[i]);
       if constexpr (F::kMin) V::store(minima + 8 * i, m[i]);
     }
+#pragma GCC unroll 16
     for (int i = 0; i < n; ++i) {
       tile.scales[g + i][r] = scales[i];
       if constexpr (TileFormat<T, F>::kOffset)
@@ -62,6 +64,7 @@ void pack_scales(const uint8_t* b, Tile& tile, int64_t g, int64_t r) {
       F::scale_and_offset(b, s, m);
     else
       s = F::scale(b), m = V::multiply(s, V::all(-bias));
+#pragma GCC unroll 16
     for (int i = 0; i < F::kGroups; ++i) {
       tile.scales[g + i][r] = V::first(s);
       if constexpr (TileFormat<T, F>::kOffset) tile.offsets[g + i][r] = V::first(m);
@@ -73,12 +76,14 @@ void pack_scales(const uint8_t* b, Tile& tile, int64_t g, int64_t r) {
 template <class V, class T, class F, int g>
 void pack_codes(const uint8_t* w, uint64_t row_bytes, uint8_t (*codes)[kTileRows][4]) {
   typename V::Floats rows[8];
+#pragma GCC unroll 16
   for (int r = 0; r < 8; ++r) {
     auto a = F::template codes<g>(w + static_cast<uint64_t>(r) * row_bytes);
     if constexpr (TileFormat<T, F>::kShift) a = V::subtract_bytes(a, V::all_bytes(-128));
     rows[r] = V::as_floats(a);
   }
   V::transpose(rows);
+#pragma GCC unroll 16
   for (int i = 0; i < 8; ++i) V::store(reinterpret_cast<float*>(codes[8 * g + i]), rows[i]);
 }
 
@@ -118,37 +123,46 @@ void tile_dot(const Tile& tile, int64_t from, int64_t n, const PreparedRow* x, b
   using Floats = typename T::Floats;
   constexpr int kVectors = kTileRows / T::kLanes;
   Floats sum[kVectors][kTokens];
+#pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t) {
     alignas(64) float before[kTileRows] = {};
     if (!first)
       for (int64_t r = 0; r < n_rows; ++r) before[r] = y[t * y_stride + r];
+#pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) sum[v][t] = T::load(before + v * T::kLanes);
   }
+  const int8_t* codes[kTokens];
+#pragma GCC unroll 16
+  for (int t = 0; t < kTokens; ++t) codes[t] = x[t].codes + from;
   for (int64_t c = 0; c < n; c += P::kGroup) {
     typename T::Ints total[kVectors][kTokens];
-    for (int v = 0; v < kVectors; ++v)
-      for (int t = 0; t < kTokens; ++t) total[v][t] = T::zero_ints();
 #pragma GCC unroll 8
     for (int part = 0; part < P::kGroup / 4; part += P::kSteps) {
       typename T::Partial narrow[kVectors][kTokens];
-#pragma GCC unroll 8
-      for (int step = part; step < part + P::kSteps; ++step) {
-        const uint8_t* codes = tile.codes[c / 4 + step][0];
-        for (int v = 0; v < kVectors; ++v) {
-          const auto w = T::load_bytes(codes + 4 * v * T::kLanes);
-          for (int t = 0; t < kTokens; ++t) {
-            const auto four = T::broadcast_four(x[t].codes + from + c + 4 * step);
-            if (step == part)
-              narrow[v][t] = T::template products<P::kSigned>(w, four);
-            else
-              narrow[v][t] = T::template add_products<P::kSigned>(narrow[v][t], w, four);
-          }
+#pragma GCC unroll 16
+      for (int i = 0; i < kVectors * kTokens; ++i) narrow[i / kTokens][i % kTokens] = T::nothing();
+#pragma GCC unroll 1
+      for (int64_t step = part; step < part + P::kSteps; ++step) {
+        typename T::Bytes w[kVectors];
+#pragma GCC unroll 16
+        for (int v = 0; v < kVectors; ++v)
+          w[v] = T::load_bytes(tile.codes[c / 4 + step][v * T::kLanes]);
+#pragma GCC unroll 16
+        for (int t = 0; t < kTokens; ++t) {
+          const auto four = T::broadcast_four(codes[t] + c + 4 * step);
+#pragma GCC unroll 16
+          for (int v = 0; v < kVectors; ++v)
+            narrow[v][t] = T::template add_products<P::kSigned>(narrow[v][t], w[v], four);
         }
       }
-      for (int v = 0; v < kVectors; ++v)
-        for (int t = 0; t < kTokens; ++t) total[v][t] = T::widen_add(total[v][t], narrow[v][t]);
+#pragma GCC unroll 16
+      for (int i = 0; i < kVectors * kTokens; ++i) {
+        const int v = i / kTokens, t = i % kTokens;
+        total[v][t] = part == 0 ? T::widen(narrow[v][t]) : T::widen_add(total[v][t], narrow[v][t]);
+      }
     }
     const int64_t g = c / P::kGroup;
+#pragma GCC unroll 16
     for (int t = 0; t < kTokens; ++t) {
       const Floats x_scale = T::broadcast(x[t].scales + (from + c) / 32);
       Floats x_sum = T::zero();
@@ -156,6 +170,7 @@ void tile_dot(const Tile& tile, int64_t from, int64_t n, const PreparedRow* x, b
         const float* sums = x[t].sums + (from + c) / 16;
         x_sum = P::kGroup == 16 ? T::broadcast(sums) : T::all(sums[0] + sums[1]);
       }
+#pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v) {
         const Floats scale = T::load(tile.scales[g] + v * T::kLanes);
         sum[v][t] = T::fma(T::to_floats(total[v][t]), T::multiply(scale, x_scale), sum[v][t]);
@@ -164,8 +179,10 @@ void tile_dot(const Tile& tile, int64_t from, int64_t n, const PreparedRow* x, b
       }
     }
   }
+#pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t) {
     alignas(64) float after[kTileRows];
+#pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) T::store(after + v * T::kLanes, sum[v][t]);
     for (int64_t r = 0; r < n_rows; ++r) y[t * y_stride + r] = after[r];
   }

@@ -37,14 +37,11 @@ struct Avx512Tile {
     return _mm512_set1_epi32(word);
   }
   template <bool>
-  static Partial products(Bytes w, Bytes x) {
-    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
-  }
-  template <bool>
   static Partial add_products(Partial sum, Bytes w, Bytes x) {
     return _mm512_dpbusd_epi32(sum, w, x);
   }
-  static Ints zero_ints() { return _mm512_setzero_si512(); }
+  static Partial nothing() { return _mm512_setzero_si512(); }
+  static Ints widen(Partial sum) { return sum; }
   static Ints widen_add(Ints total, Partial sum) { return _mm512_add_epi32(total, sum); }
 
   static Floats to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
@@ -59,6 +56,7 @@ struct Avx512Tile {
 
 }  // namespace
 
-constinit const KernelTable kAvx512VnniKernels = generic::make_table<Avx512Vnni, Avx512Tile>("avx512vnni");
+constinit const KernelTable kAvx512VnniKernels =
+    generic::make_table<Avx512Vnni, Avx512Tile>("avx512vnni");
 
 }  // namespace enxuto
