@@ -10,21 +10,41 @@ struct AffineSums {
   Lanes rr, cr, cc, r, c;
 };
 
+struct AffineSumArrays {
+  LaneArray rr, cr, cc, r, c;
+};
+
 template <int kMax, int kN>
-ENXUTO_INLINE AffineSums affine_sums_at(const float* x, const float* w, Lanes inverse, Lanes low) {
-  AffineSums sums{};
-  for (int i = 0; i < kN; ++i) {
-    const Lanes t = (x[i] + low) * inverse;
-    const Lanes code = round_even(clamp(t, 0, kMax));
-    const Lanes rest = t - code;
-    const Lanes weighted_rest = w[i] * rest, weighted_code = w[i] * code;
-    sums.rr += weighted_rest * rest;
-    sums.cr += weighted_rest * code;
-    sums.cc += weighted_code * code;
-    sums.r += weighted_rest;
-    sums.c += weighted_code;
+ENXUTO_CLONES void sum_affine_lanes(const float* x, const float* w, const float* inverses,
+                                    const float* lows, AffineSumArrays* __restrict sums) {
+  constexpr float kHigh = kMax;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    float rr = 0, cr = 0, cc = 0, r = 0, c = 0;
+    for (int i = 0; i < kN; ++i) {
+      const float t = (x[i] + lows[lane]) * inverses[lane];
+      // At least zero without a branch, which would keep the loop scalar; at most kMax.
+      const float nearest = round_even(t), positive = 0.5f * (nearest + std::fabs(nearest));
+      const float code = positive < kHigh ? positive : kHigh;
+      const float rest = t - code;
+      const float weighted_rest = w[i] * rest, weighted_code = w[i] * code;
+      rr += weighted_rest * rest;
+      cr += weighted_rest * code;
+      cc += weighted_code * code;
+      r += weighted_rest;
+      c += weighted_code;
+    }
+    sums->rr.values[lane] = rr, sums->cr.values[lane] = cr, sums->cc.values[lane] = cc;
+    sums->r.values[lane] = r, sums->c.values[lane] = c;
   }
-  return sums;
+}
+
+template <int kMax, int kN>
+ENXUTO_INLINE AffineSums affine_sums_at(const float* x, const float* w, const Lanes& inverse,
+                                        const Lanes& low) {
+  const LaneArray inverses(inverse), lows(low);
+  AffineSumArrays sums;
+  sum_affine_lanes<kMax, kN>(x, w, inverses.values, lows.values, &sums);
+  return {sums.rr.lanes(), sums.cr.lanes(), sums.cc.lanes(), sums.r.lanes(), sums.c.lanes()};
 }
 
 struct AffineFits {
@@ -136,8 +156,7 @@ ENXUTO_INLINE AffineFit best_stored_affine(const Block<kN>& block, float from, f
 template <int kMax, int kN>
 ENXUTO_INLINE void affine_codes(const float* x, float scale, float low, float* codes) {
   const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  for (int i = 0; i < kN; ++i)
-    codes[i] = round_even(clamp((x[i] + low) * inverse, 0.0f, static_cast<float>(kMax)));
+  for (int i = 0; i < kN; ++i) codes[i] = clamp(round_even((x[i] + low) * inverse), 0, kMax);
 }
 
 }  // namespace enxuto::search

@@ -25,7 +25,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
     float levels[kN];

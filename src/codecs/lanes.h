@@ -15,7 +15,7 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define ENXUTO_CLONES \
-  __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+  __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define ENXUTO_CLONES
 #endif
@@ -67,6 +67,23 @@ ENXUTO_INLINE Lanes select(const LaneMask& mask, const Lanes& yes, const Lanes& 
   return {mask.low ? yes.low : no.low, mask.high ? yes.high : no.high};
 }
 ENXUTO_INLINE float select(bool condition, float yes, float no) { return condition ? yes : no; }
+
+// Lanes one by one. The loops that take the time (over lanes outside, values inside) are written on
+// these: the compiler turns the lanes into registers as wide as the instruction set has.
+struct LaneArray {
+  float values[kLanes];
+
+  LaneArray() = default;
+  explicit ENXUTO_INLINE LaneArray(const Lanes& lanes) {
+    __builtin_memcpy(values, &lanes, sizeof values);
+  }
+  ENXUTO_INLINE Lanes lanes() const {
+    Lanes result;
+    __builtin_memcpy(&result, values, sizeof values);
+    return result;
+  }
+  ENXUTO_INLINE float& operator[](int lane) { return values[lane]; }
+};
 
 ENXUTO_INLINE Lanes lane_index() { return {Lanes::Half{0, 1, 2, 3}, Lanes::Half{4, 5, 6, 7}}; }
 

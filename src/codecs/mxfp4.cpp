@@ -36,7 +36,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 // The scale is a power of two, so there is no refit: the eight exponents around the one that just
 // holds the largest value are all tried.
-ENXUTO_CLONES void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
     search::load_block(values, importance, block);

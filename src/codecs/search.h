@@ -14,22 +14,18 @@ namespace enxuto::search {
 template <int kLow, int kHigh>
 struct IntegerLevels {
   static constexpr float kMin = kLow, kMax = kHigh;
-  template <class Number>
-  static ENXUTO_INLINE Number nearest(Number x) {
-    return round_even(clamp(x, kMin, kMax));
-  }
+  static ENXUTO_INLINE float nearest(float x) { return clamp(round_even(x), kMin, kMax); }
 };
 
 // 16 levels in rising order; nearest by counting the midpoints below.
 template <const float (&kLevels)[16]>
 struct TableLevels {
   static constexpr float kMin = kLevels[0], kMax = kLevels[15];
-  template <class Number>
-  static ENXUTO_INLINE Number nearest(Number x) {
-    Number level = kLevels[0];
+  static ENXUTO_INLINE float nearest(float x) {
+    float level = kLevels[0];
     for (int i = 0; i < 15; ++i) {
       const float middle = 0.5f * (kLevels[i] + kLevels[i + 1]);
-      level += select(x > middle, kLevels[i + 1] - kLevels[i], 0.0f);
+      level += x > middle ? kLevels[i + 1] - kLevels[i] : 0.0f;
     }
     return level;
   }
@@ -42,18 +38,29 @@ struct Sums {
 };
 
 template <class Levels, int kN>
-ENXUTO_INLINE Sums sums_at(const float* x, const float* w, Lanes inverse) {
-  Sums sums{};
-  for (int i = 0; i < kN; ++i) {
-    const Lanes t = x[i] * inverse;
-    const Lanes level = Levels::nearest(t);
-    const Lanes rest = t - level;
-    const Lanes weighted_rest = w[i] * rest;
-    sums.rr += weighted_rest * rest;
-    sums.lr += weighted_rest * level;
-    sums.ll += w[i] * level * level;
+ENXUTO_CLONES void sum_lanes(const float* x, const float* w, const float* inverses,
+                             float* __restrict rrs, float* __restrict lrs, float* __restrict lls) {
+  for (int lane = 0; lane < kLanes; ++lane) {
+    float rr = 0, lr = 0, ll = 0;
+    for (int i = 0; i < kN; ++i) {
+      const float t = x[i] * inverses[lane];
+      const float level = Levels::nearest(t);
+      const float rest = t - level;
+      const float weighted_rest = w[i] * rest;
+      rr += weighted_rest * rest;
+      lr += weighted_rest * level;
+      ll += w[i] * level * level;
+    }
+    rrs[lane] = rr, lrs[lane] = lr, lls[lane] = ll;
   }
-  return sums;
+}
+
+template <class Levels, int kN>
+ENXUTO_INLINE Sums sums_at(const float* x, const float* w, const Lanes& inverse) {
+  const LaneArray inverses(inverse);
+  LaneArray rr, lr, ll;
+  sum_lanes<Levels, kN>(x, w, inverses.values, rr.values, lr.values, ll.values);
+  return {rr.lanes(), lr.lanes(), ll.lanes()};
 }
 
 // Eight good scales, and how good.
