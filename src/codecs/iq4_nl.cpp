@@ -9,12 +9,6 @@ namespace {
 using Levels = search::TableLevels<kIq4Levels>;
 constexpr int kN = 32, kBytes = 18;
 
-int code_of(float level) {
-  int code = 0;
-  for (int i = 1; i < 16; ++i) code += level >= kIq4Levels[i];
-  return code;
-}
-
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     const float d = load_f16(b);
@@ -28,13 +22,12 @@ void decode(const uint8_t* b, float* values, size_t n) {
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
-    float levels[kN];
+    int codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
-    const float d = store_f16(b, search::best_stored_scale<Levels, kN, 2>(block, 0.70f, 1.3f));
-    search::levels_at<Levels, kN>(block.x, d, levels);
-    for (int i = 0; i < 16; ++i)
-      b[2 + i] = static_cast<uint8_t>(code_of(levels[i]) | code_of(levels[i + 16]) << 4);
+    const float d = store_f16(b, search::best_stored_scale<Levels, kN, 2, 2>(block, 0.70f, 1.3f));
+    search::indices_at<kIq4Levels, kN>(block.x, d, codes);
+    for (int i = 0; i < 16; ++i) b[2 + i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
   }
 }
 

@@ -10,12 +10,6 @@ namespace {
 using Levels = search::TableLevels<kIq4Levels>;
 constexpr int kN = 256, kBytes = 136, kSubs = 8;
 
-int code_of(float level) {
-  int code = 0;
-  for (int i = 1; i < 16; ++i) code += level >= kIq4Levels[i];
-  return code;
-}
-
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes) {
     const float d = load_f16(b);
@@ -45,11 +39,10 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
       const uint32_t scale = static_cast<uint32_t>(fit.scales[s] + 32);
       b[4 + s / 2] = static_cast<uint8_t>(b[4 + s / 2] | (scale & 15) << 4 * (s % 2));
       high |= (scale >> 4) << 2 * s;
-      float levels[32];
-      search::levels_at<Levels, 32>(block.x + 32 * s, d * fit.scales[s], levels);
+      int codes[32];
+      search::indices_at<kIq4Levels, 32>(block.x + 32 * s, d * fit.scales[s], codes);
       uint8_t* q = b + 8 + 16 * s;
-      for (int i = 0; i < 16; ++i)
-        q[i] = static_cast<uint8_t>(code_of(levels[i]) | code_of(levels[i + 16]) << 4);
+      for (int i = 0; i < 16; ++i) q[i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
     }
     b[2] = static_cast<uint8_t>(high), b[3] = static_cast<uint8_t>(high >> 8);
   }

@@ -1,7 +1,6 @@
 // Eight candidates at once: the arithmetic that the encoders' searches are written in. A candidate
-// scale lies in each lane, the values of a block go by one after the other; so no sum ever runs
-// across lanes, and the order of every addition, hence every bit, is the same on each instruction
-// set. The room is built without contraction for the same reason.
+// scale lies in each lane, the values of a block go by one after the other; so no sum runs across
+// lanes, and the order of every addition, hence every bit, is the same on each instruction set.
 #pragma once
 
 #include <cmath>
@@ -11,11 +10,11 @@
 #include "base/float16.h"
 
 #define ENXUTO_INLINE inline __attribute__((always_inline))
-// Compiled once for each instruction set, chosen at start-up.
+// Compiled once for each instruction set, chosen at start-up. Named by level: a processor's name
+// would serve that maker's processors only.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define ENXUTO_CLONES \
-  __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#define ENXUTO_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define ENXUTO_CLONES
 #endif

@@ -17,12 +17,8 @@ float half_scale(int e) {
                : std::bit_cast<float>(static_cast<uint32_t>(e - 1) << 23);
 }
 
-int code_of(float level) {
-  int code = 0;
-  const float magnitude = level < 0 ? -level : level;
-  for (int i = 1; i < 8; ++i) code += magnitude >= kE2m1Values[i];
-  return level < 0 ? code | 8 : code;
-}
+// Of a level's place in rising order.
+int code_of(int index) { return index > 7 ? index - 8 : index < 7 ? 15 - index : 0; }
 
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
@@ -41,7 +37,8 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
     search::Block<kN> block;
     search::load_block(values, importance, block);
     if (importance) importance += kN;
-    float levels[kN], largest = 0;
+    int codes[kN];
+    float largest = 0;
     for (int i = 0; i < kN; ++i)
       largest = std::fabs(block.x[i]) > largest ? std::fabs(block.x[i]) : largest;
     // Brought to [1, 2), so that squares of tiny values keep their digits.
@@ -56,9 +53,9 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
         search::sums_at<Levels, kN>(block.x, block.w, search::inverse_of(scales));
     const int best = search::least_lane(scales * scales * sums.rr);
     b[0] = static_cast<uint8_t>(tiny ? 0 : exponent + best - 4);
-    search::levels_at<Levels, kN>(block.x, scales[best], levels);
+    search::indices_at<kE2m1Levels, kN>(block.x, scales[best], codes);
     for (int i = 0; i < 16; ++i)
-      b[1 + i] = static_cast<uint8_t>(code_of(levels[i]) | code_of(levels[i + 16]) << 4);
+      b[1 + i] = static_cast<uint8_t>(code_of(codes[i]) | code_of(codes[i + 16]) << 4);
   }
 }
 

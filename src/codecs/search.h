@@ -1,6 +1,4 @@
-// The scale search that the encoders share, for x ~ scale * level. All of it is inlined into each
-// format's encode function (see lanes.h).
-//
+// The scale search that the encoders share, for x ~ scale * level.
 // One idea throughout: for given levels the best scale has a closed form (least squares under the
 // importance), so the search rounds at many scales, refits each, and keeps the best.
 #pragma once
@@ -30,6 +28,17 @@ struct TableLevels {
     return level;
   }
 };
+
+// Which of the 16 levels is nearest, for each value.
+template <const float (&kLevels)[16], int kN>
+ENXUTO_INLINE void indices_at(const float* x, float scale, int* indices) {
+  const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
+  for (int i = 0; i < kN; ++i) indices[i] = 0;
+  for (int k = 0; k < 15; ++k) {
+    const float middle = 0.5f * (kLevels[k] + kLevels[k + 1]);
+    for (int i = 0; i < kN; ++i) indices[i] += x[i] * inverse > middle ? 1 : 0;
+  }
+}
 
 // Of the levels l nearest to t = x / scale and what is left, r = t - l: the weighted sums that both
 // the error at this scale and the best scale for these levels follow from.

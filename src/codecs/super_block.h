@@ -9,7 +9,7 @@
 
 namespace enxuto::search {
 
-inline constexpr int kStarts = 3, kPasses = 3;  // super-scales tried, refits of each
+inline constexpr int kStarts = 2, kPasses = 3;  // super-scales tried, refits of each
 
 // Takes the best scale that is left in `fits`.
 ENXUTO_INLINE float take_best(Fits& fits) {
