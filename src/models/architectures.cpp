@@ -1,5 +1,7 @@
 #include "models/architectures.h"
 
+#include <fmt/format.h>
+
 namespace enxuto {
 namespace {
 
@@ -59,14 +61,24 @@ constexpr TensorRule kGemma3Layer[] = {kAttnNorm, kQ,        kQNorm,        kK, 
 
 constexpr RopeLayout kPairs = RopeLayout::kInterleaved, kHalves = RopeLayout::kHalves;
 
-// name, class, rope of GGUF, permuted q and k, gate, scaled embedding, norm + 1, global layer every
-// n, base of sliding layers
+constexpr const char* kLlamaClasses[] = {"LlamaForCausalLM", "MistralForCausalLM"};
+constexpr const char* kQwen2Classes[] = {"Qwen2ForCausalLM"};
+constexpr const char* kQwen3Classes[] = {"Qwen3ForCausalLM"};
+constexpr const char* kGemma3Classes[] = {"Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"};
+
+constexpr ConfigDefaults kNoDefaults = {0, 0, 0, 0, 0, 0, false};
+constexpr ConfigDefaults kGemma3Defaults = {131072, 8, 4, 256, 1e-6, 1e6, true};
+
+// name, classes, rope of GGUF, permuted q and k, gate, scaled embedding, norm + 1, global layer
+// every n, base of sliding layers, defaults, layer
 constexpr Architecture kArchitectures[] = {
-    {"llama", "LlamaForCausalLM", kPairs, true, Gate::kSilu, false, false, 0, 0, kLlamaLayer},
-    {"llama", "MistralForCausalLM", kPairs, true, Gate::kSilu, false, false, 0, 0, kLlamaLayer},
-    {"qwen2", "Qwen2ForCausalLM", kHalves, false, Gate::kSilu, false, false, 0, 0, kLlamaLayer},
-    {"qwen3", "Qwen3ForCausalLM", kHalves, false, Gate::kSilu, false, false, 0, 0, kQwen3Layer},
-    {"gemma3", "Gemma3ForCausalLM", kHalves, false, Gate::kGelu, true, true, 6, 10000,
+    {"llama", kLlamaClasses, kPairs, true, Gate::kSilu, false, false, 0, 0, kNoDefaults,
+     kLlamaLayer},
+    {"qwen2", kQwen2Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, kNoDefaults,
+     kLlamaLayer},
+    {"qwen3", kQwen3Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, kNoDefaults,
+     kQwen3Layer},
+    {"gemma3", kGemma3Classes, kHalves, false, Gate::kGelu, true, true, 6, 10000, kGemma3Defaults,
      kGemma3Layer},
 };
 
@@ -80,17 +92,46 @@ const Architecture* find_architecture(std::string_view name) {
 
 const Architecture* find_architecture_of_class(std::string_view class_name) {
   for (const Architecture& a : kArchitectures)
-    if (class_name == a.class_name) return &a;
+    for (const char* known : a.class_names)
+      if (class_name == known) return &a;
   return nullptr;
 }
 
 std::string known_architectures() {
   std::string names;
-  for (const Architecture& a : kArchitectures) {
-    if (names.ends_with(a.name)) continue;
+  for (const Architecture& a : kArchitectures)
     names += names.empty() ? a.name : std::string(", ") + a.name;
-  }
   return names;
+}
+
+uint64_t length_of(Dim dim, const HyperParameters& h) {
+  switch (dim) {
+    case Dim::kNone:
+      return 1;
+    case Dim::kWidth:
+      return h.width;
+    case Dim::kVocabulary:
+      return h.vocabulary;
+    case Dim::kQueryWidth:
+      return h.query_width();
+    case Dim::kKeyWidth:
+      return h.key_width();
+    case Dim::kValueWidth:
+      return h.value_width();
+    case Dim::kKeyDim:
+      return h.key_dim;
+    case Dim::kFfn:
+      return h.ffn_width;
+    case Dim::kHeadWidth:
+      return uint64_t{h.n_heads} * h.value_dim;
+    case Dim::kRopeHalf:
+      return h.rope_dims / 2;
+  }
+  return 0;
+}
+
+std::string layer_tensor_name(uint32_t layer, const TensorRule& rule) {
+  return fmt::format("blk.{}.{}", layer, rule.gguf);
 }
 
 }  // namespace enxuto

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "models/model.h"
@@ -33,18 +34,39 @@ struct TensorRule {
   bool required;
 };
 
+// What a config.json may leave out; zero: must be there.
+struct ConfigDefaults {
+  uint32_t context, n_heads, n_kv_heads, head_dim;
+  double norm_epsilon, rope_base;
+  bool tied;  // tie_word_embeddings
+};
+
 struct Architecture {
-  const char* name;        // general.architecture
-  const char* class_name;  // "architectures" of a config.json
-  RopeLayout rope_layout;  // of a GGUF file
-  bool permuted_qk;        // the converter reorders q and k rows of Hugging Face's files
+  const char* name;                          // general.architecture
+  std::span<const char* const> class_names;  // "architectures" of a config.json
+  RopeLayout rope_layout;                    // of a GGUF file
+  bool permuted_qk;  // the converter reorders q and k rows of Hugging Face's files
   Gate gate;
   bool scales_embedding;     // by sqrt(width)
   bool norm_plus_one;        // Hugging Face stores norm - 1
   uint32_t sliding_pattern;  // every n-th layer is global where a sliding window is given
   float rope_base_sliding;
+  ConfigDefaults defaults;
   std::span<const TensorRule> layer;
 };
+
+// The tensors outside the layers, with Hugging Face's full names. No slot: bind.cpp names them.
+inline constexpr TensorRule kEmbeddingRule = {
+    nullptr, "token_embd.weight", "model.embed_tokens.weight", Dim::kWidth, Dim::kVocabulary, true};
+inline constexpr TensorRule kOutputNormRule = {
+    nullptr, "output_norm.weight", "model.norm.weight", Dim::kWidth, Dim::kNone, true};
+inline constexpr TensorRule kOutputRule = {nullptr,     "output.weight",  "lm_head.weight",
+                                           Dim::kWidth, Dim::kVocabulary, false};
+inline constexpr TensorRule kRopeFactorsRule = {nullptr,        "rope_freqs.weight", "",
+                                                Dim::kRopeHalf, Dim::kNone,          false};
+
+uint64_t length_of(Dim dim, const HyperParameters& hyper);
+std::string layer_tensor_name(uint32_t layer, const TensorRule& rule);  // "blk.3.attn_q.weight"
 
 const Architecture* find_architecture(std::string_view name);
 const Architecture* find_architecture_of_class(std::string_view class_name);

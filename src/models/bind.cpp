@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_map>
 
@@ -51,6 +52,19 @@ class KeyReader {
     return {};
   }
 
+  std::optional<std::vector<double>> numbers(const char* key) const {
+    const MetaValue* found = metadata_.find(prefix_ + key);
+    return found ? found->as_numbers() : std::nullopt;
+  }
+
+  Status uneven_sliding() const {
+    return Status::bad_input(
+        fmt::format(
+            "{}attention.sliding_window_pattern has no regular rhythm, which is not known yet",
+            prefix_),
+        kTodo);
+  }
+
   std::optional<std::string_view> text(const char* key) const {
     return metadata_.string_at(prefix_ + key);
   }
@@ -73,83 +87,116 @@ Status read_rope(const KeyReader& keys, const Architecture& architecture, HyperP
   h.rope_base_sliding =
       architecture.rope_base_sliding > 0 ? architecture.rope_base_sliding : h.rope_base;
   TRY(keys.number("rope.freq_base_swa", 1e-3f, 1e12f, h.rope_base_sliding, false));
-  const std::string_view scaling = keys.text("rope.scaling.type").value_or("none");
-  if (scaling == "linear")
-    return keys.number("rope.scaling.factor", 1e-3f, 1e6f, h.rope_scale, false);
-  if (scaling != "none" && scaling != "")
+  // Without a type a factor means linear scaling, under its old key too.
+  const std::string_view scaling = keys.text("rope.scaling.type").value_or("linear");
+  if (scaling == "none" || scaling == "") return {};
+  if (scaling != "linear")
     return Status::bad_input(
-        fmt::format("rope scaling '{}' is not known yet", std::string(scaling.substr(0, 40))));
+        fmt::format("rope scaling '{}' is not known yet", std::string(scaling.substr(0, 40))),
+        "use a model without it");
+  float factor = 0;
+  TRY(keys.number("rope.scale_linear", 0, 1e6f, factor, false));
+  TRY(keys.number("rope.scaling.factor", 0, 1e6f, factor, false));
+  if (factor > 0) h.rope_scale = factor;
   return {};
 }
 
-uint64_t length_of(Dim dim, const HyperParameters& h) {
-  switch (dim) {
-    case Dim::kNone:
-      return 1;
-    case Dim::kWidth:
-      return h.width;
-    case Dim::kVocabulary:
-      return h.vocabulary;
-    case Dim::kQueryWidth:
-      return h.query_width();
-    case Dim::kKeyWidth:
-      return h.key_width();
-    case Dim::kValueWidth:
-      return h.value_width();
-    case Dim::kKeyDim:
-      return h.key_dim;
-    case Dim::kFfn:
-      return h.ffn_width;
-    case Dim::kHeadWidth:
-      return uint64_t{h.n_heads} * h.value_dim;
-    case Dim::kRopeHalf:
-      return h.rope_dims / 2;
-  }
-  return 0;
+// Which layers slide: a number n (every n-th does not), or one flag a layer in that same rhythm.
+Status read_sliding(const KeyReader& keys, const Architecture& architecture, HyperParameters& h) {
+  if (architecture.sliding_pattern == 0) return {};
+  TRY(keys.count("attention.sliding_window", 0, 1u << 30, h.sliding_window, false));
+  h.sliding_pattern = architecture.sliding_pattern;
+  const auto flags = keys.numbers("attention.sliding_window_pattern");
+  if (!flags)
+    return keys.count("attention.sliding_window_pattern", 1, 4096, h.sliding_pattern, false);
+  h.sliding_pattern = 1;  // flags[n - 1] is the first global layer
+  while (h.sliding_pattern <= flags->size() && (*flags)[h.sliding_pattern - 1] != 0)
+    ++h.sliding_pattern;
+  const bool whole = flags->size() == h.n_layers;
+  for (uint32_t l = 0; l < h.n_layers && whole; ++l)
+    if (((*flags)[l] != 0) != ((l + 1) % h.sliding_pattern != 0)) return keys.uneven_sliding();
+  return whole ? Status() : keys.uneven_sliding();
+}
+
+// The switches of relatives that share the name but compute something else.
+Status refuse_relatives(const KeyReader& keys) {
+  uint32_t experts = 0;
+  TRY(keys.count("expert_count", 0, 1 << 20, experts, false));
+  if (experts > 0)
+    return Status::bad_input("a mixture of experts, which is not known yet", "use a dense model");
+  return {};
 }
 
 class Binder {
  public:
   explicit Binder(Model& model) : model_(model) {
-    for (Tensor& t : model.tensors) by_name_[t.name] = &t;
+    for (Tensor& t : model.tensors) unbound_[t.name] = &t;
   }
 
-  Status bind(const std::string& name, Dim columns, Dim rows, bool required, const Tensor*& slot) {
-    const auto found = by_name_.find(name);
-    if (found == by_name_.end()) {
-      if (!required) return {};
+  Status bind(const std::string& name, const TensorRule& rule, const Tensor*& slot) {
+    const auto found = unbound_.find(name);
+    if (found == unbound_.end()) {
+      if (!rule.required) return {};
       return Status::bad_input(fmt::format("tensor {} is missing", name), kTodo);
     }
     Tensor& t = *found->second;
-    const uint64_t want_columns = length_of(columns, model_.hyper),
-                   want_rows = length_of(rows, model_.hyper);
-    if (t.columns() != want_columns || t.rows() != want_rows)
-      return Status::bad_input(fmt::format("tensor {} is {} x {} instead of {} x {}", name,
-                                           t.columns(), t.rows(), want_columns, want_rows),
-                               kTodo);
+    unbound_.erase(found);
+    const uint64_t columns = length_of(rule.columns, model_.hyper),
+                   rows = length_of(rule.rows, model_.hyper);
+    if (t.shape[0] != columns || t.shape[1] != rows || t.shape[2] != 1 || t.shape[3] != 1)
+      return Status::bad_input(
+          fmt::format("tensor {} is {} instead of {} x {}", name, shape_text(t), columns, rows),
+          kTodo);
     if (!t.codec().decode)
       return Status::bad_input(fmt::format("tensor {} holds {}, no weights", name, t.codec().name),
                                kTodo);
-    if (rows == Dim::kNone && t.type != Type::F32) convert(t);
     slot = &t;
-    return {};
+    return rule.rows == Dim::kNone ? use_as_floats(t) : Status();
+  }
+
+  // A tensor that nobody asked for would be left out of the computation in silence.
+  Status refuse_leftovers() const {
+    if (unbound_.empty()) return {};
+    std::string_view name = unbound_.begin()->first;
+    for (const auto& [other, tensor] : unbound_) name = std::min(name, other);
+    return Status::bad_input(fmt::format("tensor {} is not part of a {} as enxuto knows it",
+                                         name.substr(0, 80), model_.hyper.architecture),
+                             "use a model without additions");
   }
 
  private:
-  // Norms and biases are used as floats; they are small.
-  void convert(Tensor& t) {
-    if (!t.data.empty()) {
+  static std::string shape_text(const Tensor& t) {
+    std::string text = fmt::format("{}", t.shape[0]);
+    for (uint32_t d = 1; d < std::max(t.n_dims, 2u); ++d) text += fmt::format(" x {}", t.shape[d]);
+    return text;
+  }
+
+  // Norms and biases are small; they are used as floats. Those that are floats stay where they lie:
+  // opening a model reads no weights.
+  Status use_as_floats(Tensor& t) {
+    if (!t.data.empty() && t.type != Type::F32) {
       auto floats = std::make_shared<std::vector<uint8_t>>(t.count() * sizeof(float));
       t.codec().decode(t.data.data(), reinterpret_cast<float*>(floats->data()), t.count());
       t.data = *floats;
       model_.owned.push_back(std::move(floats));
     }
     t.type = Type::F32;
+    return {};
   }
 
   Model& model_;
-  std::unordered_map<std::string_view, Tensor*> by_name_;
+  std::unordered_map<std::string_view, Tensor*> unbound_;
 };
+
+Status check_vocabulary(const Model& model) {
+  const MetaValue* tokens = model.metadata.find("tokenizer.ggml.tokens");
+  if (!tokens || tokens->type != ValueType::Array) return {};
+  if (tokens->count != model.hyper.vocabulary)
+    return Status::bad_input(fmt::format("the tokenizer has {} tokens, token_embd.weight {} rows",
+                                         tokens->count, model.hyper.vocabulary),
+                             kTodo);
+  return {};
+}
 
 }  // namespace
 
@@ -161,6 +208,7 @@ Result<HyperParameters> read_hyper_parameters(const Architecture& architecture,
   h.name = metadata.string_at("general.name").value_or("");
   h.rope_layout = architecture.rope_layout;
   h.gate = architecture.gate;
+  TRY(refuse_relatives(keys));
   TRY(keys.count("block_count", 1, 4096, h.n_layers));
   TRY(keys.count("embedding_length", 1, 1 << 20, h.width));
   TRY(keys.count("feed_forward_length", 1, 1 << 22, h.ffn_width));
@@ -173,20 +221,18 @@ Result<HyperParameters> read_hyper_parameters(const Architecture& architecture,
     return Status::bad_input(
         fmt::format("{} heads cannot share {} key/value heads", h.n_heads, h.n_kv_heads), kTodo);
   h.key_dim = h.width / h.n_heads;
-  TRY(keys.count("attention.key_length", 1, 1 << 16, h.key_dim, false));
   h.value_dim = h.key_dim;
+  TRY(keys.count("attention.key_length", 1, 1 << 16, h.key_dim, false));
   TRY(keys.count("attention.value_length", 1, 1 << 16, h.value_dim, false));
   if (h.key_dim == 0 || h.key_dim != h.value_dim)
-    return Status::bad_input(fmt::format(
-        "heads of {} (keys) and {} (values) values are not known yet", h.key_dim, h.value_dim));
+    return Status::bad_input(
+        fmt::format("heads of {} (keys) and {} (values) values are not known yet", h.key_dim,
+                    h.value_dim),
+        kTodo);
   if (uint64_t{h.n_heads} * h.key_dim > (1 << 22))
     return Status::bad_input("the heads are absurdly wide", kTodo);
   TRY(read_rope(keys, architecture, h));
-  if (architecture.sliding_pattern > 0) {
-    TRY(keys.count("attention.sliding_window", 0, 1u << 31, h.sliding_window, false));
-    h.sliding_pattern = architecture.sliding_pattern;
-    TRY(keys.count("attention.sliding_window_pattern", 1, 4096, h.sliding_pattern, false));
-  }
+  TRY(read_sliding(keys, architecture, h));
   if (architecture.scales_embedding) h.embedding_scale = std::sqrt(static_cast<float>(h.width));
   TRY(keys.number("final_logit_softcapping", 0, 1e6f, h.final_logit_softcap, false));
   // Gemma 3 of 27 billion parameters, known by its 62 layers, scales by the width a head would
@@ -204,21 +250,21 @@ Status bind_tensors(const Architecture& architecture, Model& model) {
   if (embedding->rows() > (1u << 30))
     return Status::bad_input("the vocabulary is absurdly large", kTodo);
   h.vocabulary = static_cast<uint32_t>(embedding->rows());
-  Binder binder(model);
-  TRY(binder.bind("token_embd.weight", Dim::kWidth, Dim::kVocabulary, true, model.token_embedding));
-  TRY(binder.bind("output_norm.weight", Dim::kWidth, Dim::kNone, true, model.output_norm));
-  model.output = model.token_embedding;
-  TRY(binder.bind("output.weight", Dim::kWidth, Dim::kVocabulary, false, model.output));
-  TRY(binder.bind("rope_freqs.weight", Dim::kRopeHalf, Dim::kNone, false, model.rope_factors));
   if (uint64_t{h.n_layers} > model.tensors.size())
     return Status::bad_input(
         fmt::format("{} layers, but only {} tensors", h.n_layers, model.tensors.size()), kTodo);
+  Binder binder(model);
+  TRY(binder.bind(kEmbeddingRule.gguf, kEmbeddingRule, model.token_embedding));
+  TRY(binder.bind(kOutputNormRule.gguf, kOutputNormRule, model.output_norm));
+  model.output = model.token_embedding;
+  TRY(binder.bind(kOutputRule.gguf, kOutputRule, model.output));
+  TRY(binder.bind(kRopeFactorsRule.gguf, kRopeFactorsRule, model.rope_factors));
   model.layers.resize(h.n_layers);
   for (uint32_t layer = 0; layer < h.n_layers; ++layer)
     for (const TensorRule& rule : architecture.layer)
-      TRY(binder.bind(fmt::format("blk.{}.{}", layer, rule.gguf), rule.columns, rule.rows,
-                      rule.required, model.layers[layer].*rule.slot));
-  return {};
+      TRY(binder.bind(layer_tensor_name(layer, rule), rule, model.layers[layer].*rule.slot));
+  TRY(binder.refuse_leftovers());
+  return check_vocabulary(model);
 }
 
 }  // namespace enxuto
