@@ -66,15 +66,16 @@ constexpr const char* kQwen2Classes[] = {"Qwen2ForCausalLM"};
 constexpr const char* kQwen3Classes[] = {"Qwen3ForCausalLM"};
 constexpr const char* kGemma3Classes[] = {"Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"};
 
-constexpr ConfigDefaults kNoDefaults = {0, 0, 0, 0, 0, 0, false};
-constexpr ConfigDefaults kGemma3Defaults = {131072, 8, 4, 256, 1e-6, 1e6, true};
+constexpr ConfigDefaults kNoDefaults = {0, 0, 0, 0, 0, 0, false, false};
+constexpr ConfigDefaults kQwen2Defaults = {0, 0, 0, 0, 0, 0, false, true};
+constexpr ConfigDefaults kGemma3Defaults = {131072, 8, 4, 256, 1e-6, 1e6, true, false};
 
 // name, classes, rope of GGUF, permuted q and k, gate, scaled embedding, norm + 1, global layer
 // every n, base of sliding layers, defaults, layer
 constexpr Architecture kArchitectures[] = {
     {"llama", kLlamaClasses, kPairs, true, Gate::kSilu, false, false, 0, 0, kNoDefaults,
      kLlamaLayer},
-    {"qwen2", kQwen2Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, kNoDefaults,
+    {"qwen2", kQwen2Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, kQwen2Defaults,
      kLlamaLayer},
     {"qwen3", kQwen3Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, kNoDefaults,
      kQwen3Layer},

@@ -38,7 +38,8 @@ struct TensorRule {
 struct ConfigDefaults {
   uint32_t context, n_heads, n_kv_heads, head_dim;
   double norm_epsilon, rope_base;
-  bool tied;  // tie_word_embeddings
+  bool tied;      // tie_word_embeddings
+  bool qkv_bias;  // attention_bias
 };
 
 struct Architecture {

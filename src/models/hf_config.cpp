@@ -1,0 +1,227 @@
+#include "models/hf_config.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace enxuto {
+namespace {
+
+constexpr const char* kTodo = "config.json is not sound; download it again";
+
+// The fields of a config.json: of its text_config where there is one, else of the root.
+class Fields {
+ public:
+  explicit Fields(JsonElement root) : root_(root), text_(json_at(root, "text_config")) {}
+
+  std::optional<JsonElement> at(std::string_view key) const {
+    if (const auto found = text_ ? json_at(*text_, key) : std::nullopt) return found;
+    return json_at(root_, key);
+  }
+  std::optional<double> number(std::string_view key) const {
+    const auto found = at(key);
+    double value;
+    if (!found || found->get(value)) return std::nullopt;
+    return value;
+  }
+  std::string_view text(std::string_view key) const {
+    const auto found = at(key);
+    std::string_view value;
+    return found && !found->get(value) ? value : std::string_view();
+  }
+  std::optional<bool> flag(std::string_view key) const {
+    const auto found = at(key);
+    bool value;
+    if (!found || found->get(value)) return std::nullopt;
+    return value;
+  }
+  // A count; `fallback` where it is missing, an error where that is zero.
+  Result<uint32_t> count(std::string_view key, uint32_t fallback) const {
+    const auto found = at(key);
+    uint64_t value = fallback;
+    if (found && (found->get(value) || value == 0 || value > UINT32_MAX))
+      return Status::bad_input(fmt::format("config.json: {} is no sound count", key), kTodo);
+    if (value == 0) return Status::bad_input(fmt::format("config.json lacks {}", key), kTodo);
+    return static_cast<uint32_t>(value);
+  }
+
+ private:
+  JsonElement root_;
+  std::optional<JsonElement> text_;
+};
+
+class Keys {
+ public:
+  Keys(Metadata& metadata, const char* architecture) : metadata_(metadata), prefix_(architecture) {}
+  void u32(const char* key, uint32_t value) { metadata_.set_u32(name(key), value); }
+  void f32(const char* key, double value) {
+    metadata_.set_f32(name(key), static_cast<float>(value));
+  }
+  void text(const char* key, std::string_view value) { metadata_.set_string(name(key), value); }
+
+ private:
+  std::string name(const char* key) const { return prefix_ + "." + key; }
+  Metadata& metadata_;
+  std::string prefix_;
+};
+
+Result<const Architecture*> architecture_of(JsonElement root) {
+  const auto classes = json_array(root, "architectures");
+  std::string_view name;
+  if (!classes || classes->size() == 0 || classes->at(0).get(name))
+    return Status::bad_input("config.json names no architecture", kTodo);
+  if (const Architecture* found = find_architecture_of_class(name)) return found;
+  return Status::bad_input(fmt::format("architecture '{}' is not known", name.substr(0, 40)),
+                           "known are those of " + known_architectures());
+}
+
+Status read_widths(const Fields& fields, const ConfigDefaults& defaults, Keys& keys) {
+  const struct {
+    const char *field, *key;
+    uint32_t fallback;
+  } counts[] = {{"num_hidden_layers", "block_count", 0},
+                {"max_position_embeddings", "context_length", defaults.context},
+                {"hidden_size", "embedding_length", 0},
+                {"intermediate_size", "feed_forward_length", 0},
+                {"num_attention_heads", "attention.head_count", defaults.n_heads}};
+  for (const auto& each : counts) {
+    ASSIGN_OR_RETURN(const uint32_t value, fields.count(each.field, each.fallback));
+    keys.u32(each.key, value);
+  }
+  ASSIGN_OR_RETURN(const uint32_t heads, fields.count("num_attention_heads", defaults.n_heads));
+  ASSIGN_OR_RETURN(
+      const uint32_t kv_heads,
+      fields.count("num_key_value_heads", defaults.n_kv_heads ? defaults.n_kv_heads : heads));
+  keys.u32("attention.head_count_kv", kv_heads);
+  if (!fields.at("head_dim") && defaults.head_dim == 0) return {};
+  ASSIGN_OR_RETURN(const uint32_t head_dim, fields.count("head_dim", defaults.head_dim));
+  keys.u32("attention.key_length", head_dim);
+  keys.u32("attention.value_length", head_dim);
+  return {};
+}
+
+// Where the rope of the global layers is described: rope_parameters (one object, or one per kind of
+// layer) or rope_scaling.
+std::optional<JsonElement> rope_object(const Fields& fields, const char* kind) {
+  auto rope = fields.at("rope_parameters");
+  if (!rope) rope = fields.at("rope_scaling");
+  if (!rope) return std::nullopt;
+  if (const auto inner = json_at(*rope, kind)) return inner;
+  return std::string_view(kind) == "full_attention" ? rope : std::nullopt;
+}
+
+// Llama 3 stretches the slow frequencies by `factor`, leaves the fast ones, and blends in between.
+Result<std::vector<float>> llama3_factors(JsonElement rope, double base, uint32_t head_dim) {
+  const double factor = json_number(rope, "factor").value_or(8),
+               low = json_number(rope, "low_freq_factor").value_or(1),
+               high = json_number(rope, "high_freq_factor").value_or(4),
+               context = json_number(rope, "original_max_position_embeddings").value_or(8192);
+  if (!(factor > 0) || !(low > 0) || !(high > low) || !(context > 0) || head_dim > 65536)
+    return Status::bad_input("config.json: the rope scaling of llama3 is not sound", kTodo);
+  std::vector<float> factors;
+  for (uint32_t i = 0; i < head_dim; i += 2) {
+    const auto exponent = static_cast<float>(i) / static_cast<float>(head_dim);
+    const float frequency = 1.0f / std::pow(static_cast<float>(base), exponent);
+    const double wavelength = 2 * std::numbers::pi / static_cast<double>(frequency);
+    const double smooth = (context / wavelength - low) / (high - low);
+    double value = 1 / ((1 - smooth) / factor + smooth);
+    if (wavelength < context / high) value = 1;
+    if (wavelength > context / low) value = factor;
+    factors.push_back(static_cast<float>(value));
+  }
+  return factors;
+}
+
+Status read_rope(const Fields& fields, HfConfig& config, Keys& keys) {
+  const auto rope = rope_object(fields, "full_attention");
+  std::optional<double> base = rope ? json_number(*rope, "rope_theta") : std::nullopt;
+  if (!base) base = fields.number("rope_theta");
+  const double fallback = config.architecture->defaults.rope_base;
+  if (base || fallback > 0) keys.f32("rope.freq_base", base.value_or(fallback));
+  const auto sliding = rope_object(fields, "sliding_attention");
+  std::optional<double> local = sliding ? json_number(*sliding, "rope_theta") : std::nullopt;
+  if (!local) local = fields.number("rope_local_base_freq");
+  if (local) keys.f32("rope.freq_base_swa", *local);
+  if (!rope) return {};
+  const std::string_view type =
+      json_string(*rope, "rope_type").value_or(json_string(*rope, "type").value_or("default"));
+  if (type == "default") return {};
+  if (type == "llama3") {
+    ASSIGN_OR_RETURN(const HyperParameters h,
+                     read_hyper_parameters(*config.architecture, config.metadata));
+    ASSIGN_OR_RETURN(config.rope_factors, llama3_factors(*rope, base.value_or(10000), h.key_dim));
+    return {};
+  }
+  const auto factor = json_number(*rope, "factor");
+  if (type != "linear" || !factor)
+    return Status::bad_input(fmt::format("rope scaling '{}' is not known yet", type.substr(0, 40)),
+                             "use a model without it");
+  keys.text("rope.scaling.type", "linear");
+  keys.f32("rope.scaling.factor", *factor);
+  return {};
+}
+
+Status read_sliding(const Fields& fields, const Architecture& architecture, Keys& keys) {
+  if (architecture.sliding_pattern == 0) return {};
+  uint32_t pattern = architecture.sliding_pattern;
+  if (fields.at("sliding_window_pattern")) {
+    ASSIGN_OR_RETURN(pattern, fields.count("sliding_window_pattern", 0));
+  }
+  if (pattern == 1) return {};
+  ASSIGN_OR_RETURN(const uint32_t window, fields.count("sliding_window", 0));
+  keys.u32("attention.sliding_window", window);
+  if (pattern != architecture.sliding_pattern)
+    keys.u32("attention.sliding_window_pattern", pattern);
+  return {};
+}
+
+Result<Type> read_type(const Fields& fields) {
+  std::string_view name = fields.text("torch_dtype");
+  if (name.empty()) name = fields.text("dtype");
+  if (name == "bfloat16") return Type::BF16;
+  if (name == "float16") return Type::F16;
+  if (name == "float32" || name.empty()) return Type::F32;
+  return Status::bad_input(
+      fmt::format("config.json: weights of {} are not known", name.substr(0, 40)),
+      "use the model in float32, float16 or bfloat16");
+}
+
+uint32_t file_type(Type type) { return type == Type::BF16 ? 32 : type == Type::F16 ? 1 : 0; }
+
+}  // namespace
+
+Result<HfConfig> read_hf_config(JsonElement root, const std::string& name) {
+  HfConfig config;
+  ASSIGN_OR_RETURN(config.architecture, architecture_of(root));
+  const Fields fields(root);
+  const ConfigDefaults& defaults = config.architecture->defaults;
+  if (fields.at("quantization_config"))
+    return Status::bad_input("the folder's weights are quantized already",
+                             "use the model in F32, F16 or BF16, or a GGUF file");
+  ASSIGN_OR_RETURN(config.type, read_type(fields));
+  Metadata& m = config.metadata;
+  m.set_string("general.architecture", config.architecture->name);
+  m.set_string("general.type", "model");
+  m.set_string("general.name", name);
+  m.set_u32("general.file_type", file_type(config.type));
+  m.set_u32("general.quantization_version", 2);
+  Keys keys(m, config.architecture->name);
+  TRY(read_widths(fields, defaults, keys));
+  const auto epsilon = fields.number("rms_norm_eps");
+  if (!epsilon && defaults.norm_epsilon == 0)
+    return Status::bad_input("config.json lacks rms_norm_eps", kTodo);
+  keys.f32("attention.layer_norm_rms_epsilon", epsilon.value_or(defaults.norm_epsilon));
+  TRY(read_rope(fields, config, keys));
+  TRY(read_sliding(fields, *config.architecture, keys));
+  if (const auto cap = fields.number("final_logit_softcapping"); cap && *cap > 0)
+    keys.f32("final_logit_softcapping", *cap);
+  if (fields.at("vocab_size")) {
+    ASSIGN_OR_RETURN(config.vocabulary, fields.count("vocab_size", 0));
+  }
+  config.qkv_bias = fields.flag("attention_bias").value_or(defaults.qkv_bias);
+  config.tied = fields.flag("tie_word_embeddings").value_or(defaults.tied);
+  return config;
+}
+
+}  // namespace enxuto
