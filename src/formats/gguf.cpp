@@ -3,19 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <unordered_set>
 
-#include "base/bytes.h"
 #include "base/checked.h"
 
 namespace enxuto {
 namespace {
 
-constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
-constexpr uint32_t kMaxAlignment = 1 << 20;
 constexpr const char* kTodo = "download the file again, or convert the model anew";
 
 uint64_t size_of(ValueType type) {
@@ -227,7 +222,7 @@ Status parse_into(ByteView bytes, GgufFile& file) {
   Cursor in(bytes);
   uint32_t magic;
   uint64_t n_tensors, n_keys;
-  if (!in.number(magic) || magic != kMagic)
+  if (!in.number(magic) || magic != kGgufMagic)
     return Status::bad_input("not a GGUF file",
                              "give a .gguf file, or a Hugging Face folder with config.json");
   if (!in.number(file.version)) return broken("the file ends early");
@@ -240,8 +235,8 @@ Status parse_into(ByteView bytes, GgufFile& file) {
   TRY(read_metadata(in, n_keys, file.metadata));
   if (const MetaValue* alignment = file.metadata.find("general.alignment")) {
     const auto value = alignment->as_unsigned();
-    if (!value || !std::has_single_bit(*value) || *value > kMaxAlignment)
-      return broken("general.alignment is not a power of two up to 1 MiB");
+    if (!value || !valid_alignment(*value))
+      return broken("general.alignment is not a power of two from 8 to 1 MiB");
     file.alignment = static_cast<uint32_t>(*value);
   }
   // A tensor takes 8 + 1 bytes of name, 4 of count, 8 of one dimension, 4 of type, 8 of offset at
@@ -298,6 +293,22 @@ Result<GgufFile> open_one(const std::string& path) {
   return file;
 }
 
+Status append_siblings(GgufFile& file, const SplitName& name) {
+  for (uint32_t i = 2; i <= name.count; ++i) {
+    const std::string path = fmt::format("{}-{:05}-of-{:05}.gguf", name.prefix, i, name.count);
+    ASSIGN_OR_RETURN(GgufFile part, open_one(path));
+    if (part.metadata.unsigned_at("split.no") != i - 1 ||
+        part.metadata.unsigned_at("split.count") != name.count)
+      return broken(fmt::format("{} says that it is another part", path));
+    TRY(append_part(file, std::move(part)).in(path));
+  }
+  const auto promised = file.metadata.unsigned_at("split.tensors.count");
+  if (promised && *promised != file.tensors.size())
+    return broken(
+        fmt::format("the parts hold {} tensors instead of {}", file.tensors.size(), *promised));
+  return {};
+}
+
 }  // namespace
 
 const Tensor* GgufFile::find(std::string_view name) const {
@@ -324,132 +335,10 @@ Result<GgufFile> open_gguf(const std::string& path) {
   if (name->number != 1)
     return Status::bad_input(fmt::format("{} is part {} of {}", path, name->number, parts),
                              "open the first part");
-  for (uint32_t i = 2; i <= parts; ++i) {
-    const std::string part_path = fmt::format("{}-{:05}-of-{:05}.gguf", name->prefix, i, parts);
-    ASSIGN_OR_RETURN(GgufFile part, open_one(part_path));
-    if (part.metadata.unsigned_at("split.no") != i - 1)
-      return broken(fmt::format("{} says it is another part", part_path));
-    TRY(append_part(file, std::move(part)).in(part_path));
-  }
-  if (const auto promised = file.metadata.unsigned_at("split.tensors.count");
-      promised && *promised != file.tensors.size())
-    return broken(
-        fmt::format("the parts hold {} tensors instead of {}", file.tensors.size(), *promised));
+  TRY(append_siblings(file, *name));
   for (const char* key : {"split.no", "split.count", "split.tensors.count"})
     file.metadata.erase(key);
   return file;
-}
-
-GgufWriter::GgufWriter(OutputFile& out, const Metadata& metadata, uint32_t alignment)
-    : out_(out), metadata_(metadata), alignment_(alignment) {}
-
-Status GgufWriter::add(const std::string& name, Type type, std::span<const uint64_t> shape) {
-  const Codec* codec = find_codec(type);
-  OptionalSize count = 1;
-  for (uint64_t dim : shape) count = checked_mul(count, dim);
-  if (!codec || shape.empty() || shape.size() > 4 || !count || *count == 0 ||
-      shape[0] % codec->block_values != 0)
-    return Status::failed(fmt::format("tensor {} cannot be written in this format", name));
-  const OptionalSize bytes = checked_mul(*count / codec->block_values, codec->block_bytes);
-  if (!bytes) return Status::failed(fmt::format("tensor {} is too large", name));
-  entries_.push_back({name, type, {shape.begin(), shape.end()}, *bytes});
-  return {};
-}
-
-uint64_t GgufWriter::header_bytes() const {
-  uint64_t bytes = 4 + 4 + 8 + 8;
-  for (const auto& [key, value] : metadata_.entries()) {
-    bytes += 8 + key.size() + 4 + value.payload.size();
-    if (value.type == ValueType::String) bytes += 8;
-    if (value.type == ValueType::Array) bytes += 4 + 8;
-  }
-  for (const Entry& e : entries_) bytes += 8 + e.name.size() + 4 + 8 * e.shape.size() + 4 + 8;
-  return align_up(bytes, alignment_);
-}
-
-uint64_t GgufWriter::file_bytes() const {
-  uint64_t bytes = header_bytes();
-  for (const Entry& e : entries_) bytes += align_up(e.bytes, alignment_);
-  return bytes;
-}
-
-namespace {
-
-class Header {
- public:
-  template <class T>
-  void number(T value) {
-    raw({reinterpret_cast<const uint8_t*>(&value), sizeof value});
-  }
-  void raw(ByteView view) {
-    const size_t at = bytes_.size();
-    bytes_.resize(at + view.size());
-    if (!view.empty()) std::memcpy(bytes_.data() + at, view.data(), view.size());
-  }
-  void text(std::string_view value) {
-    number<uint64_t>(value.size());
-    raw({reinterpret_cast<const uint8_t*>(value.data()), value.size()});
-  }
-  std::vector<uint8_t>& bytes() { return bytes_; }
-
- private:
-  std::vector<uint8_t> bytes_;
-};
-
-}  // namespace
-
-Status GgufWriter::begin() {
-  Header header;
-  header.number(kMagic);
-  header.number<uint32_t>(3);
-  header.number<uint64_t>(entries_.size());
-  header.number<uint64_t>(metadata_.entries().size());
-  for (const auto& [key, value] : metadata_.entries()) {
-    header.text(key);
-    header.number(static_cast<uint32_t>(value.type));
-    if (value.type == ValueType::String) header.number<uint64_t>(value.payload.size());
-    if (value.type == ValueType::Array) {
-      header.number(static_cast<uint32_t>(value.element));
-      header.number<uint64_t>(value.count);
-    }
-    header.raw(value.payload);
-  }
-  uint64_t offset = 0;
-  for (const Entry& e : entries_) {
-    header.text(e.name);
-    header.number(static_cast<uint32_t>(e.shape.size()));
-    for (uint64_t dim : e.shape) header.number(dim);
-    header.number(static_cast<uint32_t>(e.type));
-    header.number(offset);
-    offset += align_up(e.bytes, alignment_);
-  }
-  header.bytes().resize(align_up(header.bytes().size(), alignment_));
-  return out_.write(header.bytes());
-}
-
-Status GgufWriter::close_tensor() {
-  const std::vector<uint8_t> padding(align_up(written_, alignment_) - written_);
-  ++current_;
-  written_ = 0;
-  return out_.write(padding);
-}
-
-Status GgufWriter::write(ByteView bytes) {
-  while (!bytes.empty()) {
-    if (current_ == entries_.size()) return Status::failed("more tensor data than was announced");
-    const uint64_t take = std::min<uint64_t>(bytes.size(), entries_[current_].bytes - written_);
-    TRY(out_.write(bytes.first(take)));
-    written_ += take;
-    bytes = bytes.subspan(take);
-    if (written_ == entries_[current_].bytes) TRY(close_tensor());
-  }
-  return {};
-}
-
-Status GgufWriter::finish() {
-  if (current_ != entries_.size())
-    return Status::failed(fmt::format("tensor {} was not written whole", entries_[current_].name));
-  return {};
 }
 
 }  // namespace enxuto

@@ -5,10 +5,11 @@
 //       n_tensors × (name, n_dims u32, dims u64[], type u32, offset u64) | padding | tensor data
 #pragma once
 
+#include <bit>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,12 @@
 #include "platform/file.h"
 
 namespace enxuto {
+
+inline constexpr uint32_t kGgufMagic = 0x46554747;  // "GGUF"
+inline constexpr uint32_t kGgufAlignment = 32;      // where general.alignment does not say
+constexpr bool valid_alignment(uint64_t bytes) {
+  return std::has_single_bit(bytes) && bytes >= 8 && bytes <= (1 << 20);
+}
 
 // A weight where it lies. shape[0] is the contiguous dimension (GGUF order): a linear layer's is
 // {inputs, outputs}.
@@ -103,7 +110,7 @@ class Metadata {
 
 struct GgufFile {
   uint32_t version = 3;
-  uint32_t alignment = 32;
+  uint32_t alignment = kGgufAlignment;
   Metadata metadata;
   std::vector<Tensor> tensors;  // file order (of the first file, then the second …)
   std::vector<std::shared_ptr<const MappedFile>> files;  // keep the views alive
@@ -124,7 +131,8 @@ Result<GgufFile> parse_gguf(ByteView bytes);
 //   w.finish(); out.commit();
 class GgufWriter {
  public:
-  GgufWriter(OutputFile& out, const Metadata& metadata, uint32_t alignment = 32);
+  // Aligns tensors as the metadata says (general.alignment), else to 32 bytes.
+  GgufWriter(OutputFile& out, const Metadata& metadata);
   Status add(const std::string& name, Type type, std::span<const uint64_t> shape);
   // The exact size of the file that will be written, known before a byte is.
   uint64_t file_bytes() const;

@@ -1,4 +1,3 @@
-#include <bit>
 #include <cstring>
 
 #include "formats/gguf.h"
@@ -13,6 +12,7 @@ T load(const uint8_t* bytes) {
   return value;
 }
 
+// Of the types that fit; U64 is its callers' business.
 std::optional<int64_t> integer(ValueType type, const uint8_t* p) {
   switch (type) {
     case ValueType::U8:
@@ -31,11 +31,6 @@ std::optional<int64_t> integer(ValueType type, const uint8_t* p) {
       return load<int64_t>(p);
     case ValueType::Bool:
       return load<uint8_t>(p) != 0;
-    case ValueType::U64: {
-      const auto value = load<uint64_t>(p);
-      if (value >> 63) return std::nullopt;
-      return static_cast<int64_t>(value);
-    }
     default:
       return std::nullopt;
   }
@@ -45,6 +40,7 @@ std::optional<double> number(ValueType type, const uint8_t* p) {
   if (type == ValueType::F32) return load<float>(p);
   if (type == ValueType::F64) return load<double>(p);
   if (type == ValueType::Bool) return std::nullopt;
+  if (type == ValueType::U64) return static_cast<double>(load<uint64_t>(p));
   const auto value = integer(type, p);
   if (!value) return std::nullopt;
   return static_cast<double>(*value);
@@ -63,6 +59,7 @@ ByteView bytes_of_values(std::span<const T> values) {
 
 std::optional<uint64_t> MetaValue::as_unsigned() const {
   if (type == ValueType::String || type == ValueType::Array) return std::nullopt;
+  if (type == ValueType::U64) return load<uint64_t>(payload.data());
   const auto value = integer(type, payload.data());
   if (!value || *value < 0) return std::nullopt;
   return static_cast<uint64_t>(*value);
