@@ -6,9 +6,10 @@
 mod budget;
 mod json;
 
-use minijinja::{context, Environment, Error, ErrorKind, Value};
+use minijinja::value::{Enumerator, Object, ValueKind};
+use minijinja::{context, Environment, Error, ErrorKind, State, Value};
 use std::os::raw::c_char;
-use std::sync::mpsc;
+use std::sync::{mpsc, Arc};
 use std::{panic, slice, thread};
 
 const FUEL: u64 = 4_000_000;
@@ -84,6 +85,28 @@ unsafe fn job(request: &Request) -> Job {
     }
 }
 
+/// What templates use and this engine lacks: reversal by a slice (the filter does it), and the tags
+/// around an assistant's words, which only training reads.
+fn supported(source: &str) -> String {
+    let mut text = source.replace("[::-1]", "|reverse");
+    for (open, close) in [("{%", "%}"), ("{%-", "%}"), ("{%", "-%}"), ("{%-", "-%}")] {
+        for tag in ["generation", "endgeneration"] {
+            let no_op = format!("{} set _ = 0 {}", open, close);
+            text = text.replace(&format!("{} {} {}", open, tag, close), &no_op);
+        }
+    }
+    text
+}
+
+/// Python's methods by the contrib crate, whose dict.get knows no default.
+fn python_method(state: &State, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
+    if let ("get", ValueKind::Map, [key, default]) = (name, value.kind(), args) {
+        let found = value.get_item(key)?;
+        return Ok(if found.is_undefined() { default.clone() } else { found });
+    }
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args)
+}
+
 fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message))
 }
@@ -95,7 +118,7 @@ fn environment(format_time: FormatTime) -> Environment<'static> {
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(RECURSION);
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.set_unknown_method_callback(python_method);
     env.add_filter("tojson", json::tojson);
     env.add_function("raise_exception", raise_exception);
     env.add_function("strftime_now", move |format: String| {
@@ -107,12 +130,28 @@ fn environment(format_time: FormatTime) -> Environment<'static> {
     env
 }
 
-/// A message as templates see it: `message.role`, `message['content']`, `message is mapping`.
+/// A message as templates see it: a mapping of role and content, in that order.
+#[derive(Debug)]
+struct MessageView {
+    role: Value,
+    content: Value,
+}
+
+impl Object for MessageView {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "role" => Some(self.role.clone()),
+            "content" => Some(self.content.clone()),
+            _ => None,
+        }
+    }
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["role", "content"])
+    }
+}
+
 fn message((role, content): &(String, String)) -> Value {
-    [("role", role.as_str()), ("content", content.as_str())]
-        .iter()
-        .map(|(key, value)| (*key, Value::from(*value)))
-        .collect()
+    Value::from_object(MessageView { role: Value::from(role), content: Value::from(content) })
 }
 
 /// Collects output up to OUTPUT_LIMIT.
@@ -140,8 +179,9 @@ fn explain(error: &Error) -> String {
 }
 
 fn run(job: Job, check_only: bool) -> Result<Vec<u8>, String> {
+    let source = supported(&job.source);
     let mut env = environment(job.format_time);
-    env.add_template("chat", &job.source).map_err(|e| explain(&e))?;
+    env.add_template("chat", &source).map_err(|e| explain(&e))?;
     let mut out = Bounded(Vec::new());
     if check_only {
         return Ok(out.0);
