@@ -61,7 +61,46 @@ void prefill(benchmark::State& state, Type type, int64_t columns, int64_t n_toke
   Problem(type, 1536, columns, n_tokens, n_threads).run(state);
 }
 
-// Eight heads of 64 or 128 in one group: the last of `tokens` tokens at `positions`.
+// The matrix products of one token of SmolLM2-135M in Q4_1 with a Q8_0 head, in their order: what
+// decode would be if all else were free.
+void smollm2(benchmark::State& state, int64_t n_tokens, int n_threads) {
+  struct Shape {
+    Type type;
+    int64_t rows, columns;
+  };
+  const Shape layer[] = {{Type::Q4_1, 960, 576},
+                         {Type::Q4_1, 576, 576},
+                         {Type::Q4_1, 3072, 576},
+                         {Type::Q4_1, 576, 1536}};
+  constexpr int64_t kMaxRows = 49152, kMaxColumns = 1536;
+  std::vector<std::vector<uint8_t>> weights;
+  std::vector<MatrixView> views;
+  const auto add = [&](const Shape& shape) {
+    const uint64_t row_bytes =
+        find_codec(shape.type)->row_bytes(static_cast<uint64_t>(shape.columns));
+    weights.emplace_back(row_bytes * static_cast<uint64_t>(shape.rows), 0x21);
+    views.push_back({shape.type, weights.back().data(), shape.rows, shape.columns, row_bytes});
+  };
+  for (int i = 0; i < 30; ++i)
+    for (const Shape& shape : layer) add(shape);
+  if (n_tokens == 1) add({Type::Q8_0, kMaxRows, 576});
+  std::vector<float> x(static_cast<size_t>(kMaxColumns * n_tokens), 0.5f);
+  std::vector<float> y(static_cast<size_t>(n_tokens == 1 ? kMaxRows : 3072 * n_tokens));
+  ThreadTeam team(n_threads);
+  const uint64_t bytes = MatmulBuffers::bytes(n_tokens, kMaxColumns, n_threads);
+  auto* memory = static_cast<uint8_t*>(std::aligned_alloc(64, bytes));
+  MatmulBuffers buffers(memory, n_tokens, kMaxColumns, n_threads);
+  for (auto _ : state)
+    for (const MatrixView& view : views) {
+      const MatmulJob job = {view, nullptr, y.data(), view.rows};
+      matmul(kernels(), team, buffers, x.data(), view.columns, n_tokens, {&job, 1});
+    }
+  std::free(memory);
+  state.counters["tokens/s"] = benchmark::Counter(
+      static_cast<double>(n_tokens * state.iterations()), benchmark::Counter::kIsRate);
+}
+
+// The heads of one group, for the last tokens of a context of 512.
 void attend(benchmark::State& state, int64_t head_dim, int64_t group, int64_t tokens) {
   constexpr int64_t kPositions = 512;
   std::vector<float> q(static_cast<size_t>(group * tokens * head_dim), 0.1f), out(q.size());
@@ -105,6 +144,12 @@ void register_all() {
     benchmark::RegisterBenchmark(("prefill/Q4_1/tokens:" + std::to_string(n)).c_str(), prefill,
                                  Type::Q4_1, 1536, n, 1)
         ->UseRealTime();
+  for (const int n : {1, 2})
+    for (const int64_t n_tokens : {1, 512})
+      benchmark::RegisterBenchmark(
+          ("smollm2/tokens:" + std::to_string(n_tokens) + "/threads:" + std::to_string(n)).c_str(),
+          smollm2, n_tokens, n)
+          ->UseRealTime();
   benchmark::RegisterBenchmark("attend/decode/64x3", attend, 64, 3, 1);
   benchmark::RegisterBenchmark("attend/decode/128x6", attend, 128, 6, 1);
   benchmark::RegisterBenchmark("attend/prefill/64x3", attend, 64, 3, 8);
