@@ -12,9 +12,9 @@
 namespace enxuto {
 namespace {
 
-// About 20 microseconds of looking before a thread sleeps: longer than the gap between two
+// 20 to 50 microseconds of looking before a thread sleeps: longer than the gap between two
 // matrices, shorter than anything a person or another program would notice.
-constexpr int kSpins = 4000;
+constexpr int kSpins = 1000;
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)

@@ -7,6 +7,10 @@
 
 namespace enxuto::generic {
 
+// How far ahead of its use a weight is asked for: several rows side by side are no pattern that a
+// processor foresees.
+inline constexpr int64_t kAhead = 4096;
+
 template <class V, class F, int kRows>
 void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const PreparedRow& x,
                     float* y) {
@@ -28,6 +32,7 @@ void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
         const uint8_t* b = w + static_cast<uint64_t>(r) * row_bytes;
+        V::prefetch(b + kAhead);
         Floats scale;
         if constexpr (F::kMin) {
           Floats minimum;
@@ -71,6 +76,8 @@ void dot_super_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       Floats s[2], m[2];
+      for (int line = 0; line < F::kBytes; line += 64)
+        V::prefetch(w + static_cast<uint64_t>(r) * row_bytes + kAhead + line);
       F::scales(w + static_cast<uint64_t>(r) * row_bytes, s, m);
 #pragma GCC unroll 16
       for (int i = 0; i < F::kScales; ++i) {

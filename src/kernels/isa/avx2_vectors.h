@@ -17,6 +17,8 @@ struct Avx2Vectors {
   using Doubles = __m256d;  // 4 x f64
   static constexpr int kLanes = 8;
 
+  static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
   // ---- bytes
   static Bytes load_bytes(const void* p) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(p));
