@@ -29,12 +29,12 @@ struct TileFormat {
   static constexpr int kBias = kShift ? 128 : F::kBias;
   static constexpr bool kOffset = kBias != 0 || F::kMin;
   static constexpr int kGroup = 32 / F::kScales;
-  // Products of 4 columns that a lane's narrow sums hold without overflow.
+  // Products of 4 columns that a narrow sum holds; where T is unsigned only, sums are wide.
   static constexpr int kRoom = 32767 / (2 * 127 * F::kMax);
-  static constexpr int kSteps = kGroup / 4 <= kRoom ? kGroup / 4
-                                : kRoom >= 4        ? 4
-                                : kRoom >= 2        ? 2
-                                                    : 1;
+  static constexpr int kSteps = T::kUnsignedOnly || kGroup / 4 <= kRoom ? kGroup / 4
+                                : kRoom >= 4                            ? 4
+                                : kRoom >= 2                            ? 2
+                                                                        : 1;
 };
 
 // The scales and offsets of one block into lane `r` from group `g` on.
