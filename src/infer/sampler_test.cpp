@@ -46,7 +46,7 @@ std::vector<GoldenCase> golden_cases() {
 TEST(Sampler, DrawsWhatStockWouldDraw) {
   const auto cases = golden_cases();
   ASSERT_EQ(cases.size(), 7u);
-  constexpr int kDraws = 10000;
+  constexpr int kDraws = 3000;
   for (const GoldenCase& c : cases) {
     SCOPED_TRACE(c.options.temperature);
     Sampler sampler(c.options);
