@@ -1,0 +1,34 @@
+// The tokens that calibration and probes run on, cut from a text.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "models/model.h"
+#include "tokenizer/tokenizer.h"
+
+namespace enxuto {
+
+std::string_view builtin_calibration_text();
+
+// Chunks begin with BOS where the model wants one. Probes are never measured on what they were
+// calibrated on.
+struct CalibrationChunks {
+  std::vector<std::vector<Token>> fit;       // inputs of the layers are measured on these
+  std::vector<std::vector<Token>> held_out;  // KL divergence on these
+};
+
+struct ChunkLimits {
+  uint32_t fit_tokens, fit_chunks;  // tokens of one chunk; most chunks
+  uint32_t held_out_tokens, held_out_chunks;
+};
+
+// Spread evenly over the whole text. kBadInput where the text is too short to hold one of each.
+Result<CalibrationChunks> cut_calibration_text(const Model& model, std::string_view text,
+                                               const ChunkLimits& limits);
+// The same over ids.
+Result<CalibrationChunks> cut_tokens(std::span<const Token> tokens, Token bos,
+                                     const ChunkLimits& limits);
+
+}  // namespace enxuto

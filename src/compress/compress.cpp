@@ -1,0 +1,183 @@
+#include "compress/compress.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/bytes.h"
+#include "base/checked.h"
+#include "compress/allocate.h"
+#include "compress/calibrate.h"
+#include "compress/calibration_text.h"
+#include "compress/emit.h"
+#include "compress/measure.h"
+#include "compress/sensitivity.h"
+#include "compress/weights.h"
+#include "infer/session.h"
+#include "platform/interrupt.h"
+
+namespace enxuto {
+namespace {
+
+// Tokens of text, for a small model; a large one's probes are shortened (they cost layers^2).
+constexpr uint32_t kFitTokens = 256, kFitChunks = 12;
+constexpr uint32_t kProbeTokens = 64, kProbeChunks = 3;
+constexpr uint64_t kLargeModel = 500'000'000;  // parameters
+constexpr uint32_t kLargeProbeChunks = 2;
+
+class Compression {
+ public:
+  Compression(std::shared_ptr<const Model> model, const CompressRequest& request,
+              const Progress& progress)
+      : model_(std::move(model)), request_(request), progress_(progress) {}
+
+  Result<CompressReport> run(const std::string& output_path) {
+    const auto start = std::chrono::steady_clock::now();
+    for (const auto& file : model_->files)
+      if (same_file(file->path(), output_path))
+        return Status::usage(fmt::format("{} is the model that is being read", output_path),
+                             "write the result under another name");
+    ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
+    TRY(plan_bytes(out));
+    TRY(measure());
+    const auto allocation = allocate(choices_, request_.target_bytes - fixed_bytes_);
+    if (!allocation) return Status::failed("the plan of formats does not fit after all");
+    TRY(emit_plan(*allocation, out));
+    report_.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return std::move(report_);
+  }
+
+ private:
+  // Which formats each weight may take and what each takes; refused at once where nothing fits.
+  Status plan_bytes(OutputFile& out) {
+    weights_ = find_weights(*model_);
+    std::vector<Emission> emissions;
+    for (const Tensor& tensor : model_->tensors) emissions.push_back(unchanged(tensor));
+    const Metadata metadata = metadata_for(*model_, emissions);
+    const uint64_t alignment = alignment_of(metadata);
+    ASSIGN_OR_RETURN(fixed_bytes_, planned_bytes(out, metadata, emissions));
+    for (const Emission& e : emissions)
+      if (weight_of(*e.tensor)) fixed_bytes_ -= align_up(e.tensor->bytes(), alignment);
+    for (const Weight& weight : weights_) {
+      menus_.push_back(menu_for(*weight.tensor, request_.types));
+      Choices& choices = choices_.emplace_back();
+      for (const Type type : menus_.back())
+        choices.push_back({align_up(bytes_as(*weight.tensor, type), alignment), 0});
+    }
+    report_.smallest_bytes = fixed_bytes_ + smallest_bytes(choices_);
+    report_.target_bytes = request_.target_bytes;
+    if (report_.smallest_bytes <= request_.target_bytes) return Status();
+    return Status::does_not_fit(
+        fmt::format("{} bytes are too few for this model", format_count(request_.target_bytes)),
+        fmt::format("the smallest it can be is {} bytes: --size {}",
+                    format_count(report_.smallest_bytes), report_.smallest_bytes));
+  }
+
+  // Fills in what each choice costs, in nats of KL divergence.
+  Status measure() {
+    ChunkLimits limits{kFitTokens, kFitChunks, kProbeTokens, kProbeChunks};
+    limits.fit_tokens = std::min(limits.fit_tokens, model_->hyper.trained_context);
+    limits.held_out_tokens = std::min(limits.held_out_tokens, model_->hyper.trained_context);
+    if (n_parameters() > kLargeModel) limits.held_out_chunks = kLargeProbeChunks;
+    const std::string_view text = request_.calibration_text.empty()
+                                      ? builtin_calibration_text()
+                                      : std::string_view(request_.calibration_text);
+    ASSIGN_OR_RETURN(const CalibrationChunks chunks, cut_calibration_text(*model_, text, limits));
+    InferenceRequest inference;
+    inference.context = kFitTokens;
+    inference.batch = kProbeTokens;
+    inference.logit_rows = 16;
+    inference.n_threads = request_.n_threads;
+    ASSIGN_OR_RETURN(session_, Session::open(model_, inference));
+    ThreadTeam& team = session_->team();
+    TRY(check_weights(*model_, team, progress_));
+    ASSIGN_OR_RETURN(importance_, measure_importance(*session_, weights_, chunks.fit, progress_));
+    ASSIGN_OR_RETURN(const auto sensitivities, measure_sensitivity(*session_, weights_, importance_,
+                                                                   chunks.held_out, progress_));
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      if (interrupted()) return Status::interrupted();
+      if (progress_)
+        progress_("measuring", static_cast<double>(i) / static_cast<double>(weights_.size()));
+      candidates_.push_back(
+          measure_candidates(*weights_[i].tensor, menus_[i], importance_of(weights_[i]), team));
+      for (size_t c = 0; c < menus_[i].size(); ++c)
+        choices_[i][c].cost = sensitivities[i].kld_per_error * candidates_[i][c].relative_error;
+      release_pages_of(*model_, *weights_[i].tensor);
+    }
+    return Status();
+  }
+
+  Status emit_plan(const Allocation& allocation, OutputFile& out) {
+    std::vector<Emission> emissions;
+    for (const Tensor& tensor : model_->tensors) {
+      Emission e = unchanged(tensor);
+      TensorReport line{tensor.name, tensor.type, tensor.type, 0, 0, 0};
+      if (const Weight* weight = weight_of(tensor)) {
+        const auto i = static_cast<size_t>(weight - weights_.data());
+        const size_t chosen = allocation.chosen[i];
+        e = {&tensor, menus_[i][chosen], importance_of(*weight)};
+        line.relative_error = candidates_[i][chosen].relative_error;
+        line.predicted_kld = choices_[i][chosen].cost;
+      }
+      line.to = e.type;
+      line.bytes = bytes_as(tensor, e.type);
+      report_.predicted_kld += line.predicted_kld;
+      emissions.push_back(e);
+      report_.tensors.push_back(std::move(line));
+    }
+    const Metadata metadata = metadata_for(*model_, emissions);
+    TRY(emit(*model_, metadata, emissions, out, session_->team(), progress_));
+    report_.file_bytes = out.size();
+    return Status();
+  }
+
+  // Norms and biases are F32 in every GGUF file; all else but the weights stays as it is.
+  static Emission unchanged(const Tensor& tensor) {
+    const bool small_float =
+        tensor.n_dims == 1 && (tensor.type == Type::F16 || tensor.type == Type::BF16);
+    return {&tensor, small_float ? Type::F32 : tensor.type, nullptr};
+  }
+
+  static uint64_t bytes_as(const Tensor& tensor, Type type) {
+    return find_codec(type)->row_bytes(tensor.columns()) * tensor.rows();
+  }
+
+  const Weight* weight_of(const Tensor& tensor) const {
+    const auto it = std::ranges::find(weights_, &tensor, &Weight::tensor);
+    return it == weights_.end() ? nullptr : &*it;
+  }
+
+  const float* importance_of(const Weight& weight) const {
+    return weight.input ? importance_.at(weight.input).data() : nullptr;
+  }
+
+  uint64_t n_parameters() const {
+    uint64_t n = 0;
+    for (const Tensor& tensor : model_->tensors) n += tensor.count();
+    return n;
+  }
+
+  std::shared_ptr<const Model> model_;
+  const CompressRequest& request_;
+  const Progress& progress_;
+  CompressReport report_;
+  uint64_t fixed_bytes_ = 0;  // header, metadata and all tensors that stay as they are
+  // Side by side, one per weight:
+  std::vector<Weight> weights_;
+  std::vector<std::vector<Type>> menus_;
+  std::vector<Choices> choices_;
+  std::vector<std::vector<Candidate>> candidates_;
+  std::unique_ptr<Session> session_;
+  Importance importance_;
+};
+
+}  // namespace
+
+Result<CompressReport> compress(std::shared_ptr<const Model> model, const std::string& output_path,
+                                const CompressRequest& request, const Progress& progress) {
+  return Compression(std::move(model), request, progress).run(output_path);
+}
+
+}  // namespace enxuto

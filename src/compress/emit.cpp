@@ -1,0 +1,118 @@
+#include "compress/emit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "compress/weights.h"
+#include "platform/interrupt.h"
+
+namespace enxuto {
+namespace {
+
+constexpr uint64_t kPieceBytes = 1 << 20;
+
+// general.file_type as llama.cpp numbers it: a name for the format of most weights, shown to users.
+struct FileType {
+  Type type;
+  uint32_t number;
+};
+constexpr FileType kFileTypes[] = {
+    {Type::F32, 0},      {Type::F16, 1},     {Type::Q4_0, 2},     {Type::Q4_1, 3},
+    {Type::Q8_0, 7},     {Type::Q5_0, 8},    {Type::Q5_1, 9},     {Type::Q2_K, 10},
+    {Type::Q3_K, 12},    {Type::Q4_K, 15},   {Type::Q5_K, 17},    {Type::Q6_K, 18},
+    {Type::IQ2_XXS, 19}, {Type::IQ2_XS, 20}, {Type::IQ3_XXS, 23}, {Type::IQ1_S, 24},
+    {Type::IQ4_NL, 25},  {Type::IQ3_S, 26},  {Type::IQ2_S, 28},   {Type::IQ4_XS, 30},
+    {Type::IQ1_M, 31},   {Type::BF16, 32},   {Type::TQ1_0, 36},   {Type::TQ2_0, 37},
+    {Type::MXFP4, 38},   {Type::NVFP4, 39},  {Type::Q1_0, 40},    {Type::Q2_0, 41},
+};
+
+uint32_t file_type_of(const std::vector<Emission>& emissions) {
+  std::map<Type, uint64_t> counts;
+  for (const Emission& e : emissions) counts[e.type] += e.tensor->count();
+  const auto most =
+      std::ranges::max_element(counts, {}, [](const auto& entry) { return entry.second; });
+  for (const FileType& f : kFileTypes)
+    if (most != counts.end() && f.type == most->first) return f.number;
+  return 0;
+}
+
+Status announce(GgufWriter& writer, const std::vector<Emission>& emissions) {
+  for (const Emission& e : emissions)
+    TRY(writer.add(e.tensor->name, e.type, {e.tensor->shape, e.tensor->n_dims}));
+  return Status();
+}
+
+// Rows [begin, end) of the file's order, encoded side by side.
+void encode_rows(const Model& model, const Emission& e, uint64_t begin, uint64_t end,
+                 uint8_t* blocks, ThreadTeam& team) {
+  const Tensor& tensor = *e.tensor;
+  const Codec& codec = *find_codec(e.type);
+  const uint64_t row_bytes = codec.row_bytes(tensor.columns());
+  team.parallel_for(static_cast<int64_t>(end - begin), 4, [&](int64_t first, int64_t last, int) {
+    std::vector<float> row(tensor.columns());
+    for (int64_t i = first; i < last; ++i) {
+      const uint64_t from = model.emit_row(tensor, begin + static_cast<uint64_t>(i));
+      uint8_t* to = blocks + static_cast<uint64_t>(i) * row_bytes;
+      if (e.type == tensor.type) {
+        std::memcpy(to, tensor.row(from).data(), row_bytes);
+        continue;
+      }
+      decode_row(tensor, from, row.data());
+      codec.encode(row.data(), e.importance, to, row.size());
+    }
+  });
+}
+
+}  // namespace
+
+Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions) {
+  Metadata metadata = model.metadata;
+  std::vector<std::string> stale;
+  for (const auto& [key, value] : metadata.entries())
+    if (key.starts_with("split.") || key.starts_with("quantize.")) stale.push_back(key);
+  for (const std::string& key : stale) metadata.erase(key);
+  metadata.set_u32("general.file_type", file_type_of(emissions));
+  metadata.set_u32("general.quantization_version", 2);
+  return metadata;
+}
+
+uint32_t alignment_of(const Metadata& metadata) {
+  return static_cast<uint32_t>(metadata.unsigned_at("general.alignment").value_or(32));
+}
+
+Result<uint64_t> planned_bytes(OutputFile& out, const Metadata& metadata,
+                               const std::vector<Emission>& emissions) {
+  GgufWriter writer(out, metadata, alignment_of(metadata));
+  TRY(announce(writer, emissions));
+  return writer.file_bytes();
+}
+
+Status emit(const Model& model, const Metadata& metadata, const std::vector<Emission>& emissions,
+            OutputFile& out, ThreadTeam& team, const Progress& progress) {
+  GgufWriter writer(out, metadata, alignment_of(metadata));
+  TRY(announce(writer, emissions));
+  TRY(writer.begin());
+  const auto total = static_cast<double>(writer.file_bytes());
+  std::vector<uint8_t> piece;
+  for (const Emission& e : emissions) {
+    const uint64_t row_bytes = find_codec(e.type)->row_bytes(e.tensor->columns());
+    const uint64_t rows = e.tensor->rows();
+    const uint64_t at_once = std::clamp<uint64_t>(kPieceBytes / row_bytes, 1, rows);
+    piece.resize(at_once * row_bytes);
+    for (uint64_t begin = 0; begin < rows; begin += at_once) {
+      if (interrupted()) return Status::interrupted();
+      if (progress) progress("writing", static_cast<double>(out.size()) / total);
+      const uint64_t end = std::min(begin + at_once, rows);
+      encode_rows(model, e, begin, end, piece.data(), team);
+      TRY(writer.write({piece.data(), (end - begin) * row_bytes}));
+    }
+    release_pages_of(model, *e.tensor);
+  }
+  TRY(writer.finish());
+  return out.commit();
+}
+
+}  // namespace enxuto

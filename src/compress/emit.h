@@ -1,0 +1,33 @@
+// Writes the model in its new formats, tensor by tensor, a few rows in memory at a time.
+#pragma once
+
+#include <vector>
+
+#include "base/progress.h"
+#include "compress/calibrate.h"
+#include "formats/gguf.h"
+#include "models/model.h"
+#include "platform/threads.h"
+
+namespace enxuto {
+
+struct Emission {
+  const Tensor* tensor;
+  Type type;
+  const float* importance;  // (columns), or null
+};
+
+// What the file says of itself: the model's metadata with the keys of quantization set anew.
+Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions);
+
+// The alignment that a file with this metadata has.
+uint32_t alignment_of(const Metadata& metadata);
+
+Result<uint64_t> planned_bytes(OutputFile& out, const Metadata& metadata,
+                               const std::vector<Emission>& emissions);
+
+// In the order given. Commits `out` when all is written.
+Status emit(const Model& model, const Metadata& metadata, const std::vector<Emission>& emissions,
+            OutputFile& out, ThreadTeam& team, const Progress& progress);
+
+}  // namespace enxuto

@@ -1,0 +1,106 @@
+#include "compress/weights.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <map>
+
+#include "platform/interrupt.h"
+
+namespace enxuto {
+namespace {
+
+bool is_float(Type type) { return type == Type::F32 || type == Type::F16 || type == Type::BF16; }
+
+std::vector<const Tensor*> matrices_of(const LayerWeights& w) {
+  return {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down};
+}
+
+}  // namespace
+
+std::vector<Weight> find_weights(const Model& model) {
+  std::map<const Tensor*, Weight> known;
+  for (uint32_t l = 0; l < model.layers.size(); ++l) {
+    const LayerWeights& w = model.layers[l];
+    for (const Tensor* tensor : matrices_of(w)) {
+      const Tensor* input = tensor == w.k || tensor == w.v ? w.q : tensor == w.up ? w.gate : tensor;
+      known[tensor] = {tensor, l, input, false};
+    }
+  }
+  known[model.output] = {model.output, model.hyper.n_layers, model.output, model.tied()};
+  if (!model.tied()) known[model.token_embedding] = {model.token_embedding, 0, nullptr, true};
+  std::vector<Weight> weights;
+  for (const Tensor& tensor : model.tensors)
+    if (const auto it = known.find(&tensor); it != known.end()) weights.push_back(it->second);
+  return weights;
+}
+
+std::vector<Type> menu_for(const Tensor& tensor, std::span<const Type> allowed) {
+  const auto wanted = [&](Type type) {
+    return allowed.empty() || std::ranges::find(allowed, type) != allowed.end();
+  };
+  std::vector<Type> menu;
+  for (const Codec* codec : all_codecs()) {
+    if (codec->type == tensor.type || !codec->encode || !wanted(codec->type)) continue;
+    if (tensor.columns() % codec->block_values != 0) continue;
+    if (is_float(codec->type) && !(codec->type == Type::F16 && tensor.type == Type::F32)) continue;
+    if (codec->row_bytes(tensor.columns()) < tensor.row_bytes()) menu.push_back(codec->type);
+  }
+  if (menu.empty() || wanted(tensor.type)) menu.push_back(tensor.type);
+  std::ranges::stable_sort(
+      menu, {}, [&](Type type) { return find_codec(type)->row_bytes(tensor.columns()); });
+  return menu;
+}
+
+void decode_row(const Tensor& tensor, uint64_t row, float* values) {
+  tensor.codec().decode(tensor.row(row).data(), values, tensor.columns());
+}
+
+bool all_finite(std::span<const float> values) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t bad = 0;
+  for (const float value : values) bad |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent;
+  return bad == 0;
+}
+
+Status check_weights(const Model& model, ThreadTeam& team, const Progress& progress) {
+  uint64_t done = 0, total = 0;
+  for (const Tensor& tensor : model.tensors) total += tensor.count();
+  for (const Tensor& tensor : model.tensors) {
+    if (interrupted()) return Status::interrupted();
+    if (progress) progress("checking", static_cast<double>(done) / static_cast<double>(total));
+    done += tensor.count();
+    if (!tensor.codec().decode) continue;
+    std::atomic<bool> damaged = false;
+    team.parallel_for(static_cast<int64_t>(tensor.rows()), 256,
+                      [&](int64_t begin, int64_t end, int) {
+                        std::vector<float> row(tensor.columns());
+                        for (int64_t i = begin; i < end; ++i) {
+                          decode_row(tensor, static_cast<uint64_t>(i), row.data());
+                          if (!all_finite(row)) damaged = true;
+                        }
+                      });
+    if (damaged)
+      return Status::bad_input(
+          fmt::format("tensor {} holds values that are not finite numbers", tensor.name),
+          "the file is damaged, or the model overflowed in training: get it anew");
+    release_pages_of(model, tensor);
+  }
+  return Status();
+}
+
+void release_pages_of(const Model& model, const Tensor& tensor) {
+  for (const auto& file : model.files) {
+    const ByteView all = file->bytes();
+    if (tensor.data.data() >= all.data() && tensor.data.data() < all.data() + all.size())
+      file->drop(tensor.data);
+  }
+}
+
+void release_pages_of(const Model& model, uint32_t layer) {
+  for (const Tensor* tensor : matrices_of(model.layers[layer])) release_pages_of(model, *tensor);
+}
+
+}  // namespace enxuto

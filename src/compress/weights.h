@@ -1,0 +1,42 @@
+// The matrices that compress may write in another format, and the formats each may take.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/progress.h"
+#include "models/model.h"
+#include "platform/threads.h"
+
+namespace enxuto {
+
+struct Weight {
+  const Tensor* tensor;
+  // The layer it works in; n_layers: the head. A tied embedding is the head.
+  uint32_t layer;
+  // The tensor whose input is measured in its name too: q for k and v, gate for up. Null for an
+  // embedding that is not the head: it looks rows up, and has no input.
+  const Tensor* input;
+  bool embeds;
+};
+
+// In file order. Anything else (norms, biases, rope factors) stays as it is.
+std::vector<Weight> find_weights(const Model& model);
+
+// What a tensor may become: its own type (kept bit by bit), a plainer float type, and the types of
+// `allowed` (empty: all that we encode) whose blocks divide its rows. Smallest first, none larger
+// than the tensor is. Never empty: where nothing allowed fits its rows, its own type is the choice.
+std::vector<Type> menu_for(const Tensor& tensor, std::span<const Type> allowed);
+
+// One row as floats.
+void decode_row(const Tensor& tensor, uint64_t row, float* values);
+
+bool all_finite(std::span<const float> values);
+// Reads every weight once. kBadInput names the tensor that holds a NaN or an infinity.
+Status check_weights(const Model& model, ThreadTeam& team, const Progress& progress);
+
+// Gives the pages of a tensor back to the kernel: it is read again from its file when needed.
+void release_pages_of(const Model& model, const Tensor& tensor);
+void release_pages_of(const Model& model, uint32_t layer);
+
+}  // namespace enxuto
