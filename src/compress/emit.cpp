@@ -85,14 +85,14 @@ uint32_t alignment_of(const Metadata& metadata) {
 
 Result<uint64_t> planned_bytes(OutputFile& out, const Metadata& metadata,
                                const std::vector<Emission>& emissions) {
-  GgufWriter writer(out, metadata, alignment_of(metadata));
+  GgufWriter writer(out, metadata);
   TRY(announce(writer, emissions));
   return writer.file_bytes();
 }
 
 Status emit(const Model& model, const Metadata& metadata, const std::vector<Emission>& emissions,
             OutputFile& out, ThreadTeam& team, const Progress& progress) {
-  GgufWriter writer(out, metadata, alignment_of(metadata));
+  GgufWriter writer(out, metadata);
   TRY(announce(writer, emissions));
   TRY(writer.begin());
   const auto total = static_cast<double>(writer.file_bytes());
