@@ -36,7 +36,7 @@ class Compression {
     const auto start = std::chrono::steady_clock::now();
     for (const auto& file : model_->files)
       if (same_file(file->path(), output_path))
-        return Status::usage(fmt::format("{} is the model that is being read", output_path),
+        return Status::usage(fmt::format("{} is the input itself", output_path),
                              "write the result under another name");
     ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
     TRY(plan_bytes(out));

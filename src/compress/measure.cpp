@@ -6,7 +6,7 @@ namespace enxuto {
 namespace {
 
 // Enough for an error to be known to a percent or so.
-constexpr uint64_t kSampleValues = 1 << 17;
+constexpr uint64_t kSampleValues = 1 << 16;
 
 uint64_t sample_rows(const Tensor& tensor) {
   return std::clamp<uint64_t>(kSampleValues / tensor.columns(),
