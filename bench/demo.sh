@@ -9,7 +9,12 @@ mkdir -p "$folder"
 show() { # what happens, then the command as a user would type it, then its output
   printf '\n\033[1m%s\033[0m\n' "$1" | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9]*m//g'; fi
   shift
-  printf '$ %s\n\n' "$(printf '%q ' "$@" | sed "s|$HOME|~|g; s|build/enxuto|enxuto|")"
+  local line="" word
+  for word in "$@"; do
+    case $word in *" "*) word="\"$word\"" ;; esac
+    line+=" $word"
+  done
+  printf '$%s\n\n' "$(sed "s|$HOME|~|g; s|build/enxuto|enxuto|" <<<"$line")"
   "$@"
 }
 measure() { # MODEL NAME: the figures of the closing table

@@ -37,7 +37,7 @@ void report_json(const Evaluation& e, const Model& model) {
 void report_text(const Evaluation& e) {
   const Paint paint(Stream::kOutput);
   auto line = [&](const char* what, const std::string& value) {
-    fmt::print("{}{}\n", paint.dim(fmt::format("{:<22}", what)), value);
+    fmt::print("{}{}\n", paint.dim(fmt::format("{:<24}", what)), value);
   };
   line("perplexity", fmt::format("{} ± {:.3f}", paint.bold(fmt::format("{:.3f}", e.perplexity)),
                                  e.perplexity_error));

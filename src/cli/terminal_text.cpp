@@ -88,6 +88,7 @@ void Table::print(const Paint& paint) const {
 }
 
 void print_error(const Status& status) {
+  std::fflush(stdout);  // what was reported comes before what went wrong
   const Paint paint(Stream::kError);
   fmt::print(stderr, "{} {}\n", paint.red("enxuto:"), printable(status.what()));
   if (!status.todo().empty()) fmt::print(stderr, "  {}\n", printable(status.todo()));
