@@ -17,15 +17,11 @@ class TemporaryModel {
   TemporaryModel(const TinyOptions& options, Type type)
       : TemporaryModel(tiny_model(options), type) {}
   TemporaryModel(const TinyModel& tiny, Type type) {
-    static int count = 0;
-    folder_ = std::filesystem::temp_directory_path() /
-              ("enxuto-" + std::to_string(getpid()) + "-" + std::to_string(count++));
-    std::filesystem::create_directories(folder_);
-    const Status written = write_tiny_gguf(tiny, type, folder_ / "model.gguf");
-    EXPECT_TRUE(written.ok()) << written.what();
-    auto model = open_model(folder_ / "model.gguf");
-    EXPECT_TRUE(model.ok()) << model.status().what();
-    if (model.ok()) model_ = *model;
+    open(write_tiny_gguf(tiny, type, folder_ / "model.gguf"), folder_ / "model.gguf");
+  }
+  // As a Hugging Face folder, in F32.
+  explicit TemporaryModel(const TinyModel& tiny) {
+    open(write_tiny_folder(tiny, folder_), folder_);
   }
   ~TemporaryModel() { std::filesystem::remove_all(folder_); }
   TemporaryModel(const TemporaryModel&) = delete;
@@ -33,7 +29,21 @@ class TemporaryModel {
   const std::shared_ptr<const Model>& get() const { return model_; }
 
  private:
-  std::filesystem::path folder_;
+  static std::filesystem::path new_folder() {
+    static int count = 0;
+    auto folder = std::filesystem::temp_directory_path() /
+                  ("enxuto-" + std::to_string(getpid()) + "-" + std::to_string(count++));
+    std::filesystem::create_directories(folder);
+    return folder;
+  }
+  void open(const Status& written, const std::string& path) {
+    EXPECT_TRUE(written.ok()) << written.what();
+    auto model = open_model(path);
+    EXPECT_TRUE(model.ok()) << model.status().what();
+    if (model.ok()) model_ = *model;
+  }
+
+  std::filesystem::path folder_ = new_folder();
   std::shared_ptr<const Model> model_;
 };
 

@@ -116,15 +116,16 @@ std::string hugging_face_name(const TinyModel& model, const std::string& name) {
 }
 
 // The values as Hugging Face has them: a llama's q and k with the rotated pairs half a head apart,
-// a gemma's norms less one.
+// their biases too; a gemma's norms less one.
 std::vector<float> hugging_face_values(const TinyModel& model, const TinyTensor& tensor) {
   std::vector<float> values = tensor.values;
   const auto has = [&](const char* part) { return tensor.name.find(part) != std::string::npos; };
   if (model.is("gemma3") && has("norm"))
     for (float& value : values) value -= 1;
   if (!model.is("llama") || !(has("attn_q.") || has("attn_k."))) return values;
-  const size_t columns = tensor.shape[0], dim = model.head_dim, half = dim / 2;
-  for (size_t row = 0; row < tensor.shape[1]; ++row) {
+  const size_t columns = tensor.shape.size() == 1 ? 1 : tensor.shape[0];
+  const size_t dim = model.head_dim, half = dim / 2;
+  for (size_t row = 0; row < values.size() / columns; ++row) {
     const size_t pair = row % dim / 2, member = row % 2, head = row / dim;
     std::copy_n(
         tensor.values.begin() + static_cast<ptrdiff_t>(row * columns), columns,
@@ -145,7 +146,8 @@ Status write_safetensors(const TinyModel& model, const std::string& path) {
         {"shape", std::vector<uint64_t>(tensor.shape.rbegin(), tensor.shape.rend())},
         {"data_offsets", {begin, data.size()}}};
   }
-  const std::string json = header.dump();
+  std::string json = header.dump();
+  json.resize((json.size() + 7) / 8 * 8, ' ');  // so that the data is aligned
   const uint64_t length = json.size();
   return write_text(path, std::string(reinterpret_cast<const char*>(&length), 8) + json + data);
 }
@@ -169,6 +171,7 @@ std::string config_json(const TinyModel& m) {
       {"vocab_size", tiny_tokenizer().tokens.size()},
       {"max_position_embeddings", 1024},
       {"tie_word_embeddings", !m.is("llama")},
+      {"attention_bias", m.options.attention_bias},
       {"bos_token_id", 0},
       {"eos_token_id", 2},
       {"torch_dtype", "float32"}};
@@ -185,20 +188,23 @@ std::string config_json(const TinyModel& m) {
 
 std::string tokenizer_json() {
   const TinyTokenizer& t = tiny_tokenizer();
-  nlohmann::ordered_json file = {{"version", "1.0"}};
-  file["normalizer"] = nullptr;
-  file["pre_tokenizer"] = {{"type", "ByteLevel"},
-                           {"add_prefix_space", false},
-                           {"trim_offsets", true},
-                           {"use_regex", true}};
-  nlohmann::ordered_json& model = file["model"] = {{"type", "BPE"}};
+  nlohmann::ordered_json model = {{"type", "BPE"}}, added = nlohmann::ordered_json::array();
   for (size_t i = 0; i < t.tokens.size(); ++i) {
     if (i < t.n_control)
-      file["added_tokens"].push_back(
+      added.push_back(
           {{"id", i}, {"content", t.tokens[i]}, {"special", true}, {"normalized", false}});
     model["vocab"][t.tokens[i]] = i;
   }
   model["merges"] = t.merges;
+  const nlohmann::ordered_json pre_tokenizer = {{"type", "ByteLevel"},
+                                                {"add_prefix_space", false},
+                                                {"trim_offsets", true},
+                                                {"use_regex", true}};
+  const nlohmann::ordered_json file = {{"version", "1.0"},
+                                       {"added_tokens", added},
+                                       {"normalizer", nullptr},
+                                       {"pre_tokenizer", pre_tokenizer},
+                                       {"model", model}};
   return file.dump();
 }
 

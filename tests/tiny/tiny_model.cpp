@@ -58,7 +58,7 @@ void add_layer(const TinyModel& m, const std::string& prefix, Builder& b) {
   b.matrix(prefix + "attn_k.weight", width, kv_width);
   b.matrix(prefix + "attn_v.weight", width, kv_width);
   b.matrix(prefix + "attn_output.weight", q_width, width);
-  if (m.is("qwen2")) {
+  if (m.is("qwen2") || m.options.attention_bias) {
     b.vector(prefix + "attn_q.bias", q_width, 0, 0.2f);
     b.vector(prefix + "attn_k.bias", kv_width, 0, 0.2f);
     b.vector(prefix + "attn_v.bias", kv_width, 0, 0.2f);

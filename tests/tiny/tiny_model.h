@@ -17,7 +17,8 @@ struct TinyOptions {
   uint32_t width = 96;                 // a multiple of 32; of 256 for formats with super-blocks
   uint32_t n_layers = 0;               // 0: 3, and 7 for gemma3
   bool add_bos = false;
-  bool rope_factors = true;  // llama: a Hugging Face folder has no place for them
+  bool rope_factors = true;     // llama: a Hugging Face folder has no place for them
+  bool attention_bias = false;  // llama: of q, k and v; qwen2 always has them
   uint64_t seed = 1;
 };
 
