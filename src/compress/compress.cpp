@@ -133,12 +133,7 @@ class Compression {
     return Status();
   }
 
-  // Norms and biases are F32 in every GGUF file; all else but the weights stays as it is.
-  static Emission unchanged(const Tensor& tensor) {
-    const bool small_float =
-        tensor.n_dims == 1 && (tensor.type == Type::F16 || tensor.type == Type::BF16);
-    return {&tensor, small_float ? Type::F32 : tensor.type, nullptr};
-  }
+  static Emission unchanged(const Tensor& tensor) { return {&tensor, tensor.type, nullptr}; }
 
   static uint64_t bytes_as(const Tensor& tensor, Type type) {
     return find_codec(type)->row_bytes(tensor.columns()) * tensor.rows();

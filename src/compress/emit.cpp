@@ -45,10 +45,19 @@ Status announce(GgufWriter& writer, const std::vector<Emission>& emissions) {
   return Status();
 }
 
+// A bias lies in the order of its matrix's rows.
+void copy_elements(const Model& model, const Tensor& vector, uint8_t* to) {
+  for (uint64_t i = 0; i < vector.columns(); ++i)
+    std::memcpy(to + i * sizeof(float),
+                vector.data.data() + model.emit_row(vector, i) * sizeof(float), sizeof(float));
+}
+
 // Rows [begin, end) of the file's order, encoded side by side.
 void encode_rows(const Model& model, const Emission& e, uint64_t begin, uint64_t end,
                  uint8_t* blocks, ThreadTeam& team) {
   const Tensor& tensor = *e.tensor;
+  if (tensor.rows() == 1 && tensor.type == Type::F32 && e.type == Type::F32)
+    return copy_elements(model, tensor, blocks);
   const Codec& codec = *find_codec(e.type);
   const uint64_t row_bytes = codec.row_bytes(tensor.columns());
   team.parallel_for(static_cast<int64_t>(end - begin), 4, [&](int64_t first, int64_t last, int) {

@@ -71,8 +71,8 @@ struct Model {
   uint64_t file_bytes = 0;
   bool tied() const { return output == token_embedding; }
 
-  // The tensor's row that a GGUF file has at place `i`: the identity except q and k of a llama from
-  // Hugging Face.
+  // The tensor's row (a bias: its element) that a GGUF file has at place `i`: the identity except q
+  // and k of a llama from Hugging Face.
   uint64_t emit_row(const Tensor& tensor, uint64_t i) const;
   const Tensor* find(std::string_view name) const;
 

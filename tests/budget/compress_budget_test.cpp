@@ -2,11 +2,13 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 
 #include "compress/compress.h"
 #include "compress/weights.h"
+#include "infer/session.h"
 #include "tests/parity/temporary_model.h"
 
 namespace enxuto {
@@ -60,6 +62,58 @@ TEST_F(Budget, FilesAreAtMostTheTargetAndLoadAgain) {
       EXPECT_EQ(tensor->type, line.to);
       EXPECT_EQ(tensor->bytes(), line.bytes);
     }
+  }
+}
+
+// A GGUF file wants the rows of a llama's q and k, and the elements of their biases, in another
+// order than the folder has them.
+TEST_F(Budget, AFolderBecomesTheGgufFileOfItsWeights) {
+  TinyOptions options;
+  options.rope_factors = false;
+  options.attention_bias = true;
+  const TinyModel weights = tiny_model(options);
+  const TemporaryModel folder(weights), gguf(weights, Type::F32);
+  const auto report = run(*folder.get(), uint64_t{1} << 30);
+  ASSERT_TRUE(report.ok()) << report.status().what();
+  const auto loaded = open_model(out());
+  ASSERT_TRUE(loaded.ok()) << loaded.status().what();
+  ASSERT_EQ((*loaded)->tensors.size(), gguf.get()->tensors.size());
+  for (const Tensor& expected : gguf.get()->tensors) {
+    const Tensor* written = (*loaded)->find(expected.name);
+    ASSERT_TRUE(written) << expected.name;
+    EXPECT_TRUE(std::ranges::equal(written->data, expected.data)) << expected.name;
+  }
+}
+
+std::vector<float> logits_of(const std::shared_ptr<const Model>& model) {
+  const std::vector<Token> tokens = {10, 200, 31, 4, 77, 123, 9, 250, 18, 66, 5, 101};
+  InferenceRequest request;
+  request.context = 32;
+  const auto session = Session::open(model, request);
+  EXPECT_TRUE(session.ok()) << session.status().what();
+  const auto logits = (*session)->feed(tokens);
+  EXPECT_TRUE(logits.ok()) << logits.status().what();
+  return {logits->begin(), logits->end()};
+}
+
+TEST_F(Budget, AFolderInOtherFormatsAnswersAsTheFolder) {
+  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3"}) {
+    TinyOptions options;
+    options.architecture = architecture;
+    options.rope_factors = false;
+    options.attention_bias = options.architecture == "llama";
+    const TemporaryModel folder(tiny_model(options));
+    const auto before = logits_of(folder.get());
+    ASSERT_TRUE(run(*folder.get(), folder.get()->file_bytes / 4).ok());
+    const auto loaded = open_model(out());
+    ASSERT_TRUE(loaded.ok()) << loaded.status().what();
+    const auto after = logits_of(*loaded);
+    double difference = 0, energy = 0;
+    for (size_t i = 0; i < before.size(); ++i) {
+      difference += (after[i] - before[i]) * (after[i] - before[i]);
+      energy += before[i] * before[i];
+    }
+    EXPECT_LT(std::sqrt(difference / energy), 0.1) << architecture;
   }
 }
 
