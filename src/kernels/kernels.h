@@ -52,7 +52,8 @@ inline constexpr int64_t kMaxHeadDim = 512;
 struct KernelTable {
   const char* isa;
 
-  // Fills codes, scales and sums of one row (round to nearest, scale = max |x| / 127).
+  // Fills codes, scales and sums of one row (round to nearest, scale = max |x| / 127). Where a
+  // group holds a NaN or an infinity its scale is none either, so that no damage is lost.
   void (*prepare)(int64_t columns, const PreparedRow& row);
   // Whether matmul_rows of this type reads the codes; where false, prepare is not needed.
   bool (*reads_codes)(Type type);

@@ -216,12 +216,18 @@ TEST_P(EveryTable, PrepareIsExact) {
   }
 }
 
-TEST_P(EveryTable, PrepareSurvivesAnything) {
-  std::vector<float> values(64, 1.0f);
-  values[3] = NAN, values[20] = INFINITY, values[40] = -INFINITY, values[50] = 1e-44f;
-  Activations x(k, 1, 64, 1);
-  x.rows[0].values = values.data();
-  k.prepare(64, x.rows[0]);
+TEST_P(EveryTable, PrepareLosesNoDamage) {
+  for (size_t place = 0; place < 32; ++place)
+    for (const float damage : {NAN, -NAN, INFINITY, -INFINITY}) {
+      std::vector<float> values(64, 1.0f);
+      values[place] = damage, values[50] = 1e-44f;
+      Activations x(k, 1, 64, 1);
+      x.rows[0].values = values.data();
+      k.prepare(64, x.rows[0]);
+      EXPECT_EQ(std::isnan(x.scales[0]), std::isnan(damage)) << place << " " << damage;
+      EXPECT_FALSE(std::isfinite(x.scales[0])) << place << " " << damage;
+      EXPECT_EQ(x.scales[1], 1.0f / 127);
+    }
 }
 
 TEST_P(EveryTable, NormsAndActivations) {

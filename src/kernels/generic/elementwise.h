@@ -118,13 +118,14 @@ void prepare(int64_t columns, const PreparedRow& row) {
     const float* x = row.values + 32 * j;
     typename V::Floats a[4];
     typename V::Ints codes[4];
-    for (int i = 0; i < 4; ++i) a[i] = V::load(x + 8 * i);
-    const auto largest = V::largest(V::maximum(V::maximum(V::absolute(a[0]), V::absolute(a[1])),
-                                               V::maximum(V::absolute(a[2]), V::absolute(a[3]))));
-    const bool any = largest > kSmallestActivation;
-    const float scale = any ? largest / 127 : 0;
-    const auto inverse = V::all(any ? 127 / largest : 0);
-    for (int i = 0; i < 4; ++i) codes[i] = V::round_to_ints(V::multiply(a[i], inverse));
+    for (int i = 0; i < 4; ++i) a[i] = V::absolute(V::load(x + 8 * i));
+    const float largest = V::largest_or_nan(
+        V::maximum_or_nan(V::maximum_or_nan(a[0], a[1]), V::maximum_or_nan(a[2], a[3])));
+    const bool none = largest <= kSmallestActivation;
+    const float scale = none ? 0 : largest / 127;
+    const auto inverse = V::all(none ? 0 : 127 / largest);
+    for (int i = 0; i < 4; ++i)
+      codes[i] = V::round_to_ints(V::multiply(V::load(x + 8 * i), inverse));
     V::store_bytes(row.codes + 32 * j, V::pack_ints(codes[0], codes[1], codes[2], codes[3]));
     for (int half = 0; half < 2; ++half)
       row.sums[2 * j + half] =

@@ -110,6 +110,16 @@ struct Avx2Vectors {
   static Floats negative_fma(Floats a, Floats b, Floats c) { return _mm256_fnmadd_ps(a, b, c); }
   static Floats minimum(Floats a, Floats b) { return _mm256_min_ps(a, b); }
   static Floats maximum(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+  // Of values without a sign, whose bits order as integers do: a NaN is larger than all.
+  static Floats maximum_or_nan(Floats a, Floats b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+  }
+  static float largest_or_nan(Floats a) {
+    const __m256i bits = _mm256_castps_si256(a);
+    __m128i s = _mm_max_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
+    s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(s, _mm_shuffle_epi32(s, 0xb1))));
+  }
   static Floats absolute(Floats a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
   static Floats round(Floats a) {
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -14,9 +14,10 @@ void prepare(int64_t columns, const PreparedRow& row) {
   for (int64_t j = 0; j < columns / 32; ++j) {
     const float* x = row.values + 32 * j;
     float largest = 0;
-    for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
-    const bool any = largest > kSmallestActivation;
-    const float scale = any ? largest / 127 : 0, inverse = any ? 127 / largest : 0;
+    for (int i = 0; i < 32; ++i)
+      largest = std::isnan(x[i]) ? NAN : std::max(largest, std::fabs(x[i]));
+    const bool none = largest <= kSmallestActivation;
+    const float scale = none ? 0 : largest / 127, inverse = none ? 0 : 127 / largest;
     int sums[2] = {};
     for (int i = 0; i < 32; ++i) {
       const float code = std::clamp(std::nearbyint(x[i] * inverse), -127.0f, 127.0f);
