@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "models/finite.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {

@@ -1,12 +1,9 @@
 #include "compress/weights.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <atomic>
-#include <bit>
 #include <map>
 
+#include "models/finite.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -58,13 +55,6 @@ void decode_row(const Tensor& tensor, uint64_t row, float* values) {
   tensor.codec().decode(tensor.row(row).data(), values, tensor.columns());
 }
 
-bool all_finite(std::span<const float> values) {
-  constexpr uint32_t kExponent = 0x7f800000;
-  uint32_t bad = 0;
-  for (const float value : values) bad |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent;
-  return bad == 0;
-}
-
 Status check_weights(const Model& model, ThreadTeam& team, const Progress& progress) {
   uint64_t done = 0, total = 0;
   for (const Tensor& tensor : model.tensors) total += tensor.count();
@@ -72,20 +62,7 @@ Status check_weights(const Model& model, ThreadTeam& team, const Progress& progr
     if (interrupted()) return Status::interrupted();
     if (progress) progress("checking", static_cast<double>(done) / static_cast<double>(total));
     done += tensor.count();
-    if (!tensor.codec().decode) continue;
-    std::atomic<bool> damaged = false;
-    team.parallel_for(static_cast<int64_t>(tensor.rows()), 256,
-                      [&](int64_t begin, int64_t end, int) {
-                        std::vector<float> row(tensor.columns());
-                        for (int64_t i = begin; i < end; ++i) {
-                          decode_row(tensor, static_cast<uint64_t>(i), row.data());
-                          if (!all_finite(row)) damaged = true;
-                        }
-                      });
-    if (damaged)
-      return Status::bad_input(
-          fmt::format("tensor {} holds values that are not finite numbers", tensor.name),
-          "the file is damaged, or the model overflowed in training: get it anew");
+    if (!all_finite(tensor, team)) return not_finite(tensor);
     release_pages_of(model, tensor);
   }
   return Status();

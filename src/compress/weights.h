@@ -31,7 +31,6 @@ std::vector<Type> menu_for(const Tensor& tensor, std::span<const Type> allowed);
 // One row as floats.
 void decode_row(const Tensor& tensor, uint64_t row, float* values);
 
-bool all_finite(std::span<const float> values);
 // Reads every weight once. kBadInput names the tensor that holds a NaN or an infinity.
 Status check_weights(const Model& model, ThreadTeam& team, const Progress& progress);
 

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "infer/scores.h"
+#include "models/finite.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -139,9 +140,10 @@ Result<Evaluation> evaluate(std::shared_ptr<const Model> model,
   evaluation.chunks = static_cast<uint32_t>(n_chunks);
   evaluation.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (!(evaluation.perplexity < 1e300))
-    return Status::bad_input("the model's logits are not finite numbers",
-                             "its weights are damaged, or it overflows: try another file");
+  constexpr double kMost = 1e300;  // beyond: infinite, or no number
+  if (!(evaluation.perplexity < kMost)) return explain_no_numbers(*model, session->team());
+  if (other && !(evaluation.reference_perplexity < kMost))
+    return explain_no_numbers(*reference, other->team()).in("the reference");
   return evaluation;
 }
 

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 
 #include "base/bytes.h"
 #include "infer/forward.h"
 #include "memory/arena.h"
+#include "models/finite.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -34,12 +34,11 @@ Status check_runnable(const Model& model) {
   return Status();
 }
 
-// Infinity or not a number anywhere: one pass without branches over a row.
-bool all_finite(std::span<const float> values) {
-  constexpr uint32_t kExponent = 0x7f800000;
-  uint32_t bad = 0;
-  for (const float value : values) bad |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent;
-  return bad == 0;
+// Norms, biases and rope factors, which are few: damage is found before a token is run.
+Status check_vectors(const Model& model, ThreadTeam& team) {
+  for (const Tensor& tensor : model.tensors)
+    if (tensor.n_dims == 1 && !all_finite(tensor, team)) return not_finite(tensor);
+  return Status();
 }
 
 }  // namespace
@@ -72,6 +71,7 @@ Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> mode
                    size_t{state->layout.logit_rows} * state->model->hyper.vocabulary};
   state->forward = std::make_unique<Forward>(*state->model, state->layout, scratch.data(),
                                              reinterpret_cast<uint16_t*>(kv.data()));
+  TRY(check_vectors(*state->model, state->forward->team()));
   return std::unique_ptr<Session>(new Session(std::move(state)));
 }
 
@@ -113,9 +113,7 @@ Result<std::span<const float>> Session::feed(std::span<const Token> tokens) {
   }
   const std::span<float> row = s.logits.first(model().hyper.vocabulary);
   logits(hidden_buffer() + (n - 1) * model().hyper.width, 1, row.data());
-  if (!all_finite(row))
-    return Status::bad_input("the model's logits are not finite numbers",
-                             "its weights are damaged, or it overflows: try another file");
+  if (!all_finite(row)) return explain_no_numbers(model(), team());
   return std::span<const float>(row);
 }
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <limits>
 
 #include "compress/compress.h"
 #include "compress/weights.h"
@@ -181,13 +180,17 @@ TEST_F(Budget, TheSameInputGivesTheSameFile) {
 }
 
 TEST_F(Budget, AWeightThatIsNoNumberIsNamed) {
-  TinyModel damaged = tiny("llama", 96);
-  damaged.find("blk.1.ffn_up.weight")->values[77] = std::numeric_limits<float>::quiet_NaN();
-  const TemporaryModel model(damaged, Type::F32);
-  const auto report = run(*model.get(), model.get()->file_bytes / 2);
-  ASSERT_EQ(report.status().code(), Code::kBadInput);
-  EXPECT_THAT(report.status().what(), testing::HasSubstr("blk.1.ffn_up.weight"));
-  EXPECT_TRUE(is_empty());
+  for (const std::string name :
+       {"token_embd.weight", "blk.1.attn_norm.weight", "blk.2.attn_k.bias", "blk.1.ffn_up.weight"})
+    for (const float damage : {NAN, INFINITY}) {
+      TinyModel damaged = tiny("qwen2", 96);
+      damaged.find(name)->values[17] = damage;
+      const TemporaryModel model(damaged, Type::F32);
+      const auto report = run(*model.get(), model.get()->file_bytes / 2);
+      ASSERT_EQ(report.status().code(), Code::kBadInput) << name;
+      EXPECT_THAT(report.status().what(), testing::HasSubstr(name));
+      EXPECT_TRUE(is_empty());
+    }
 }
 
 }  // namespace

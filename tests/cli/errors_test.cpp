@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "inputs.h"
 #include "program.h"
+#include "tests/tiny/tiny_model.h"
 
 namespace enxuto {
 namespace {
@@ -65,6 +68,21 @@ TEST_F(Errors, ATruncatedModelExits3WhereverItIsCut) {
     const auto size = static_cast<size_t>(static_cast<double>(whole.size()) * share);
     scratch_.write("cut.gguf", whole.substr(0, size));
     expect_error(3, {"run", scratch_.path("cut.gguf"), "-p", "x"});
+  }
+}
+
+TEST_F(Errors, AModelWithoutNumbersExits3AndItsTensorIsNamed) {
+  const std::string text = scratch_.write("text.txt", sample_text(6000));
+  for (const std::string name : {"blk.1.ffn_norm.weight", "blk.1.ffn_down.weight"}) {
+    TinyModel damaged = tiny_model({});
+    damaged.find(name)->values[5] = NAN;
+    ASSERT_TRUE(write_tiny_gguf(damaged, Type::F32, model_).ok());
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"run", model_, "-p", "the"},
+          {"eval", model_, text},
+          {"bench", model_},
+          {"compress", model_, "-o", scratch_.path("o.gguf"), "--size", "300K"}})
+      EXPECT_THAT(expect_error(3, arguments).error, HasSubstr("tensor " + name));
   }
 }
 

@@ -69,6 +69,19 @@ TEST(Evaluate, ScoresTheSecondHalfOfEachChunk) {
   EXPECT_NEAR(e->perplexity, std::exp(nll / (3 * (kChunk / 2 - 1))), 1e-3 * e->perplexity);
 }
 
+TEST(Evaluate, NamesTheTensorThatHoldsNoNumbers) {
+  TinyModel tiny = tiny_model({});
+  const TemporaryModel sound(tiny, Type::F32);
+  tiny.find("blk.1.ffn_down.weight")->values[40] = NAN;
+  const TemporaryModel damaged(tiny, Type::F32);
+  for (const auto& [model, reference] :
+       {std::pair(damaged.get(), sound.get()), {sound.get(), damaged.get()}}) {
+    const Status status = evaluate(model, reference, text(), options(), {}).status();
+    EXPECT_EQ(status.code(), Code::kBadInput);
+    EXPECT_NE(status.what().find("blk.1.ffn_down.weight"), std::string::npos) << status.what();
+  }
+}
+
 TEST(Evaluate, RefusesShortTextsAndOtherVocabularies) {
   const TemporaryModel model(TinyOptions{}, Type::F32);
   const Status brief = evaluate(model.get(), nullptr, "too short", options(), {}).status();

@@ -211,7 +211,11 @@ std::string tokenizer_json() {
 }  // namespace
 
 Status write_tiny_gguf(const TinyModel& model, Type type, const std::string& path) {
-  const Metadata metadata = tiny_metadata(model);
+  return write_tiny_gguf(model, tiny_metadata(model), type, path);
+}
+
+Status write_tiny_gguf(const TinyModel& model, const Metadata& metadata, Type type,
+                       const std::string& path) {
   ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, true));
   GgufWriter writer(out, metadata);
   for (const TinyTensor& tensor : model.tensors)

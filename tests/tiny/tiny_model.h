@@ -43,6 +43,8 @@ Metadata tiny_metadata(const TinyModel& model);  // GGUF keys, tokenizer include
 // Matrices in `type`, all else F32. Q8_0 and Q4_0 are rounded in the plainest way, so that files
 // stay the same when the encoders get better; other types by their codec.
 Status write_tiny_gguf(const TinyModel& model, Type type, const std::string& path);
+Status write_tiny_gguf(const TinyModel& model, const Metadata& metadata, Type type,
+                       const std::string& path);
 // config.json, model.safetensors (F32) and tokenizer.json. `folder` exists.
 Status write_tiny_folder(const TinyModel& model, const std::string& folder);
 
