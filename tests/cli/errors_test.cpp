@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "inputs.h"
 #include "program.h"
@@ -68,6 +69,108 @@ TEST_F(Errors, ATruncatedModelExits3WhereverItIsCut) {
     const auto size = static_cast<size_t>(static_cast<double>(whole.size()) * share);
     scratch_.write("cut.gguf", whole.substr(0, size));
     expect_error(3, {"run", scratch_.path("cut.gguf"), "-p", "x"});
+  }
+}
+
+// A sound GGUF file whose model is none.
+struct Lie {
+  const char* said;  // part of the message
+  std::function<void(TinyModel&, Metadata&)> tell;
+};
+
+template <class Set>
+Lie of_key(const char* said, Set set) {
+  return {said, [set](TinyModel&, Metadata& m) { set(m); }};
+}
+Lie of_count(const char* said, const char* key, uint32_t value) {
+  return of_key(said, [=](Metadata& m) { m.set_u32(std::string("llama.") + key, value); });
+}
+Lie of_number(const char* said, const char* key, float value) {
+  return of_key(said, [=](Metadata& m) { m.set_f32(std::string("llama.") + key, value); });
+}
+Lie of_text(const char* said, const char* key, const char* value) {
+  return of_key(said, [=](Metadata& m) { m.set_string(key, value); });
+}
+Lie without(const char* said, const char* key) {
+  return of_key(said, [=](Metadata& m) { m.erase(key); });
+}
+Lie of_shape(const char* said, const char* name, std::vector<uint64_t> shape) {
+  return {said, [=](TinyModel& model, Metadata&) {
+            TinyTensor& tensor = *model.find(name);
+            tensor.shape = shape;
+            tensor.values.resize(shape[0] * (shape.size() > 1 ? shape[1] : 1));
+          }};
+}
+
+const Lie kLies[] = {
+    of_count("llama.block_count is not a number from 1", "block_count", 0),
+    of_count("llama.block_count is not a number from 1", "block_count", 4'000'000'000),
+    of_count("4096 layers, but only 22 tensors", "block_count", 4096),
+    of_count("tensor blk.2.attn_norm.weight is missing", "block_count", 3),
+    of_count("tensor blk.1.attn_k.weight is not part of a llama", "block_count", 1),
+    of_count("llama.embedding_length is not a number from 1", "embedding_length", 0),
+    of_count("token_embd.weight is 64 x 288 instead of 96 x 288", "embedding_length", 96),
+    of_count("llama.feed_forward_length is not a number from 1", "feed_forward_length", 0),
+    of_count("ffn_gate.weight is 64 x 128 instead of 64 x 96", "feed_forward_length", 96),
+    of_count("llama.context_length is not a number from 1", "context_length", 0),
+    of_count("llama.attention.head_count is not a number from 1", "attention.head_count", 0),
+    of_count("llama.attention.head_count is not a number", "attention.head_count", 1u << 31),
+    of_count("3 heads cannot share 2 key/value heads", "attention.head_count", 3),
+    of_count("llama.attention.head_count_kv is not a number", "attention.head_count_kv", 0),
+    of_count("4 heads cannot share 3 key/value heads", "attention.head_count_kv", 3),
+    of_count("attn_q.weight is 64 x 64 instead of 64 x 128", "attention.head_count", 8),
+    of_count("heads of 32 (keys) and 16 (values)", "attention.key_length", 32),
+    of_count("rope over 15 of 16 values", "rope.dimension_count", 15),
+    of_count("rope over 32 of 16 values", "rope.dimension_count", 32),
+    of_count("a mixture of experts", "expert_count", 8),
+    of_number("llama.attention.layer_norm_rms_epsilon is not", "attention.layer_norm_rms_epsilon",
+              NAN),
+    of_number("llama.rope.freq_base is not a number from", "rope.freq_base", 0),
+    of_number("llama.rope.freq_base is not a number from", "rope.freq_base", INFINITY),
+    of_number("llama.rope.scaling.factor is not a number from", "rope.scaling.factor", -1),
+    of_text("rope scaling 'yarn' is not known yet", "llama.rope.scaling.type", "yarn"),
+    of_text("llama.block_count is not a number", "llama.block_count", "two"),
+    of_text("architecture 'mamba' is not known", "general.architecture", "mamba"),
+    of_text("the metadata has no qwen2.block_count", "general.architecture", "qwen2"),
+    of_text("unknown tokenizer 't5'", "tokenizer.ggml.model", "t5"),
+    of_text("not-a-splitter", "tokenizer.ggml.pre", "not-a-splitter"),
+    of_text("tokenizer.ggml.tokens is not a list of strings", "tokenizer.ggml.tokens", "the"),
+    without("does not name its architecture", "general.architecture"),
+    without("the metadata has no llama.attention.head_count", "llama.attention.head_count"),
+    without("the file has no tokenizer", "tokenizer.ggml.model"),
+    without("the file has no tokenizer.ggml.tokens", "tokenizer.ggml.tokens"),
+    without("the file has no tokenizer.ggml.merges", "tokenizer.ggml.merges"),
+    of_key("the tokenizer has 2 tokens, token_embd.weight 288 rows",
+           [](Metadata& m) {
+             m.set_strings("tokenizer.ggml.tokens", {"a", "b"});
+           }),
+    of_key("tokenizer.ggml.token_type is not a number for every token",
+           [](Metadata& m) {
+             m.set_i32s("tokenizer.ggml.token_type", std::vector<int32_t>{1, 1});
+           }),
+    of_shape("output_norm.weight is 32 x 1 instead of 64 x 1", "output_norm.weight", {32}),
+    of_shape("blk.0.attn_q.weight is 128 x 32 instead of 64 x 64", "blk.0.attn_q.weight",
+             {128, 32}),
+    of_shape("output.weight is 64 x 288 instead of 64 x 100", "token_embd.weight", {64, 100}),
+    {"tensor blk.1.ffn_up.weight is missing",
+     [](TinyModel& model, Metadata&) { model.find("blk.1.ffn_up.weight")->name = "blk.1.x"; }},
+    {"tensor token_embd.weight is missing",
+     [](TinyModel& model, Metadata&) { model.tensors.erase(model.tensors.begin()); }},
+    {"tensor blk.0.ffn_gate_exps.weight is not part of a llama",
+     [](TinyModel& model, Metadata&) {
+       model.tensors.push_back({"blk.0.ffn_gate_exps.weight", {32}, std::vector<float>(32)});
+     }},
+};
+
+TEST_F(Errors, AModelThatLiesExits3) {
+  for (const Lie& lie : kLies) {
+    SCOPED_TRACE(lie.said);
+    TinyModel model = tiny_model({.width = 64, .n_layers = 2});
+    Metadata metadata = tiny_metadata(model);
+    lie.tell(model, metadata);
+    const Status written = write_tiny_gguf(model, metadata, Type::F32, model_);
+    ASSERT_TRUE(written.ok()) << written.what();
+    EXPECT_THAT(expect_error(3, {"run", model_, "-p", "x"}).error, HasSubstr(lie.said));
   }
 }
 
