@@ -282,6 +282,65 @@ TEST_P(EveryTable, ActivationsOfExtremes) {
   EXPECT_TRUE(std::isnan(nan[0]));
 }
 
+// A damaged model is known by its logits alone: a NaN must get there.
+TEST_P(EveryTable, NoProductDropsANaN) {
+  for (const Type type : kTypes) {
+    const Matrix m(type, 17, 512, 5);
+    for (const int64_t n_tokens : {1, 9}) {
+      Activations x(k, n_tokens, 512, 7);
+      x.values[300] = NAN;  // of the first token
+      k.prepare(512, x.rows[0]);
+      const auto y = multiply(k, m.view, 0, 17, x, n_tokens);
+      for (size_t i = 0; i < y.size(); ++i)
+        ASSERT_EQ(std::isnan(y[i]), i < 17) << m.codec.name << " " << n_tokens << " " << i;
+    }
+  }
+}
+
+TEST_P(EveryTable, NothingElseDropsANaN) {
+  const size_t n = 37;
+  for (size_t place = 0; place < n; ++place) {
+    std::vector<float> x(n, 1.0f), other(n, 1.0f), y(n, 1.0f);
+    x[place] = NAN;
+    const auto size = static_cast<int64_t>(n);
+    for (auto* activate : {k.silu_mul, k.gelu_mul}) {
+      activate(x.data(), other.data(), size, y.data());
+      EXPECT_TRUE(std::isnan(y[place])) << place;
+      activate(other.data(), x.data(), size, y.data());
+      EXPECT_TRUE(std::isnan(y[place])) << place;
+    }
+    y.assign(n, 1.0f);
+    k.add(x.data(), size, y.data());
+    EXPECT_TRUE(std::isnan(y[place])) << place;
+    k.rms_norm(x.data(), other.data(), 1e-5f, size, y.data());
+    EXPECT_TRUE(std::ranges::all_of(y, [](float v) { return std::isnan(v); })) << place;
+    std::vector<uint16_t> halves(n);
+    k.to_f16(x.data(), size, halves.data());
+    EXPECT_TRUE(std::isnan(f16_to_f32(halves[place]))) << place;
+    k.softmax(x.data(), size);
+    EXPECT_TRUE(std::ranges::all_of(x, [](float v) { return std::isnan(v); })) << place;
+  }
+}
+
+TEST_P(EveryTable, AttentionDropsNoNaN) {
+  const int64_t head_dim = 64, n_positions = 83;
+  Scratch scratch = make_scratch();
+  const std::vector<float> q(64, 0.1f);
+  std::vector<uint16_t> keys(static_cast<size_t>(head_dim * n_positions), f32_to_f16(0.5f));
+  const std::vector<uint16_t> values = keys;
+  for (int64_t place = 0; place < n_positions; ++place) {
+    std::vector<uint16_t> damaged = keys;
+    damaged[static_cast<size_t>(place * head_dim + 11)] = f32_to_f16(NAN);
+    for (const bool key : {true, false}) {
+      std::vector<float> out(64, 0.0f);
+      const AttendQuery query = {q.data(), out.data(), 0, n_positions};
+      k.attend(&query, 1, (key ? damaged : keys).data(), (key ? values : damaged).data(), head_dim,
+               head_dim, 0.125f, scratch.data());
+      EXPECT_TRUE(std::isnan(out[11])) << place << " " << key;
+    }
+  }
+}
+
 TEST_P(EveryTable, AttendIsTheReferences) {
   Scratch scratch = make_scratch();
   for (const int64_t head_dim : {1, 7, 48, 64, 100, 128, 256, 512}) {

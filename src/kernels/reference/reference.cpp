@@ -99,7 +99,7 @@ void attend_one(const AttendQuery& query, const uint16_t* k, const uint16_t* v, 
       out[i] = out[i] * shrink + weight * f16_to_f32(v[p * kv_stride + i]);
   }
   for (int64_t i = 0; i < head_dim; ++i)
-    query.out[i] = total > 0 ? static_cast<float>(out[i] / total) : 0;
+    query.out[i] = total == 0 ? 0 : static_cast<float>(out[i] / total);
 }
 
 void attend(const AttendQuery* queries, int64_t n_queries, const uint16_t* k, const uint16_t* v,
