@@ -42,8 +42,8 @@ Status explain_no_numbers(const Model& model, ThreadTeam& team) {
     if (interrupted()) return Status::interrupted();
     if (!all_finite(tensor, team)) return not_finite(tensor);
   }
-  return Status::bad_input("the model overflows: its logits are not finite numbers",
-                           "its weights are sound, its sums too large; try another model");
+  return Status::bad_input("what the model computes are no finite numbers",
+                           "its weights are, but its sums grow too large: try another model");
 }
 
 }  // namespace enxuto

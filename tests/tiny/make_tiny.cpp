@@ -15,9 +15,11 @@ int main(int argc, char** argv) {
   TinyOptions options;
   options.architecture = argv[1];
   if (codec->block_values == 256) options.width = 256;
+  const bool file = out.ends_with(".gguf");
+  options.rope_factors = file;
   const TinyModel model = tiny_model(options);
-  const Status status = out.ends_with(".gguf") ? write_tiny_gguf(model, codec->type, out)
-                                               : write_tiny_folder(model, out);
+  const Status status =
+      file ? write_tiny_gguf(model, codec->type, out) : write_tiny_folder(model, out);
   if (!status.ok()) fmt::print(stderr, "{}\n", status.what());
   return static_cast<int>(status.code());
 }
