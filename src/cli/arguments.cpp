@@ -107,6 +107,10 @@ void add_plan(CLI::App& app, Action& action) {
                             "  enxuto plan model.gguf --memory 700M --context 8192 --json\n",
                             plan_command, action);
   c.context(kContextDefault);
+  c.number("--sequences", c.options->sequences, "Texts at the same time, each with a context", 1,
+           65536);
+  c.size("--bandwidth", c.options->bandwidth,
+         "Bytes that decoding reads a second, as 14GB: adds expected speeds");
   c.command->add_option("--for", "What the plan is for")->check(CLI::IsMember({"run"}));
   c.json();
 }

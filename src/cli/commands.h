@@ -30,6 +30,8 @@ struct InspectOptions : CommonOptions {
 struct PlanOptions : CommonOptions {
   uint32_t context = 0;  // 0: what the model was trained on, 4096 tokens at most
   uint32_t batch = 0;    // 0: the default of the plan
+  uint32_t sequences = 1;
+  uint64_t bandwidth = 0;  // bytes per second that decoding reads; 0: unknown
 };
 
 struct CompressOptions : CommonOptions {

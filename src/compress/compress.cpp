@@ -15,6 +15,7 @@
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
 #include "infer/session.h"
+#include "plan/output_size.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -39,7 +40,7 @@ class Compression {
         return Status::usage(fmt::format("{} is the input itself", output_path),
                              "write the result under another name");
     ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
-    TRY(plan_bytes(out));
+    TRY(plan_bytes());
     TRY(measure());
     const auto allocation = allocate(choices_, request_.target_bytes - fixed_bytes_);
     if (!allocation) return Status::failed("the plan of formats does not fit after all");
@@ -51,21 +52,24 @@ class Compression {
 
  private:
   // Which formats each weight may take and what each takes; refused at once where nothing fits.
-  Status plan_bytes(OutputFile& out) {
+  Status plan_bytes() {
     weights_ = find_weights(*model_);
-    std::vector<Emission> emissions;
-    for (const Tensor& tensor : model_->tensors) emissions.push_back(unchanged(tensor));
-    const Metadata metadata = metadata_for(*model_, emissions);
-    const uint64_t alignment = alignment_of(metadata);
-    ASSIGN_OR_RETURN(fixed_bytes_, planned_bytes(out, metadata, emissions));
-    for (const Emission& e : emissions)
-      if (weight_of(*e.tensor)) fixed_bytes_ -= align_up(e.tensor->bytes(), alignment);
+    const OutputHeader header = output_header(*model_);
+    OptionalSize fixed = header.bytes;
+    for (const Tensor& tensor : model_->tensors)
+      if (!weight_of(tensor))
+        fixed = checked_add(fixed, output_tensor_bytes(tensor, tensor.type, header));
     for (const Weight& weight : weights_) {
       menus_.push_back(menu_for(*weight.tensor, request_.types));
       Choices& choices = choices_.emplace_back();
-      for (const Type type : menus_.back())
-        choices.push_back({align_up(bytes_as(*weight.tensor, type), alignment), 0});
+      for (const Type type : menus_.back()) {
+        const OptionalSize bytes = output_tensor_bytes(*weight.tensor, type, header);
+        if (!bytes) return Status::bad_input("the model's tensors claim more bytes than there are");
+        choices.push_back({*bytes, 0});
+      }
     }
+    if (!fixed) return Status::bad_input("the model's tensors claim more bytes than there are");
+    fixed_bytes_ = *fixed;
     report_.smallest_bytes = fixed_bytes_ + smallest_bytes(choices_);
     report_.target_bytes = request_.target_bytes;
     if (report_.smallest_bytes <= request_.target_bytes) return Status();

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "compress/weights.h"
+#include "plan/output_size.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -78,25 +79,7 @@ void encode_rows(const Model& model, const Emission& e, uint64_t begin, uint64_t
 }  // namespace
 
 Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions) {
-  Metadata metadata = model.metadata;
-  std::vector<std::string> stale;
-  for (const auto& [key, value] : metadata.entries())
-    if (key.starts_with("split.") || key.starts_with("quantize.")) stale.push_back(key);
-  for (const std::string& key : stale) metadata.erase(key);
-  metadata.set_u32("general.file_type", file_type_of(emissions));
-  metadata.set_u32("general.quantization_version", 2);
-  return metadata;
-}
-
-uint32_t alignment_of(const Metadata& metadata) {
-  return static_cast<uint32_t>(metadata.unsigned_at("general.alignment").value_or(32));
-}
-
-Result<uint64_t> planned_bytes(OutputFile& out, const Metadata& metadata,
-                               const std::vector<Emission>& emissions) {
-  GgufWriter writer(out, metadata);
-  TRY(announce(writer, emissions));
-  return writer.file_bytes();
+  return output_metadata(model, file_type_of(emissions));
 }
 
 Status emit(const Model& model, const Metadata& metadata, const std::vector<Emission>& emissions,

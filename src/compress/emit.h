@@ -20,12 +20,6 @@ struct Emission {
 // What the file says of itself: the model's metadata with the keys of quantization set anew.
 Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions);
 
-// The alignment that a file with this metadata has.
-uint32_t alignment_of(const Metadata& metadata);
-
-Result<uint64_t> planned_bytes(OutputFile& out, const Metadata& metadata,
-                               const std::vector<Emission>& emissions);
-
 // In the order given. Commits `out` when all is written.
 Status emit(const Model& model, const Metadata& metadata, const std::vector<Emission>& emissions,
             OutputFile& out, ThreadTeam& team, const Progress& progress);

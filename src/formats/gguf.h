@@ -125,6 +125,19 @@ Result<GgufFile> open_gguf(const std::string& path);
 // The same over bytes in memory (fuzzing, tests); `bytes` must outlive the result.
 Result<GgufFile> parse_gguf(ByteView bytes);
 
+// The exact size of a header: all that lies before the tensors' data, as the writer writes it.
+class GgufHeaderSize {
+ public:
+  explicit GgufHeaderSize(const Metadata& metadata);
+  void add(const std::string& name, uint64_t n_dims);
+  uint64_t bytes() const;
+  uint32_t alignment() const { return alignment_; }  // of the header, and of each tensor
+
+ private:
+  uint64_t bytes_;
+  uint32_t alignment_;
+};
+
 // Writes a model: announce everything, begin, then the tensors' bytes in the announced order, any
 // piece size.
 //   GgufWriter w(out, metadata); w.add(name, type, shape); …; w.begin(); w.write(bytes)…;

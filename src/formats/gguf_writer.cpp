@@ -8,11 +8,25 @@
 
 namespace enxuto {
 
-GgufWriter::GgufWriter(OutputFile& out, const Metadata& metadata)
-    : out_(out), metadata_(metadata), alignment_(kGgufAlignment) {
+GgufHeaderSize::GgufHeaderSize(const Metadata& metadata)
+    : bytes_(4 + 4 + 8 + 8), alignment_(kGgufAlignment) {
   const auto told = metadata.unsigned_at("general.alignment");
   if (told && valid_alignment(*told)) alignment_ = static_cast<uint32_t>(*told);
+  for (const auto& [key, value] : metadata.entries()) {
+    bytes_ += 8 + key.size() + 4 + value.payload.size();
+    if (value.type == ValueType::String) bytes_ += 8;
+    if (value.type == ValueType::Array) bytes_ += 4 + 8;
+  }
 }
+
+void GgufHeaderSize::add(const std::string& name, uint64_t n_dims) {
+  bytes_ += 8 + name.size() + 4 + 8 * n_dims + 4 + 8;
+}
+
+uint64_t GgufHeaderSize::bytes() const { return align_up(bytes_, alignment_); }
+
+GgufWriter::GgufWriter(OutputFile& out, const Metadata& metadata)
+    : out_(out), metadata_(metadata), alignment_(GgufHeaderSize(metadata).alignment()) {}
 
 Status GgufWriter::add(const std::string& name, Type type, std::span<const uint64_t> shape) {
   if (std::any_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name; }))
@@ -30,14 +44,9 @@ Status GgufWriter::add(const std::string& name, Type type, std::span<const uint6
 }
 
 uint64_t GgufWriter::header_bytes() const {
-  uint64_t bytes = 4 + 4 + 8 + 8;
-  for (const auto& [key, value] : metadata_.entries()) {
-    bytes += 8 + key.size() + 4 + value.payload.size();
-    if (value.type == ValueType::String) bytes += 8;
-    if (value.type == ValueType::Array) bytes += 4 + 8;
-  }
-  for (const Entry& e : entries_) bytes += 8 + e.name.size() + 4 + 8 * e.shape.size() + 4 + 8;
-  return align_up(bytes, alignment_);
+  GgufHeaderSize header(metadata_);
+  for (const Entry& e : entries_) header.add(e.name, e.shape.size());
+  return header.bytes();
 }
 
 uint64_t GgufWriter::file_bytes() const {

@@ -41,6 +41,7 @@ std::string kv_why(const HyperParameters& hyper, const SessionLayout& layout) {
   std::string why =
       fmt::format("{} layers x ({} + {}) x {} tokens, f16", hyper.n_layers - sliding,
                   hyper.key_width(), hyper.value_width(), format_count(layout.context));
+  if (layout.sequences > 1) why = fmt::format("{} sequences x ", layout.sequences) + why;
   if (sliding)
     why += fmt::format("; {} sliding layers keep {}", sliding,
                        format_count(std::min<uint64_t>(
@@ -99,6 +100,12 @@ Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& req
       {owner::kProcess, kProcessBytes + threads, "program, libraries and stacks (estimate)", always,
        PartKind::kProcess},
   }};
+}
+
+Result<uint64_t> mapped_file_bytes(const Model& model) {
+  const OptionalSize weights = weight_bytes(model);
+  if (weights) return std::max(*weights, model.file_bytes);
+  return Status::bad_input("the model's tensors claim more bytes than can be counted");
 }
 
 uint32_t largest_context(const Model& model, InferenceRequest request, uint64_t budget_bytes) {

@@ -19,6 +19,9 @@ inline constexpr const char* kProcess = "process";
 
 Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& request);
 
+// The model's file as plan_inference counts it, header and weights.
+Result<uint64_t> mapped_file_bytes(const Model& model);
+
 // OK, or kDoesNotFit with the shortest list of changes that would fit into `budget_bytes`.
 Status check_fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes);
 

@@ -53,6 +53,8 @@ void lay_out_cache(const HyperParameters& hyper, SessionLayout& layout, Pieces& 
     const uint64_t offset = pieces.next(checked_mul(checked_mul(rows, width), 2));
     layout.kv.push_back({offset / 2, rows});
   }
+  const OptionalSize all = checked_mul(pieces.end(), layout.sequences);
+  pieces.next(all ? OptionalSize(*all - pieces.end()) : std::nullopt);
   layout.kv_bytes = pieces.end();
 }
 
@@ -92,8 +94,10 @@ Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest
     layout.context = hyper.trained_context == 0 ? kDefaultContext
                                                 : std::min(hyper.trained_context, kDefaultContext);
   if (request.batch == 0) return Status::usage("a pass of 0 tokens", "set the batch to 1 or more");
-  layout.batch = std::min(request.batch, layout.context);
-  layout.logit_rows = std::max<uint32_t>(1, std::min(request.logit_rows, layout.batch));
+  layout.sequences = std::max<uint32_t>(1, request.sequences);
+  // Each sequence takes a token a pass, and wants a row of logits from it.
+  layout.batch = std::max(std::min(request.batch, layout.context), layout.sequences);
+  layout.logit_rows = std::max(layout.sequences, std::min(request.logit_rows, layout.batch));
   layout.n_threads = std::max(1, request.n_threads);
   Pieces cache, scratch, logits;
   lay_out_cache(hyper, layout, cache);

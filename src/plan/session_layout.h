@@ -21,6 +21,7 @@ struct InferenceRequest {
   uint32_t context = 0;     // tokens; 0: min(trained context, 4096)
   uint32_t batch = 128;     // most tokens of one pass
   uint32_t logit_rows = 1;  // rows of logits wanted from one pass
+  uint32_t sequences = 1;   // texts at the same time, each with a cache of its own
   int n_threads = 1;
   uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated from the vocabulary
 };
@@ -37,11 +38,11 @@ struct ScratchLayout {  // in bytes
 };
 
 struct SessionLayout {
-  uint32_t context, batch, logit_rows;
+  uint32_t context, batch, logit_rows, sequences;
   int n_threads;
-  uint64_t widest_input;  // columns of the widest linear layer
-  std::vector<KvLayer> kv;
-  uint64_t kv_bytes;
+  uint64_t widest_input;    // columns of the widest linear layer
+  std::vector<KvLayer> kv;  // of one sequence
+  uint64_t kv_bytes;        // of all sequences
   ScratchLayout scratch;
   uint64_t logits_bytes;
 };

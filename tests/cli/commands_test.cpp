@@ -108,6 +108,47 @@ TEST_F(Commands, PlanThatDoesNotFitSaysSoAndWhatWould) {
   }
 }
 
+TEST_F(Commands, PlanSaysWhatFitsAndRecommendsIt) {
+  const Json all = json_of({"plan", model_, "--context", "1024", "--json"});
+  EXPECT_EQ(all["recommendation"]["mix"], "as is");
+  const std::string less = std::to_string(all["total_bytes"].get<uint64_t>() - 1000);
+  const Json json = json_of({"plan", model_, "--context", "1024", "--memory", less, "--json"}, 4);
+  const Json& best = json["recommendation"];
+  EXPECT_EQ(best["context"], 1024);
+  EXPECT_LE(best["total_bytes"], json["memory_bytes"]);
+  EXPECT_FALSE(best["reason"].get<std::string>().empty());
+  bool listed = false;
+  for (const Json& choice : json["choices"]) {
+    EXPECT_EQ(choice["fits"], choice["total_bytes"] <= json["memory_bytes"]);
+    listed |= choice["mix"] == best["mix"] && choice["context"] == best["context"] &&
+              choice["batch"] == best["batch"] && choice["total_bytes"] == best["total_bytes"];
+  }
+  EXPECT_TRUE(listed);
+}
+
+TEST_F(Commands, PlanAnswersForAConfigWithoutWeights) {
+  const std::string config = ENXUTO_SOURCE_DIR "/src/models/testdata/qwen2/config.json";
+  scratch_.write("config.json", read_whole(config));
+  const Json json = json_of({"plan", scratch_.path("config.json"), "--json"});
+  EXPECT_EQ(json["fits"], true);
+  EXPECT_FALSE(json["choices"].empty());
+  const Outcome text = run_program({"plan", scratch_.path("config.json"), "--memory", "1GiB"});
+  EXPECT_EQ(text.exit_code, 0) << text.error;
+  EXPECT_THAT(text.out, HasSubstr("recommended"));
+}
+
+TEST_F(Commands, PlanForManySequencesTakesACacheForEach) {
+  const Json one = json_of({"plan", model_, "--context", "256", "--json"});
+  const Json four = json_of({"plan", model_, "--context", "256", "--sequences", "4", "--json"});
+  const auto cache = [](const Json& plan) {
+    for (const Json& part : plan["parts"])
+      if (part["owner"] == "KV cache") return part["bytes"].get<uint64_t>();
+    return uint64_t{0};
+  };
+  EXPECT_GT(cache(one), 0u);
+  EXPECT_EQ(cache(four), 4 * cache(one));
+}
+
 TEST_F(Commands, RunContinuesAPromptTheSameWayEachTime) {
   const Outcome first =
       run_program({"run", model_, "-p", "the tone", "-n", "16", "-c", "256", "--temp", "0"});

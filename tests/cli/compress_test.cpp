@@ -70,6 +70,19 @@ TEST_F(Compress, TakesItsTargetAsBitsPerWeightOrAsMemory) {
   EXPECT_EQ(run_program({"plan", small_, "--memory", text}).exit_code, 0);
 }
 
+TEST_F(Compress, WritesTheBytesThatThePlanSaysOfAMix) {
+  const Json plan = Json::parse(run_program({"plan", model_, "--json"}).out);
+  uint64_t promised = 0;
+  for (const Json& choice : plan["choices"])
+    if (choice["mix"] == "Q8_0") promised = choice["file_bytes"];
+  ASSERT_GT(promised, 0u);
+  const std::string less = std::to_string(promised - 1);
+  EXPECT_EQ(run_program(arguments({"--size", less, "--types", "Q8_0"})).exit_code, 4);
+  const std::string size = std::to_string(promised);
+  ASSERT_EQ(run_program(arguments({"--size", size, "--types", "Q8_0"})).exit_code, 0);
+  EXPECT_EQ(size_of(small_), promised);
+}
+
 TEST_F(Compress, UsesOnlyTheFormatsThatAreListed) {
   const Outcome outcome =
       run_program(arguments({"--size", "300000", "--types", "Q8_0,q5_0", "--json"}));

@@ -1,0 +1,25 @@
+// What `plan` has to say, as text and as JSON.
+#pragma once
+
+#include <optional>
+
+#include "cli/budget.h"
+#include "cli/json_output.h"
+#include "plan/choices.h"
+
+namespace enxuto {
+
+struct PlanReport {
+  std::string goal;  // "run"
+  SessionLayout layout;
+  MemoryMap map;
+  Budget budget;
+  std::vector<Suggestion> suggestions;
+  std::optional<ChoiceTable> choices;
+  bool fits() const { return map.total_bytes() <= budget.bytes; }
+};
+
+Json plan_json(const PlanReport& report);
+void print_plan(const PlanReport& report);
+
+}  // namespace enxuto
