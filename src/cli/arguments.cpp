@@ -102,16 +102,29 @@ void add_inspect(CLI::App& app, Action& action) {
 }
 
 void add_plan(CLI::App& app, Action& action) {
-  Subcommand<PlanOptions> c(app, "plan", "The memory that running a model takes, part by part",
+  Subcommand<PlanOptions> c(app, "plan",
+                            "The memory that a model takes, part by part, and what fits",
                             "  enxuto plan model.gguf --memory 2GiB\n"
-                            "  enxuto plan model.gguf --memory 700M --context 8192 --json\n",
+                            "  enxuto plan config.json --memory 700M --context 8192 --json\n"
+                            "  enxuto plan model.gguf --explain\n"
+                            "  enxuto plan model.gguf --for train --sequences 4 --context 1024\n",
                             plan_command, action);
   c.context(kContextDefault);
   c.number("--sequences", c.options->sequences, "Texts at the same time, each with a context", 1,
            65536);
   c.size("--bandwidth", c.options->bandwidth,
          "Bytes that decoding reads a second, as 14GB: adds expected speeds");
-  c.command->add_option("--for", "What the plan is for")->check(CLI::IsMember({"run"}));
+  PlanOptions& o = *c.options;
+  c.command->add_option("--for", o.goal, "What the plan is for (default: run)")
+      ->check(CLI::IsMember({"run", "serve", "eval", "bench", "compress", "train"}));
+  c.command->add_option("--optimizer", o.optimizer, "Of --for train (default: adamw)")
+      ->check(CLI::IsMember({"adamw", "adamw8bit"}));
+  c.number("--checkpoint-every", o.checkpoint_every,
+           "Of --for train: keep the input of every n-th block only; 0: keep all", 0, 1e6);
+  c.command->add_flag("--explain", o.explain,
+                      "Teach where the memory of this model goes, instead of the tables");
+  c.command->add_option("--html", o.html_file, "Write the plan here too, as a page of its own")
+      ->type_name("FILE");
   c.json();
 }
 

@@ -64,7 +64,7 @@ Status eval_command(const EvalOptions& options) {
   if (!options.reference.empty()) {
     ASSIGN_OR_RETURN(reference, open_model(options.reference));
   }
-  TRY(check_budget(*model, inference_request(options, how.chunk_tokens), options));
+  TRY(check_budget(*model, evaluation_request(how.chunk_tokens, how.n_threads), options));
   ProgressBar progress;
   const auto evaluation = evaluate(model, reference, text, how, progress.callback());
   progress.erase();

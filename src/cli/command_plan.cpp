@@ -1,17 +1,106 @@
-// plan: the memory that a model takes, part by part, before anything is taken; and what fits.
+// plan: the memory that a command takes, part by part, before anything is taken; and what fits.
+#include <fmt/format.h>
+
+#include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/plan_report.h"
+#include "plan/goal.h"
+#include "plan/html_page.h"
+#include "plan/training.h"
+#include "platform/file.h"
 #include "tokenizer/tokenizer.h"
 
 namespace enxuto {
 namespace {
 
+bool runs(const PlanOptions& options) { return options.goal == "run" || options.goal == "serve"; }
+
+// What the goal's own command would ask for.
 InferenceRequest request_for(const PlanOptions& options, const Model& model) {
   InferenceRequest request = inference_request(options, options.context, options.batch);
-  request.sequences = options.sequences;
+  if (options.goal == "eval")
+    request = evaluation_request(kEvaluationTokens, options.threads());
+  else if (options.goal == "compress")
+    request = calibration_request(options.threads());
+  else if (options.goal == "bench" && !options.context)
+    request.context = BenchOptions().prefill_tokens;
+  if (runs(options)) request.sequences = options.sequences;
   if (const auto tokenizer = Tokenizer::create(model.metadata); tokenizer.ok())
     request.tokenizer_bytes = (*tokenizer)->table_bytes();
   return request;
+}
+
+TrainingRequest training_request(const PlanOptions& options, const InferenceRequest& request) {
+  TrainingRequest training;
+  training.context = options.context;
+  training.sequences = options.sequences;
+  training.optimizer = options.optimizer == "adamw8bit" ? Optimizer::kAdamW8bit : Optimizer::kAdamW;
+  training.checkpoint_every = options.checkpoint_every;
+  training.n_threads = request.n_threads;
+  training.tokenizer_bytes = request.tokenizer_bytes;
+  return training;
+}
+
+Result<MemoryMap> map_for(const PlanOptions& options, const Model& model,
+                          const InferenceRequest& request) {
+  if (options.goal == "train") return plan_training(model, training_request(options, request));
+  if (options.goal == "compress")
+    return plan_compression(model, request.n_threads, request.tokenizer_bytes);
+  return plan_inference(model, request);
+}
+
+// What costs speed or a little precision only, before what costs more.
+std::string smaller_training(const Model& model, TrainingRequest training) {
+  training.optimizer = Optimizer::kAdamW8bit;
+  training.sequences = 1, training.checkpoint_every = 1;
+  const Result<MemoryMap> least = plan_training(model, training);
+  return fmt::format("with --optimizer adamw8bit --sequences 1 --checkpoint-every 1 it takes {}",
+                     least.ok() ? format_bytes(least->total_bytes()) : "too much as well");
+}
+
+Status verdict(const PlanOptions& options, const Model& model, const InferenceRequest& request,
+               const PlanReport& report) {
+  if (report.fits()) return {};
+  if (options.goal != "train" && options.goal != "compress")
+    return check_budget(model, request, options);
+  const uint64_t total = report.map.total_bytes();
+  return Status::does_not_fit(
+      fmt::format("needs {}, {} more than the {} allowed ({})", format_bytes(total),
+                  format_bytes(total - report.budget.bytes), format_bytes(report.budget.bytes),
+                  report.budget.source),
+      options.goal == "train" ? smaller_training(model, training_request(options, request))
+                              : std::string("allow more memory"));
+}
+
+Status write_page(const PlanOptions& options, const Model& model, const InferenceRequest& request,
+                  const PlanReport& report) {
+  PlanPage page{model.hyper.name.empty() ? options.model : model.hyper.name,
+                report.goal,
+                report.map,
+                report.budget.bytes,
+                report.budget.source,
+                report.choices,
+                {}};
+  ASSIGN_OR_RETURN(page.lessons, teach_memory(model, request));
+  const std::string html = html_page(page);
+  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(options.html_file, /*replace=*/true));
+  TRY(file.write({reinterpret_cast<const uint8_t*>(html.data()), html.size()}));
+  return file.commit();
+}
+
+Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
+                               const InferenceRequest& request) {
+  PlanReport report;
+  report.goal = options.goal == "run" && options.sequences > 1 ? "serve" : options.goal;
+  ASSIGN_OR_RETURN(report.layout, lay_out_session(model, request));
+  ASSIGN_OR_RETURN(report.map, map_for(options, model, request));
+  report.budget = memory_budget(options);
+  if (!runs(options)) return report;
+  report.suggestions = suggest(model, request, report.budget.bytes);
+  const ChoiceQuestion question{request, report.budget.bytes,
+                                static_cast<double>(options.bandwidth)};
+  ASSIGN_OR_RETURN(report.choices, weigh_choices(model, question));
+  return report;
 }
 
 }  // namespace
@@ -19,20 +108,18 @@ InferenceRequest request_for(const PlanOptions& options, const Model& model) {
 Status plan_command(const PlanOptions& options) {
   ASSIGN_OR_RETURN(const auto model, open_model(options.model, /*weights_needed=*/false));
   const InferenceRequest request = request_for(options, *model);
-  PlanReport report;
-  report.goal = options.sequences > 1 ? "serve" : "run";
-  ASSIGN_OR_RETURN(report.layout, lay_out_session(*model, request));
-  ASSIGN_OR_RETURN(report.map, plan_inference(*model, request));
-  report.budget = memory_budget(options);
-  report.suggestions = suggest(*model, request, report.budget.bytes);
-  const ChoiceQuestion question{request, report.budget.bytes,
-                                static_cast<double>(options.bandwidth)};
-  ASSIGN_OR_RETURN(report.choices, weigh_choices(*model, question));
+  ASSIGN_OR_RETURN(const PlanReport report, make_report(options, *model, request));
+  if (!options.html_file.empty()) TRY(write_page(options, *model, request, report));
+  if (options.explain) {
+    ASSIGN_OR_RETURN(const auto lessons, teach_memory(*model, request));
+    print_lessons(lessons);
+    return {};
+  }
   if (options.json)
     print_json(plan_json(report));
   else
     print_plan(report);
-  return check_budget(*model, request, options);
+  return verdict(options, *model, request, report);
 }
 
 }  // namespace enxuto

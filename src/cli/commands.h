@@ -30,8 +30,13 @@ struct InspectOptions : CommonOptions {
 struct PlanOptions : CommonOptions {
   uint32_t context = 0;  // 0: what the model was trained on, 4096 tokens at most
   uint32_t batch = 0;    // 0: the default of the plan
+  std::string goal = "run";
   uint32_t sequences = 1;
   uint64_t bandwidth = 0;  // bytes per second that decoding reads; 0: unknown
+  std::string optimizer = "adamw";
+  uint32_t checkpoint_every = 1;
+  bool explain = false;
+  std::string html_file;
 };
 
 struct CompressOptions : CommonOptions {

@@ -60,6 +60,23 @@ Json recommendation_json(const ChoiceTable& table) {
           {"reason", r.reason}};
 }
 
+// Broken into lines at blanks, indented.
+std::string filled(std::string_view text) {
+  constexpr size_t kWidth = 96;
+  std::string lines = " ";
+  size_t column = 1;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    const size_t width = display_width(text.substr(0, end)) + 1;
+    if (column + width > kWidth) lines += "\n ", column = 1;
+    lines += ' ';
+    lines += text.substr(0, end);
+    column += width;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines + "\n";
+}
+
 void print_parts(const PlanReport& report, const Paint& paint) {
   const uint64_t total = report.map.total_bytes();
   Table table({"part", ">bytes", "", "why"});
@@ -75,11 +92,11 @@ void print_verdict(const PlanReport& report, const Paint& paint) {
   constexpr size_t kWidth = 30;
   const auto total = static_cast<double>(report.map.total_bytes());
   const auto budget = static_cast<double>(report.budget.bytes);
-  const std::string filled = bar(total / std::max(total, budget), kWidth);
-  const std::string rest(kWidth - std::min(kWidth, display_width(filled)), ' ');
+  const std::string done = bar(total / std::max(total, budget), kWidth);
+  const std::string rest(kWidth - std::min(kWidth, display_width(done)), ' ');
   const std::string verdict = report.fits() ? paint.green("fits") : paint.red("does not fit");
   fmt::print("\n{} {}  [{}{}] {:.0f} % of {} ({})\n", paint.bold(report.goal), verdict,
-             paint.cyan(filled), rest, 100 * total / budget, format_bytes(report.budget.bytes),
+             paint.cyan(done), rest, 100 * total / budget, format_bytes(report.budget.bytes),
              report.budget.source);
   for (const Suggestion& s : report.suggestions) fmt::print("  {}\n", s.text);
 }
@@ -176,6 +193,12 @@ Json plan_json(const PlanReport& report) {
   json["choices"] = choices_json(*report.choices);
   json["recommendation"] = recommendation_json(*report.choices);
   return json;
+}
+
+void print_lessons(const std::vector<Lesson>& lessons) {
+  const Paint paint(Stream::kOutput);
+  for (const Lesson& lesson : lessons)
+    fmt::print("{}\n{}\n", paint.bold(lesson.title), filled(lesson.text));
 }
 
 void print_plan(const PlanReport& report) {

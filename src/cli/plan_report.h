@@ -6,6 +6,7 @@
 #include "cli/budget.h"
 #include "cli/json_output.h"
 #include "plan/choices.h"
+#include "plan/lesson.h"
 
 namespace enxuto {
 
@@ -21,5 +22,6 @@ struct PlanReport {
 
 Json plan_json(const PlanReport& report);
 void print_plan(const PlanReport& report);
+void print_lessons(const std::vector<Lesson>& lessons);
 
 }  // namespace enxuto

@@ -15,17 +15,12 @@
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
 #include "infer/session.h"
+#include "plan/goal.h"
 #include "plan/output_size.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
 namespace {
-
-// Tokens of text, for a small model; a large one's probes are shortened (they cost layers^2).
-constexpr uint32_t kFitTokens = 256, kFitChunks = 12;
-constexpr uint32_t kProbeTokens = 64, kProbeChunks = 3;
-constexpr uint64_t kLargeModel = 500'000'000;  // parameters
-constexpr uint32_t kLargeProbeChunks = 2;
 
 class Compression {
  public:
@@ -81,19 +76,14 @@ class Compression {
 
   // Fills in what each choice costs, in nats of KL divergence.
   Status measure() {
-    ChunkLimits limits{kFitTokens, kFitChunks, kProbeTokens, kProbeChunks};
-    limits.fit_tokens = std::min(limits.fit_tokens, model_->hyper.trained_context);
-    limits.held_out_tokens = std::min(limits.held_out_tokens, model_->hyper.trained_context);
-    if (n_parameters() > kLargeModel) limits.held_out_chunks = kLargeProbeChunks;
+    const CalibrationShape shape = calibration_shape(*model_);
+    const ChunkLimits limits{shape.fit_tokens, shape.fit_chunks, shape.probe_tokens,
+                             shape.probe_chunks};
     const std::string_view text = request_.calibration_text.empty()
                                       ? builtin_calibration_text()
                                       : std::string_view(request_.calibration_text);
     ASSIGN_OR_RETURN(const CalibrationChunks chunks, cut_calibration_text(*model_, text, limits));
-    InferenceRequest inference;
-    inference.context = kFitTokens;
-    inference.batch = kProbeTokens;
-    inference.logit_rows = 16;
-    inference.n_threads = request_.n_threads;
+    const InferenceRequest inference = calibration_request(request_.n_threads);
     ASSIGN_OR_RETURN(session_, Session::open(model_, inference));
     ThreadTeam& team = session_->team();
     TRY(check_weights(*model_, team, progress_));
@@ -150,12 +140,6 @@ class Compression {
 
   const float* importance_of(const Weight& weight) const {
     return weight.input ? importance_.at(weight.input).data() : nullptr;
-  }
-
-  uint64_t n_parameters() const {
-    uint64_t n = 0;
-    for (const Tensor& tensor : model_->tensors) n += tensor.count();
-    return n;
   }
 
   std::shared_ptr<const Model> model_;

@@ -4,23 +4,14 @@
 
 #include "compress/measure.h"
 #include "infer/scores.h"
+#include "plan/goal.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
 namespace {
 
-// Coarse enough to stand out of the sampling noise, fine enough for KL to be still quadratic.
-constexpr Type kProbeTypes[] = {Type::Q4_0, Type::Q8_0};
 // Below this nothing is measured but rounding in the arithmetic.
 constexpr double kLeastKld = 1e-9;
-
-const Codec* probe_codec(const Tensor& tensor) {
-  for (const Type type : kProbeTypes) {
-    const Codec* codec = find_codec(type);
-    if (tensor.columns() % codec->block_values == 0) return codec;
-  }
-  return nullptr;
-}
 
 // A whole tensor in another format, in memory.
 class CoarseCopy {
@@ -63,7 +54,11 @@ class Probe {
       : session_(session), chunks_(chunks), hyper_(session.model().hyper) {}
 
   Status prepare() {
+    size_t tokens = 0, rows = 0;
+    for (const auto& chunk : chunks_) tokens += chunk.size(), rows += scored_rows(chunk);
     states_.assign(hyper_.n_layers + 1, {});
+    for (auto& states : states_) states.reserve(tokens * hyper_.width);
+    logits_.reserve(rows * hyper_.vocabulary);
     for (const auto& chunk : chunks_) {
       const auto n = static_cast<int64_t>(chunk.size());
       float* hidden = session_.hidden_buffer();

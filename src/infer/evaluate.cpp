@@ -13,9 +13,6 @@
 namespace enxuto {
 namespace {
 
-// Rows of logits alive at once, per model: enough to unpack a row of the head for several tokens.
-constexpr uint32_t kLogitRows = 16;
-
 Status check_same_vocabulary(const Model& model, const Model& reference) {
   constexpr const char* kTokens = "tokenizer.ggml.tokens";
   const MetaValue *own = model.metadata.find(kTokens), *other = reference.metadata.find(kTokens);
@@ -106,11 +103,8 @@ class ChunkScorer {
 
 Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> model,
                                                   const EvaluateOptions& options) {
-  InferenceRequest request;
-  request.context = options.chunk_tokens;
-  request.logit_rows = kLogitRows;
-  request.n_threads = options.n_threads;
-  return Session::open(std::move(model), request);
+  return Session::open(std::move(model),
+                       evaluation_request(options.chunk_tokens, options.n_threads));
 }
 
 }  // namespace

@@ -6,11 +6,12 @@
 
 #include "base/progress.h"
 #include "infer/session.h"
+#include "plan/goal.h"
 
 namespace enxuto {
 
 struct EvaluateOptions {
-  uint32_t chunk_tokens = 512;
+  uint32_t chunk_tokens = kEvaluationTokens;
   uint32_t max_chunks = 0;  // 0: all
   int n_threads = 1;
 };

@@ -137,6 +137,30 @@ TEST_F(Commands, PlanAnswersForAConfigWithoutWeights) {
   EXPECT_THAT(text.out, HasSubstr("recommended"));
 }
 
+TEST_F(Commands, PlanAnswersForEachCommand) {
+  for (const std::string goal : {"run", "serve", "eval", "bench", "compress", "train"}) {
+    const Json json = json_of({"plan", model_, "--for", goal, "--json"});
+    EXPECT_EQ(json["for"], goal);
+    uint64_t sum = 0;
+    for (const Json& part : json["parts"]) sum += part["bytes"].get<uint64_t>();
+    EXPECT_EQ(json["total_bytes"], sum);
+    const std::string less = std::to_string(sum - 1);
+    const Outcome refused = run_program({"plan", model_, "--for", goal, "--memory", less});
+    EXPECT_EQ(refused.exit_code, 4) << goal;
+    EXPECT_THAT(refused.error, HasSubstr("needs"));
+  }
+}
+
+TEST_F(Commands, PlanExplainsAndWritesAPage) {
+  const std::string page = scratch_.path("plan.html");
+  const Outcome outcome = run_program({"plan", model_, "--explain", "--html", page});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
+  EXPECT_THAT(outcome.out, HasSubstr("KV cache"));
+  EXPECT_THAT(outcome.out, HasSubstr("What training would take"));
+  EXPECT_THAT(read_whole(page), testing::AllOf(HasSubstr("<svg"), HasSubstr("</html>")));
+  EXPECT_EQ(run_program({"plan", model_, "--html", "/nowhere/plan.html"}).exit_code, 1);
+}
+
 TEST_F(Commands, PlanForManySequencesTakesACacheForEach) {
   const Json one = json_of({"plan", model_, "--context", "256", "--json"});
   const Json four = json_of({"plan", model_, "--context", "256", "--sequences", "4", "--json"});

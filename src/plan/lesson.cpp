@@ -1,0 +1,145 @@
+#include "plan/lesson.h"
+
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+#include "plan/format_mix.h"
+#include "plan/training.h"
+
+namespace enxuto {
+namespace {
+
+struct Facts {
+  const Model& model;
+  const HyperParameters& hyper;
+  SessionLayout layout;
+  MemoryMap map;
+  uint64_t parameters;
+  uint64_t bytes_of(const char* part) const { return map.find(part)->bytes; }
+};
+
+double share(uint64_t part, uint64_t whole) {
+  return whole ? 100 * static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+std::string titled(const char* what, uint64_t bytes) {
+  return fmt::format("{}: {}", what, format_bytes(bytes));
+}
+
+Lesson about_weights(const Facts& f) {
+  const uint64_t bytes = f.bytes_of(owner::kWeights);
+  const double bits = share(8 * bytes, f.parameters) / 100;
+  return {titled("Weights", bytes),
+          fmt::format(
+              "The model is {} numbers, the weights, which training has found. Its file "
+              "spends {:.2f} bits on each. Writing one token reads all of them once, so "
+              "fewer bits a weight save memory and time alike; what they cost is precision. "
+              "At 4.5 bits, these weights would take {}.",
+              format_count(f.parameters), bits,
+              format_bytes(static_cast<uint64_t>(static_cast<double>(f.parameters) * 4.5 / 8)))};
+}
+
+Lesson about_embedding(const Facts& f) {
+  const uint64_t n = uint64_t{f.hyper.vocabulary} * f.hyper.width;
+  const uint64_t bytes = f.model.token_embedding ? f.model.token_embedding->bytes() : 0;
+  std::string text = fmt::format(
+      "{} of the weights ({:.0f} %) are the embedding: a row of {} numbers for each of {} tokens. ",
+      format_count(n), share(n, f.parameters), f.hyper.width, format_count(f.hyper.vocabulary));
+  text +=
+      f.model.tied()
+          ? "The same matrix is the head, which turns the last row of numbers back into a "
+            "token, so it is read whole for each token, and its precision counts twice."
+          : "A token looks up its one row; the head, another matrix of that shape, is read whole "
+            "for each token.";
+  return {titled("The embedding, part of them", bytes), text};
+}
+
+Lesson about_cache(const Facts& f) {
+  const HyperParameters& h = f.hyper;
+  const uint64_t a_token = 2ull * h.n_layers * (uint64_t{h.key_width()} + h.value_width());
+  std::string text = fmt::format(
+      "Each token looks back at all tokens before it. What it looks at, a key and a value in each "
+      "of {} layers, is kept instead of computed again: {} x ({} + {}) numbers of 2 bytes, {} a "
+      "token, {} at the {} tokens planned here. It grows with every token of context. ",
+      h.n_layers, h.n_layers, h.key_width(), h.value_width(), format_bytes(a_token),
+      format_bytes(f.layout.kv_bytes / f.layout.sequences), format_count(f.layout.context));
+  if (h.n_kv_heads < h.n_heads)
+    text += fmt::format("{} heads share {} keys and values: without that, {:.3g} times as much. ",
+                        h.n_heads, h.n_kv_heads,
+                        static_cast<double>(h.n_heads) / static_cast<double>(h.n_kv_heads));
+  if (h.sliding_window)
+    text += fmt::format("Most layers look back {} tokens only, and keep no more. ",
+                        format_count(h.sliding_window));
+  if (f.layout.sequences > 1)
+    text += fmt::format("Each of the {} sequences has a cache of its own. ", f.layout.sequences);
+  text.pop_back();
+  return {titled("KV cache", f.layout.kv_bytes), text};
+}
+
+Lesson about_activations(const Facts& f) {
+  const uint64_t bytes = f.layout.scratch.bytes;
+  return {titled("Activations", bytes),
+          fmt::format("The numbers that travel through the layers. A prompt runs in passes of {} "
+                      "tokens, each of which takes about {}; a layer reuses the bytes of the one "
+                      "before, so {} layers take no more than one. --batch makes the passes "
+                      "shorter, which costs speed on long prompts and nothing else.",
+                      f.layout.batch, format_bytes(bytes / f.layout.batch), f.hyper.n_layers)};
+}
+
+Lesson about_logits(const Facts& f) {
+  const uint64_t row = uint64_t{f.hyper.vocabulary} * 4;
+  return {titled("Logits", f.layout.logits_bytes),
+          fmt::format("One number for each token that might come next: {} x 4 bytes. Only the last "
+                      "token's are wanted; those of a whole prompt of {} tokens would take {}.",
+                      format_count(f.hyper.vocabulary), format_count(f.layout.context),
+                      format_bytes(row * f.layout.context))};
+}
+
+Lesson about_process(const Facts& f) {
+  const uint64_t vocabulary = f.bytes_of(owner::kVocabulary);
+  const uint64_t process = f.bytes_of(owner::kProcess);
+  return {titled("The program itself", vocabulary + process),
+          fmt::format("{} for the names of the tokens and the tables that cut text into them, and "
+                      "about {} for the program, its libraries and its threads' stacks.",
+                      format_bytes(vocabulary), format_bytes(process))};
+}
+
+Result<Lesson> about_training(const Facts& f) {
+  TrainingRequest request;
+  request.context = f.layout.context, request.sequences = f.layout.sequences;
+  ASSIGN_OR_RETURN(const TrainingSizes with, size_training(f.model, request));
+  ASSIGN_OR_RETURN(const MemoryMap map, plan_training(f.model, request));
+  request.checkpoint_every = 0;
+  ASSIGN_OR_RETURN(const TrainingSizes without, size_training(f.model, request));
+  request.optimizer = Optimizer::kAdamW8bit;
+  ASSIGN_OR_RETURN(const TrainingSizes small, size_training(f.model, request));
+  return Lesson{
+      titled("What training would take", map.total_bytes()),
+      fmt::format("Weights that move are kept in 4 bytes ({}), each has a gradient ({}), and the "
+                  "AdamW optimizer remembers two averages of it in 4 bytes each ({}; in 8 bits "
+                  "each, {}): 16 bytes a weight before the first token. The way back needs what "
+                  "the way there computed: {} for {} tokens. Keeping only the input of each block "
+                  "({}) and computing the rest again block by block needs {} at a time, for about "
+                  "a third more work.",
+                  format_bytes(with.parameters), format_bytes(with.gradients),
+                  format_bytes(with.optimizer), format_bytes(small.optimizer),
+                  format_bytes(without.activations), format_count(with.n_tokens),
+                  format_bytes(with.checkpoints), format_bytes(with.activations))};
+}
+
+}  // namespace
+
+Result<std::vector<Lesson>> teach_memory(const Model& model, const InferenceRequest& request) {
+  ASSIGN_OR_RETURN(SessionLayout layout, lay_out_session(model, request));
+  ASSIGN_OR_RETURN(MemoryMap map, plan_inference(model, request));
+  ASSIGN_OR_RETURN(const uint64_t parameters, count_parameters(model));
+  const Facts facts{model, model.hyper, std::move(layout), std::move(map), parameters};
+  std::vector<Lesson> lessons = {about_weights(facts), about_embedding(facts),
+                                 about_cache(facts),   about_activations(facts),
+                                 about_logits(facts),  about_process(facts)};
+  ASSIGN_OR_RETURN(Lesson training, about_training(facts));
+  lessons.push_back(std::move(training));
+  return lessons;
+}
+
+}  // namespace enxuto
