@@ -24,20 +24,19 @@ constexpr Type kProbeTypes[] = {Type::Q4_0, Type::Q8_0};
 constexpr uint64_t kImportanceBytes = sizeof(double) + sizeof(float);
 constexpr uint64_t kWritingBytes = 4 * kMiB;  // rows in flight, the output's buffer
 
-// Pages that are mapped at once: a layer, the tensor that is looked at, and the head, which every
-// probe reads.
+// Pages that are mapped at once: a layer, the head, which every probe reads, and an embedding of
+// its own while it is probed.
 OptionalSize resident_weights(const Model& model) {
-  OptionalSize layer = 0;
-  uint64_t largest_layer = 0, largest = 0;
+  uint64_t largest = 0;
   for (const LayerWeights& w : model.layers) {
-    layer = 0;
+    OptionalSize layer = 0;
     for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
       if (t) layer = checked_add(layer, t->bytes());
-    largest_layer = std::max(largest_layer, layer.value_or(UINT64_MAX));
+    largest = std::max(largest, layer.value_or(UINT64_MAX));
   }
-  for (const Tensor& tensor : model.tensors) largest = std::max(largest, tensor.bytes());
   const uint64_t head = model.output ? model.output->bytes() : 0;
-  return checked_add(checked_add(largest_layer, largest), head);
+  const uint64_t embedding = model.tied() ? 0 : model.token_embedding->bytes();
+  return checked_add(checked_add(largest, head), embedding);
 }
 
 OptionalSize coarse_copy_bytes(const Model& model) {
@@ -113,7 +112,7 @@ Result<MemoryMap> plan_compression(const Model& model, int n_threads, uint64_t t
     return bytes.value_or(0);
   };
   weights.bytes = std::min(weights.bytes, known(resident_weights(model)));
-  weights.why = "the largest layer, the tensor in work and the head; the others are given back";
+  weights.why = "the largest layer, the head and the embedding; what is not in use is given back";
   const char *probing = "probing", *fitting = "calibration to the end";
   const std::string probes =
       fmt::format("{} x {} held-out tokens", shape.probe_chunks, shape.probe_tokens);

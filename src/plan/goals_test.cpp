@@ -78,12 +78,19 @@ TEST_F(Goals, TheMapOfTrainingIsTheSumOfItsSizes) {
 
 TEST_F(Goals, CompressionHoldsProbesAndACopyOfOneTensor) {
   model_.tensors[0].shape[0] = 320;  // Q4_0 divides it, 10 blocks a row
+  Tensor& layer = model_.tensors.emplace_back();
+  layer.name = "layer", layer.type = Type::F16, layer.n_dims = 2;
+  layer.shape[0] = 32, layer.shape[1] = 1000;
+  model_.output = model_.token_embedding = &model_.tensors[0];
+  model_.layers.resize(2);
+  for (LayerWeights& weights : model_.layers) weights.gate = &layer;
   const auto map = plan_compression(model_, 1, 1);
   ASSERT_TRUE(map.ok());
+  EXPECT_EQ(map->find(owner::kWeights)->bytes, 2u * 320 * 10000 + 2 * 32 * 1000);
   EXPECT_EQ(map->find("probe states")->bytes, 3u * 64 * 5 * 100 * 4);
   EXPECT_EQ(map->find("probe logits")->bytes, 3u * 32 * 1000 * 4);
   EXPECT_EQ(map->find("coarse copy")->bytes, 10000u * 10 * 18);
-  EXPECT_EQ(map->find("importance")->bytes, 320u * 12);
+  EXPECT_EQ(map->find("importance")->bytes, (320u + 32) * 12);
 }
 
 TEST_F(Goals, LessonsSayTheModelsOwnFigures) {
