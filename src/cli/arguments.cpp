@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/bytes.h"
+#include "cli/budget.h"
 #include "cli/commands.h"
 #include "platform/threads.h"
 
@@ -19,6 +20,7 @@ InferenceRequest inference_request(const CommonOptions& options, uint32_t contex
   request.context = context;
   if (batch) request.batch = batch;
   request.n_threads = options.threads();
+  request.memory_bytes = memory_budget(options).bytes;
   return request;
 }
 

@@ -36,9 +36,10 @@ uint64_t largest_file_bytes(const Model& model, const MemoryMap& map, uint64_t b
   return others < budget_bytes ? budget_bytes - others : 0;
 }
 
-std::vector<Suggestion> suggest(const Model& model, const InferenceRequest& request,
+std::vector<Suggestion> suggest(const Model& model, InferenceRequest request,
                                 uint64_t budget_bytes) {
   std::vector<Suggestion> found;
+  request.memory_bytes = 0;
   const Result<MemoryMap> map = plan_inference(model, request);
   if (!map.ok() || map->total_bytes() <= budget_bytes) return found;
   InferenceRequest small = request;

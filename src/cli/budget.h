@@ -19,17 +19,17 @@ Budget memory_budget(const CommonOptions& options);
 Status check_budget(const Model& model, const InferenceRequest& request,
                     const CommonOptions& options);
 
-// The largest file of this model whose plan, otherwise `map`, stays within the budget; 0: none
-// does.
+// The largest file of this model whose plan, otherwise `map` (of mapped weights), stays within the
+// budget; 0: none does.
 uint64_t largest_file_bytes(const Model& model, const MemoryMap& map, uint64_t budget_bytes);
 
-// One change that alone makes a plan fit.
+// One change that alone makes a plan fit without streaming its weights.
 struct Suggestion {
   std::string text;
   std::string option;  // "batch", "context", "size"
   uint64_t value;      // of that option
 };
-std::vector<Suggestion> suggest(const Model& model, const InferenceRequest& request,
+std::vector<Suggestion> suggest(const Model& model, InferenceRequest request,
                                 uint64_t budget_bytes);
 
 }  // namespace enxuto

@@ -89,6 +89,12 @@ Result<Figures> measure(Session& session, const BenchOptions& options, double fi
   return figures;
 }
 
+// What the disk gave while it was asked; 0 where nothing is streamed.
+double disk_rate(const Session& session) {
+  const StreamStatistics s = session.stream_statistics();
+  return s.read_seconds > 0 ? static_cast<double>(s.bytes_read) / s.read_seconds : 0;
+}
+
 void report_json(const Figures& f, const BenchOptions& options, const Session& session) {
   print_json({{"prefill_tokens_per_second", median(f.prefill_rates)},
               {"decode_tokens_per_second", median(f.decode_rates)},
@@ -101,6 +107,8 @@ void report_json(const Figures& f, const BenchOptions& options, const Session& s
               {"decode_tokens", options.decode_tokens},
               {"context", session.context()},
               {"repeats", options.repeats},
+              {"streamed_bytes_per_pass", session.stream_statistics().bytes_per_pass},
+              {"disk_bytes_per_second", disk_rate(session)},
               {"instruction_set", kernels().isa}});
 }
 
@@ -117,6 +125,10 @@ void report_text(const Figures& f, const BenchOptions& options, const Session& s
   table.add({"first token", fmt::format("{:.3f}", f.first_token_seconds), "", "", "s"});
   table.add({"peak memory", format_bytes(peak_rss_bytes()), "", "", ""});
   table.add({"planned", format_bytes(session.memory_map().total_bytes()), "", "", ""});
+  if (const uint64_t bytes = session.stream_statistics().bytes_per_pass) {
+    table.add({"read for every token", format_bytes(bytes), "", "", ""});
+    table.add({"disk", fmt::format("{:.0f}", disk_rate(session) / 1e6), "", "", "MB/s"});
+  }
   table.print(paint);
   fmt::print("\n{} threads, {}, context {}\n", options.threads(), kernels().isa, session.context());
 }

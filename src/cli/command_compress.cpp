@@ -28,6 +28,7 @@ Result<uint64_t> target_bytes(const Model& model, const CompressOptions& options
     return static_cast<uint64_t>(parameters * options.bits_per_weight / 8);
   }
   InferenceRequest request = inference_request(options, 0);
+  request.memory_bytes = 0;  // the file is to fit without streaming
   ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model.metadata));
   request.tokenizer_bytes = tokenizer->table_bytes();
   ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(model, request));

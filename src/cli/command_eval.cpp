@@ -64,7 +64,7 @@ Status eval_command(const EvalOptions& options) {
   if (!options.reference.empty()) {
     ASSIGN_OR_RETURN(reference, open_model(options.reference));
   }
-  TRY(check_budget(*model, evaluation_request(how.chunk_tokens, how.n_threads), options));
+  how.memory_bytes = memory_budget(options).bytes;
   ProgressBar progress;
   const auto evaluation = evaluate(model, reference, text, how, progress.callback());
   progress.erase();

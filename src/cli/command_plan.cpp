@@ -18,15 +18,24 @@ bool runs(const PlanOptions& options) { return options.goal == "run" || options.
 // What the goal's own command would ask for.
 InferenceRequest request_for(const PlanOptions& options, const Model& model) {
   InferenceRequest request = inference_request(options, options.context, options.batch);
-  if (options.goal == "eval")
+  const uint64_t memory_bytes = request.memory_bytes;
+  if (options.goal == "eval") {
     request = evaluation_request(kEvaluationTokens, options.threads());
-  else if (options.goal == "compress")
+    request.memory_bytes = memory_bytes;
+  } else if (options.goal == "compress")
     request = calibration_request(options.threads());
   else if (options.goal == "bench" && !options.context)
     request.context = BenchOptions().prefill_tokens;
   if (runs(options)) request.sequences = options.sequences;
   if (const auto tokenizer = Tokenizer::create(model.metadata); tokenizer.ok())
     request.tokenizer_bytes = (*tokenizer)->table_bytes();
+  return request;
+}
+
+// The request with its weights mapped, whatever the budget: choices and lessons are about the whole
+// model.
+InferenceRequest mapped(InferenceRequest request) {
+  request.memory_bytes = 0;
   return request;
 }
 
@@ -81,7 +90,7 @@ Status write_page(const PlanOptions& options, const Model& model, const Inferenc
                 report.budget.source,
                 report.choices,
                 {}};
-  ASSIGN_OR_RETURN(page.lessons, teach_memory(model, request));
+  ASSIGN_OR_RETURN(page.lessons, teach_memory(model, mapped(request)));
   const std::string html = html_page(page);
   ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(options.html_file, /*replace=*/true));
   TRY(file.write({reinterpret_cast<const uint8_t*>(html.data()), html.size()}));
@@ -95,9 +104,12 @@ Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
   ASSIGN_OR_RETURN(report.layout, lay_out_session(model, request));
   ASSIGN_OR_RETURN(report.map, map_for(options, model, request));
   report.budget = memory_budget(options);
+  if (options.goal == "train" || options.goal == "compress") return report;
+  ASSIGN_OR_RETURN(const WeightPlan weights, plan_weights(model, request));
+  report.streamed_bytes = weights.streams ? weights.streamed_bytes() : 0;
   if (!runs(options)) return report;
   report.suggestions = suggest(model, request, report.budget.bytes);
-  const ChoiceQuestion question{request, report.budget.bytes,
+  const ChoiceQuestion question{mapped(request), report.budget.bytes,
                                 static_cast<double>(options.bandwidth)};
   ASSIGN_OR_RETURN(report.choices, weigh_choices(model, question));
   return report;
@@ -111,7 +123,7 @@ Status plan_command(const PlanOptions& options) {
   ASSIGN_OR_RETURN(const PlanReport report, make_report(options, *model, request));
   if (!options.html_file.empty()) TRY(write_page(options, *model, request, report));
   if (options.explain) {
-    ASSIGN_OR_RETURN(const auto lessons, teach_memory(*model, request));
+    ASSIGN_OR_RETURN(const auto lessons, teach_memory(*model, mapped(request)));
     print_lessons(lessons);
     return {};
   }

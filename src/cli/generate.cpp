@@ -4,8 +4,10 @@
 
 #include <random>
 
+#include "base/bytes.h"
 #include "cli/budget.h"
 #include "cli/clock.h"
+#include "cli/terminal_text.h"
 #include "cli/utf8.h"
 #include "platform/interrupt.h"
 
@@ -31,6 +33,10 @@ Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options) {
   request.tokenizer_bytes = tokenizer->table_bytes();
   TRY(check_budget(*model, request, options));
   ASSIGN_OR_RETURN(auto session, Session::open(model, request));
+  if (const uint64_t bytes = session->stream_statistics().bytes_per_pass)
+    print_note(
+        fmt::format("the model does not fit the memory: {} are read from the file for every token",
+                    format_bytes(bytes)));
   RunOptions seeded = options;
   std::random_device entropy;
   seeded.sampling.seed =

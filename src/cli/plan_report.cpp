@@ -98,6 +98,9 @@ void print_verdict(const PlanReport& report, const Paint& paint) {
   fmt::print("\n{} {}  [{}{}] {:.0f} % of {} ({})\n", paint.bold(report.goal), verdict,
              paint.cyan(done), rest, 100 * total / budget, format_bytes(report.budget.bytes),
              report.budget.source);
+  if (report.streamed_bytes && report.fits())
+    fmt::print("Only by reading {} from the file for every token, which is slow. Instead:\n",
+               format_bytes(report.streamed_bytes));
   for (const Suggestion& s : report.suggestions) fmt::print("  {}\n", s.text);
 }
 
@@ -183,6 +186,7 @@ Json plan_json(const PlanReport& report) {
                {"memory_bytes", report.budget.bytes},
                {"memory_source", report.budget.source},
                {"fits", report.fits()},
+               {"streamed_bytes_per_pass", report.streamed_bytes},
                {"context", report.layout.context},
                {"batch", report.layout.batch},
                {"sequences", report.layout.sequences},

@@ -15,6 +15,7 @@ struct PlanReport {
   SessionLayout layout;
   MemoryMap map;
   Budget budget;
+  uint64_t streamed_bytes = 0;  // read from the file in every pass; 0: the weights fit
   std::vector<Suggestion> suggestions;
   std::optional<ChoiceTable> choices;
   bool fits() const { return map.total_bytes() <= budget.bytes; }

@@ -20,12 +20,12 @@ Status run_chunk(Session& session, std::span<const Token> chunk) {
     TRY(session.embed(part, hidden));
     for (uint32_t l = 0; l < model.hyper.n_layers; ++l) {
       if (interrupted()) return Status::interrupted();
-      session.run_layers(l, l + 1, static_cast<uint32_t>(begin), n, hidden);
+      TRY(session.run_layers(l, l + 1, static_cast<uint32_t>(begin), n, hidden));
       release_pages_of(model, l);
     }
     // The head costs as much as many layers: a sample of its inputs is enough.
     const int64_t rows = std::min<int64_t>(n, session.logit_rows());
-    session.logits(hidden + (n - rows) * model.hyper.width, rows, session.logits_buffer());
+    TRY(session.logits(hidden + (n - rows) * model.hyper.width, rows, session.logits_buffer()));
   }
   return Status();
 }

@@ -67,12 +67,14 @@ class Probe {
         if (interrupted()) return Status::interrupted();
         states_[l].insert(states_[l].end(), hidden, hidden + n * hyper_.width);
         if (l == hyper_.n_layers) break;
-        session_.run_layers(l, l + 1, 0, n, hidden);
+        TRY(session_.run_layers(l, l + 1, 0, n, hidden));
         release_pages_of(session_.model(), l);
       }
-      for_scored_rows(chunk, [&](size_t, std::span<const float> logits) {
-        logits_.insert(logits_.end(), logits.begin(), logits.end());
-      });
+      const size_t before = logits_.size(), vocabulary = hyper_.vocabulary;
+      logits_.resize(before + scored_rows(chunk) * vocabulary);
+      TRY(for_scored_rows(chunk, [&](size_t row, std::span<const float> logits) {
+        std::copy(logits.begin(), logits.end(), logits_.begin() + before + row * vocabulary);
+      }));
     }
     return Status();
   }
@@ -102,14 +104,14 @@ class Probe {
       state += chunk.size() * hyper_.width;
       for (uint32_t l = first; l < hyper_.n_layers; ++l) {
         if (interrupted()) return Status::interrupted();
-        session_.run_layers(l, l + 1, 0, n, hidden);
+        TRY(session_.run_layers(l, l + 1, 0, n, hidden));
         release_pages_of(session_.model(), l);
       }
       std::vector<double> klds(scored_rows(chunk));
-      for_scored_rows(chunk, [&](size_t row, std::span<const float> logits) {
+      TRY(for_scored_rows(chunk, [&](size_t row, std::span<const float> logits) {
         const std::span<const float> own(logits_.data() + (rows + row) * vocabulary, vocabulary);
         klds[row] = score_row(logits, own, 0).kld;
-      });
+      }));
       for (const double kld : klds) sum += kld;
       rows += klds.size();
     }
@@ -118,18 +120,21 @@ class Probe {
 
   static size_t scored_rows(const std::vector<Token>& chunk) { return (chunk.size() + 1) / 2; }
 
-  // body(row, logits), threads over rows where the body allows it (it writes by row).
+  // body(row, logits), by threads: it writes what is the row's own.
   template <class Body>
-  void for_scored_rows(const std::vector<Token>& chunk, const Body& body) {
+  Status for_scored_rows(const std::vector<Token>& chunk, const Body& body) {
     const size_t n = scored_rows(chunk), first = chunk.size() - n, vocabulary = hyper_.vocabulary;
     for (size_t at = 0; at < n; at += session_.logit_rows()) {
       const auto some = static_cast<int64_t>(std::min<size_t>(session_.logit_rows(), n - at));
-      session_.logits(session_.hidden_buffer() + (first + at) * hyper_.width, some,
-                      session_.logits_buffer());
-      for (int64_t i = 0; i < some; ++i)
+      TRY(session_.logits(session_.hidden_buffer() + (first + at) * hyper_.width, some,
+                          session_.logits_buffer()));
+      session_.team().parallel_for(some, 1, [&](int64_t i, int64_t, int) {
         body(at + static_cast<size_t>(i),
-             {session_.logits_buffer() + static_cast<size_t>(i) * vocabulary, vocabulary});
+             std::span<const float>(session_.logits_buffer() + static_cast<size_t>(i) * vocabulary,
+                                    vocabulary));
+      });
     }
+    return Status();
   }
 
   Session& session_;

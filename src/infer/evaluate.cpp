@@ -64,8 +64,8 @@ class ChunkScorer {
       // The last token of a chunk is scored, but predicts nothing in it.
       for (size_t at = std::max(begin, first); at < std::min(end, chunk.size() - 1);
            at += model_.logit_rows())
-        score_rows(chunk, begin, at, std::min({at + model_.logit_rows(), end, chunk.size() - 1}),
-                   scores);
+        TRY(score_rows(chunk, begin, at,
+                       std::min({at + model_.logit_rows(), end, chunk.size() - 1}), scores));
     }
     return Status();
   }
@@ -73,19 +73,18 @@ class ChunkScorer {
  private:
   static Status run(Session& session, std::span<const Token> chunk, size_t begin, size_t end) {
     TRY(session.embed(chunk.subspan(begin, end - begin), session.hidden_buffer()));
-    session.run_layers(0, session.model().hyper.n_layers, static_cast<uint32_t>(begin),
-                       static_cast<int64_t>(end - begin), session.hidden_buffer());
-    return Status();
+    return session.run_layers(0, session.model().hyper.n_layers, static_cast<uint32_t>(begin),
+                              static_cast<int64_t>(end - begin), session.hidden_buffer());
   }
 
   // Rows [at, end) of a pass that began at `begin`.
-  void score_rows(std::span<const Token> chunk, size_t begin, size_t at, size_t end,
-                  std::vector<RowScore>& scores) {
+  Status score_rows(std::span<const Token> chunk, size_t begin, size_t at, size_t end,
+                    std::vector<RowScore>& scores) {
     const auto n = static_cast<int64_t>(end - at);
     for (Session* session : {&model_, reference_})
       if (session)
-        session->logits(session->hidden_buffer() + (at - begin) * session->model().hyper.width, n,
-                        session->logits_buffer());
+        TRY(session->logits(session->hidden_buffer() + (at - begin) * session->model().hyper.width,
+                            n, session->logits_buffer()));
     const size_t vocabulary = model_.model().hyper.vocabulary, before = scores.size();
     scores.resize(before + static_cast<size_t>(n));
     const auto row = [&](Session* session, int64_t i) {
@@ -95,6 +94,7 @@ class ChunkScorer {
     model_.team().parallel_for(n, 1, [&](int64_t i, int64_t, int) {
       scores[before + i] = score_row(row(&model_, i), row(reference_, i), chunk[at + i + 1]);
     });
+    return Status();
   }
 
   Session& model_;
@@ -102,9 +102,12 @@ class ChunkScorer {
 };
 
 Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> model,
-                                                  const EvaluateOptions& options) {
-  return Session::open(std::move(model),
-                       evaluation_request(options.chunk_tokens, options.n_threads));
+                                                  const EvaluateOptions& options,
+                                                  uint64_t memory_bytes) {
+  InferenceRequest request = evaluation_request(options.chunk_tokens, options.n_threads);
+  request.memory_bytes = memory_bytes;
+  if (memory_bytes) TRY(check_fits(*model, request, memory_bytes));
+  return Session::open(std::move(model), request);
 }
 
 }  // namespace
@@ -116,10 +119,11 @@ Result<Evaluation> evaluate(std::shared_ptr<const Model> model,
   if (options.chunk_tokens < 4) return Status::usage("chunks of fewer than 4 tokens score nothing");
   if (reference) TRY(check_same_vocabulary(*model, *reference));
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, read_tokens(*model, text, options));
-  ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, options));
+  const uint64_t share = options.memory_bytes / (reference ? 2 : 1);
+  ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, options, share));
   std::unique_ptr<Session> other;
   if (reference) {
-    ASSIGN_OR_RETURN(other, open_for_scoring(reference, options));
+    ASSIGN_OR_RETURN(other, open_for_scoring(reference, options, share));
   }
   const std::span<const Token> all(tokens);
   const size_t n_chunks = tokens.size() / options.chunk_tokens;

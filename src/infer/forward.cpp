@@ -6,10 +6,6 @@
 namespace enxuto {
 namespace {
 
-const float* floats(const Tensor* tensor) {
-  return tensor ? reinterpret_cast<const float*>(tensor->data.data()) : nullptr;
-}
-
 // Multiplications worth a hand-over to another thread; less is done where it is.
 constexpr int64_t kWorthSharing = 32768;
 // Queries of one piece of attention.
@@ -17,11 +13,12 @@ constexpr int64_t kQueries = 32;
 
 }  // namespace
 
-Forward::Forward(const Model& model, const SessionLayout& layout, uint8_t* scratch,
-                 uint16_t* kv_memory)
+Forward::Forward(const Model& model, const SessionLayout& layout, WeightStream& weights,
+                 uint8_t* scratch, uint16_t* kv_memory)
     : model_(model),
       hyper_(model.hyper),
       k_(kernels()),
+      weights_(weights),
       team_(layout.n_threads),
       cache_(model.hyper, layout, kv_memory),
       rope_(hyper_.rope_layout, hyper_.rope_dims, hyper_.rope_base, hyper_.rope_scale,
@@ -37,22 +34,32 @@ Forward::Forward(const Model& model, const SessionLayout& layout, uint8_t* scrat
   sliding_angles_ = piece(layout.scratch.sliding_angles);
 }
 
-void Forward::embed(std::span<const Token> tokens, float* x) {
+Status Forward::embed(std::span<const Token> tokens, float* x) {
   const MatrixView table = view(*model_.token_embedding);
+  const bool replaced = table.data != weights_.data(*model_.token_embedding);
   const Codec& codec = *find_codec(table.type);
-  for_tokens(static_cast<int64_t>(tokens.size()), [&](int64_t t) {
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    const uint8_t* source = table.data + static_cast<uint64_t>(tokens[t]) * table.row_bytes;
+    if (weights_.streams() && !replaced) {
+      ASSIGN_OR_RETURN(source, weights_.embedding_row(static_cast<uint64_t>(tokens[t])));
+    }
     float* row = x + t * hyper_.width;
-    codec.decode(table.data + static_cast<uint64_t>(tokens[t]) * table.row_bytes, row,
-                 hyper_.width);
+    codec.decode(source, row, hyper_.width);
     if (hyper_.embedding_scale != 1.0f)
       for (uint32_t i = 0; i < hyper_.width; ++i) row[i] *= hyper_.embedding_scale;
-  });
+  }
+  return {};
 }
 
-void Forward::run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* x) {
+Status Forward::run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* x) {
   rope_.fill(position, n, angles_);
   if (hyper_.sliding_window) sliding_rope_.fill(position, n, sliding_angles_);
-  for (uint32_t l = begin; l < end; ++l) layer(l, position, n, x);
+  for (uint32_t l = begin; l < end; ++l) {
+    TRY(weights_.acquire(l));
+    layer(l, position, n, x);
+    weights_.release(l);
+  }
+  return {};
 }
 
 // x += attention(norm(x)); x += ffn(norm(x)): (n, width), in place.
@@ -119,14 +126,33 @@ void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, f
                      });
 }
 
-// Final norm, head, and the cap on the logits where the model has one.
-void Forward::head(const float* x, int64_t n, float* logits) {
+// Final norm, head, and the cap on the logits where the model has one. A streamed head comes in
+// slices of its rows.
+Status Forward::head(const float* x, int64_t n, float* logits) {
   norm(x, model_.output_norm, n, wide_);
-  linear(wide_, n, {{model_.output, nullptr, logits}});
+  const WeightPlan& plan = weights_.plan();
+  const MatrixView whole = view(*model_.output);
+  const bool replaced = whole.data != weights_.data(*model_.output);
+  if (!plan.streams || replaced) {
+    linear(wide_, n, {{model_.output, nullptr, logits}});
+  } else {
+    if (hooks_.on_linear_input) hooks_.on_linear_input(*model_.output, wide_, hyper_.width, n);
+    for (uint32_t u = plan.n_layers; u < plan.units.size(); ++u) {
+      TRY(weights_.acquire(u));
+      const WeightPiece& piece = plan.units[u].pieces[0];
+      MatrixView slice = whole;
+      slice.data = weights_.data(*model_.output);
+      slice.rows = static_cast<int64_t>(piece.n_rows);
+      const MatmulJob job = {slice, nullptr, logits + piece.first_row, whole.rows};
+      matmul(k_, team_, buffers_, wide_, hyper_.width, n, {&job, 1});
+      weights_.release(u);
+    }
+  }
   const float cap = hyper_.final_logit_softcap;
   if (cap != 0.0f)
     for (int64_t i = 0; i < n * hyper_.vocabulary; ++i)
       logits[i] = cap * std::tanh(logits[i] / cap);
+  return {};
 }
 
 // All layers read the same input: it is prepared once, and the threads meet once.
@@ -173,8 +199,12 @@ void Forward::shape_head(const Tensor* norm_weight, const Rope& rope, const floa
 MatrixView Forward::view(const Tensor& tensor) const {
   if (hooks_.replacement)
     if (const MatrixView* other = hooks_.replacement(tensor)) return *other;
-  return {tensor.type, tensor.data.data(), static_cast<int64_t>(tensor.rows()),
+  return {tensor.type, weights_.data(tensor), static_cast<int64_t>(tensor.rows()),
           static_cast<int64_t>(tensor.columns()), tensor.row_bytes()};
+}
+
+const float* Forward::floats(const Tensor* tensor) const {
+  return tensor ? reinterpret_cast<const float*>(weights_.data(*tensor)) : nullptr;
 }
 
 template <class Body>

@@ -8,6 +8,7 @@
 #include "infer/kv_cache.h"
 #include "infer/rope.h"
 #include "infer/session.h"
+#include "infer/weight_stream.h"
 #include "kernels/matmul.h"
 #include "models/model.h"
 
@@ -21,11 +22,13 @@ struct Linear {
 
 class Forward {
  public:
-  Forward(const Model& model, const SessionLayout& layout, uint8_t* scratch, uint16_t* kv_memory);
+  Forward(const Model& model, const SessionLayout& layout, WeightStream& weights, uint8_t* scratch,
+          uint16_t* kv_memory);
 
-  void embed(std::span<const Token> tokens, float* x);
-  void run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* x);
-  void head(const float* x, int64_t n, float* logits);
+  // They fail where streamed weights cannot be read.
+  Status embed(std::span<const Token> tokens, float* x);
+  Status run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* x);
+  Status head(const float* x, int64_t n, float* logits);
 
   float* hidden() { return hidden_; }
   const KvCache& cache() const { return cache_; }
@@ -41,12 +44,14 @@ class Forward {
   void gate_mul(float* gate, const float* up, int64_t n);
   void shape_head(const Tensor* norm_weight, const Rope& rope, const float* angles, float* head);
   MatrixView view(const Tensor& tensor) const;
+  const float* floats(const Tensor* tensor) const;
   template <class Body>
   void for_tokens(int64_t n, const Body& body);  // body(token)
 
   const Model& model_;
   const HyperParameters& hyper_;
   const KernelTable& k_;
+  WeightStream& weights_;
   ThreadTeam team_;
   KvCache cache_;
   Rope rope_, sliding_rope_;

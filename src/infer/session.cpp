@@ -47,6 +47,7 @@ struct Session::State {
   std::shared_ptr<const Model> model;
   SessionLayout layout;
   std::unique_ptr<Arena> arena;
+  std::unique_ptr<WeightStream> weights;
   std::unique_ptr<Forward> forward;
   std::span<float> logits;
   uint32_t n_tokens = 0;
@@ -69,8 +70,11 @@ Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> mode
                    arena.take<uint8_t>(owner::kLogits, state->layout.logits_bytes));
   state->logits = {reinterpret_cast<float*>(logits.data()),
                    size_t{state->layout.logit_rows} * state->model->hyper.vocabulary};
-  state->forward = std::make_unique<Forward>(*state->model, state->layout, scratch.data(),
-                                             reinterpret_cast<uint16_t*>(kv.data()));
+  ASSIGN_OR_RETURN(WeightPlan weights, plan_weights(*state->model, request));
+  ASSIGN_OR_RETURN(state->weights, WeightStream::open(*state->model, std::move(weights), arena));
+  state->forward =
+      std::make_unique<Forward>(*state->model, state->layout, *state->weights, scratch.data(),
+                                reinterpret_cast<uint16_t*>(kv.data()));
   TRY(check_vectors(*state->model, state->forward->team()));
   return std::unique_ptr<Session>(new Session(std::move(state)));
 }
@@ -84,6 +88,7 @@ uint32_t Session::context() const { return state_->layout.context; }
 uint32_t Session::batch() const { return state_->layout.batch; }
 uint32_t Session::logit_rows() const { return state_->layout.logit_rows; }
 uint32_t Session::n_tokens() const { return state_->n_tokens; }
+StreamStatistics Session::stream_statistics() const { return state_->weights->statistics(); }
 ThreadTeam& Session::team() { return state_->forward->team(); }
 float* Session::hidden_buffer() { return state_->forward->hidden(); }
 float* Session::logits_buffer() { return state_->logits.data(); }
@@ -108,11 +113,11 @@ Result<std::span<const float>> Session::feed(std::span<const Token> tokens) {
     if (interrupted()) return Status::interrupted();
     n = static_cast<int64_t>(std::min<size_t>(tokens.size(), batch()));
     TRY(embed(tokens.first(n), hidden_buffer()));
-    run_layers(0, model().hyper.n_layers, s.n_tokens, n, hidden_buffer());
+    TRY(run_layers(0, model().hyper.n_layers, s.n_tokens, n, hidden_buffer()));
     s.n_tokens += static_cast<uint32_t>(n);
   }
   const std::span<float> row = s.logits.first(model().hyper.vocabulary);
-  logits(hidden_buffer() + (n - 1) * model().hyper.width, 1, row.data());
+  TRY(logits(hidden_buffer() + (n - 1) * model().hyper.width, 1, row.data()));
   if (!all_finite(row)) return explain_no_numbers(model(), team());
   return std::span<const float>(row);
 }
@@ -125,19 +130,18 @@ Status Session::embed(std::span<const Token> tokens, float* hidden) {
       return Status::bad_input(
           fmt::format("token {} is not among the model's {}", token, format_count(vocabulary)),
           "the tokenizer and the weights of this file do not belong together");
-  state_->forward->embed(tokens, hidden);
-  return Status();
+  return state_->forward->embed(tokens, hidden);
 }
 
-void Session::run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n,
-                         float* hidden) {
+Status Session::run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n,
+                           float* hidden) {
   assert(n <= batch() && position + n <= context() && end <= model().hyper.n_layers);
-  state_->forward->run_layers(begin, end, position, n, hidden);
+  return state_->forward->run_layers(begin, end, position, n, hidden);
 }
 
-void Session::logits(const float* hidden, int64_t n, float* out) {
+Status Session::logits(const float* hidden, int64_t n, float* out) {
   assert(n <= logit_rows());
-  state_->forward->head(hidden, n, out);
+  return state_->forward->head(hidden, n, out);
 }
 
 }  // namespace enxuto

@@ -25,6 +25,13 @@ struct ForwardHooks {
   std::function<const MatrixView*(const Tensor& tensor)> replacement;
 };
 
+// What streaming weights from the file has taken so far.
+struct StreamStatistics {
+  uint64_t bytes_per_pass = 0;
+  uint64_t bytes_read = 0;
+  double read_seconds = 0;  // of the reading thread, at the disk
+};
+
 class Session {
  public:
   static Result<std::unique_ptr<Session>> open(std::shared_ptr<const Model> model,
@@ -52,12 +59,13 @@ class Session {
   Status embed(std::span<const Token> tokens,
                float* hidden);  // (n, width); kBadInput: no such token
   // In place, through the KV cache.
-  void run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* hidden);
+  Status run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* hidden);
   // Final norm and head: (n, vocabulary); n <= logit_rows().
-  void logits(const float* hidden, int64_t n, float* out);
+  Status logits(const float* hidden, int64_t n, float* out);
   float* hidden_buffer();  // (batch, width) and
   float* logits_buffer();  // (logit_rows, vocabulary), planned: feed() uses them too
   ThreadTeam& team();
+  StreamStatistics stream_statistics() const;  // zeros where nothing is streamed
 
  private:
   struct State;

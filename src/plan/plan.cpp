@@ -65,13 +65,12 @@ std::string saving(const char* what, uint64_t now, uint64_t then, uint64_t saved
                      format_bytes(saved_bytes));
 }
 
-}  // namespace
-
-Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& request) {
+// All parts but the weights.
+Result<MemoryMap> plan_others(const Model& model, const InferenceRequest& request,
+                              uint64_t weights) {
   ASSIGN_OR_RETURN(const SessionLayout layout, lay_out_session(model, request));
   const HyperParameters& hyper = model.hyper;
-  const OptionalSize weights = weight_bytes(model);
-  const uint64_t header = weights && model.file_bytes > *weights ? model.file_bytes - *weights : 0;
+  const uint64_t header = model.file_bytes > weights ? model.file_bytes - weights : 0;
   const OptionalSize tables = request.tokenizer_bytes
                                   ? OptionalSize(request.tokenizer_bytes)
                                   : checked_mul(hyper.vocabulary, kTableBytesPerToken);
@@ -82,10 +81,6 @@ Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& req
   const char* always = "always";
   const char* running = "while it runs";
   return MemoryMap{{
-      {owner::kWeights, *weights,
-       fmt::format("{} tensors, mostly {}, used where they lie in the file", model.tensors.size(),
-                   main_format(model)),
-       always, PartKind::kMapped},
       {owner::kVocabulary, *vocabulary,
        fmt::format("{} tokens: the file's header and the tokenizer's tables",
                    format_count(hyper.vocabulary)),
@@ -100,6 +95,48 @@ Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& req
       {owner::kProcess, kProcessBytes + threads, "program, libraries and stacks (estimate)", always,
        PartKind::kProcess},
   }};
+}
+
+}  // namespace
+
+Result<WeightPlan> plan_weights(const Model& model, const InferenceRequest& request) {
+  const OptionalSize weights = weight_bytes(model);
+  if (!weights)
+    return Status::bad_input("the model's tensors claim more bytes than can be counted");
+  ASSIGN_OR_RETURN(const MemoryMap others, plan_others(model, request, *weights));
+  const OptionalSize all = checked_add(*weights, others.total_bytes());
+  const bool in_files =
+      !model.files.empty() && model.token_embedding && !model.token_embedding->data.empty();
+  if (request.memory_bytes == 0 || (all && *all <= request.memory_bytes) || !in_files)
+    return WeightPlan();
+  const uint64_t rest = others.total_bytes();
+  return plan_streaming(model, request.memory_bytes > rest ? request.memory_bytes - rest : 0);
+}
+
+Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& request) {
+  ASSIGN_OR_RETURN(const WeightPlan plan, plan_weights(model, request));
+  const uint64_t weights = *weight_bytes(model);
+  ASSIGN_OR_RETURN(const MemoryMap others, plan_others(model, request, weights));
+  MemoryMap map;
+  if (!plan.streams) {
+    map.parts.push_back({owner::kWeights, weights,
+                         fmt::format("{} tensors, mostly {}, used where they lie in the file",
+                                     model.tensors.size(), main_format(model)),
+                         "always", PartKind::kMapped});
+  } else {
+    map.parts.push_back(
+        {owner::kPinnedWeights, plan.pinned_bytes(),
+         fmt::format("{} of {} layers, mostly {}, and all norms",
+                     std::min(plan.n_pinned, plan.n_layers), plan.n_layers, main_format(model)),
+         "always", PartKind::kArena});
+    if (plan.n_pinned < plan.units.size())
+      map.parts.push_back({owner::kWeightRing, plan.ring_bytes(),
+                           fmt::format("{} slots; {} are read from the file in every pass",
+                                       plan.n_slots, format_bytes(plan.streamed_bytes())),
+                           "always", PartKind::kArena});
+  }
+  map.parts.insert(map.parts.end(), others.parts.begin(), others.parts.end());
+  return map;
 }
 
 Result<uint64_t> mapped_file_bytes(const Model& model) {

@@ -4,12 +4,15 @@
 
 #include "memory/memory_map.h"
 #include "plan/session_layout.h"
+#include "plan/weight_plan.h"
 
 namespace enxuto {
 
 // Owner names of the parts, shared by plan, arena and report.
 namespace owner {
-inline constexpr const char* kWeights = "weights";
+inline constexpr const char* kWeights = "weights";  // mapped; where they do not fit, the next two
+inline constexpr const char* kPinnedWeights = "weights, pinned";
+inline constexpr const char* kWeightRing = "weights, streamed";
 inline constexpr const char* kVocabulary = "vocabulary";
 inline constexpr const char* kKvCache = "KV cache";
 inline constexpr const char* kScratch = "activations";
@@ -21,6 +24,9 @@ Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& req
 
 // The model's file as plan_inference counts it, header and weights.
 Result<uint64_t> mapped_file_bytes(const Model& model);
+
+// Where plan_inference puts the weights.
+Result<WeightPlan> plan_weights(const Model& model, const InferenceRequest& request);
 
 // OK, or kDoesNotFit with the shortest list of changes that would fit into `budget_bytes`.
 Status check_fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes);

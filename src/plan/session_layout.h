@@ -23,6 +23,7 @@ struct InferenceRequest {
   uint32_t logit_rows = 1;  // rows of logits wanted from one pass
   uint32_t sequences = 1;   // texts at the same time, each with a cache of its own
   int n_threads = 1;
+  uint64_t memory_bytes = 0;     // the budget; 0: none. Weights that do not fit it are streamed
   uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated from the vocabulary
 };
 

@@ -93,18 +93,28 @@ TEST_F(Commands, PlanIsTheSumOfItsPartsAndGrowsWithTheContext) {
   EXPECT_GT(large["total_bytes"], small["total_bytes"]);
 }
 
-TEST_F(Commands, PlanThatDoesNotFitSaysSoAndWhatWould) {
-  const Json large = json_of({"plan", model_, "--context", "1024", "--json"});
-  const std::string less = std::to_string(large["total_bytes"].get<uint64_t>() - 1);
+TEST_F(Commands, PlanThatDoesNotFitSaysSo) {
   const Json refused =
-      json_of({"plan", model_, "--context", "1024", "--memory", less, "--json"}, 4);
+      json_of({"plan", model_, "--context", "1024", "--memory", "1M", "--json"}, 4);
   EXPECT_EQ(refused["fits"], false);
-  ASSERT_FALSE(refused["suggestions"].empty());
-  for (const Json& suggestion : refused["suggestions"]) {
+  EXPECT_GT(refused["total_bytes"], refused["memory_bytes"]);
+}
+
+TEST_F(Commands, PlanThatFitsByStreamingOnlySaysWhatWouldSpareIt) {
+  const Json large = json_of({"plan", model_, "--context", "1024", "--json"});
+  EXPECT_EQ(large["streamed_bytes_per_pass"], 0);
+  const std::string less = std::to_string(large["total_bytes"].get<uint64_t>() - 1);
+  const Json streams = json_of({"plan", model_, "--context", "1024", "--memory", less, "--json"});
+  EXPECT_EQ(streams["fits"], true);
+  EXPECT_LE(streams["total_bytes"], streams["memory_bytes"]);
+  EXPECT_GT(streams["streamed_bytes_per_pass"], 0);
+  ASSERT_FALSE(streams["suggestions"].empty());
+  for (const Json& suggestion : streams["suggestions"]) {
     const auto option = suggestion["option"].get<std::string>();
     const std::string value = std::to_string(suggestion["value"].get<uint64_t>());
     if (option == "size") continue;  // tests/cli/compress_test.cpp tries that
-    json_of({"plan", model_, "--memory", less, "--json", "--" + option, value});
+    const Json spared = json_of({"plan", model_, "--memory", less, "--json", "--" + option, value});
+    EXPECT_EQ(spared["streamed_bytes_per_pass"], 0);
   }
 }
 

@@ -136,9 +136,9 @@ TEST(Session, StepsMakeTheWhole) {
   float* hidden = steps->hidden_buffer();
   ASSERT_TRUE(steps->embed(std::span(kTokens).first(5), hidden).ok());
   for (uint32_t l = 0; l < model.get()->hyper.n_layers; ++l)
-    steps->run_layers(l, l + 1, 0, 5, hidden);
+    ASSERT_TRUE(steps->run_layers(l, l + 1, 0, 5, hidden).ok());
   std::vector<float> logits(expected.size());
-  steps->logits(hidden + 4 * model.get()->hyper.width, 1, logits.data());
+  ASSERT_TRUE(steps->logits(hidden + 4 * model.get()->hyper.width, 1, logits.data()).ok());
   EXPECT_EQ(logits, expected);
 }
 

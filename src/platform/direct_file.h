@@ -1,0 +1,36 @@
+// Reads of large, aligned pieces straight into memory of ours: past the page cache where the file
+// system allows, so that no byte is charged twice; elsewhere through it, given back at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+
+namespace enxuto {
+
+class DirectFile {
+ public:
+  // Offsets, sizes and addresses are multiples of this.
+  static constexpr uint64_t kAlignment = 4096;
+
+  static Result<std::unique_ptr<DirectFile>> open(const std::string& path);
+  ~DirectFile();
+  DirectFile(const DirectFile&) = delete;
+  DirectFile& operator=(const DirectFile&) = delete;
+
+  // Fills [data, data + size) from `offset` on; what lies past the end of the file stays as it was,
+  // `needed` bytes must not.
+  Status read(uint64_t offset, uint8_t* data, uint64_t size, uint64_t needed);
+  bool direct() const { return direct_; }
+
+ private:
+  DirectFile(std::string path, int fd, bool direct)
+      : path_(std::move(path)), fd_(fd), direct_(direct) {}
+  std::string path_;
+  int fd_;
+  bool direct_;
+};
+
+}  // namespace enxuto

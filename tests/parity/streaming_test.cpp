@@ -1,0 +1,89 @@
+// A model larger than its memory computes the same, inside the memory, and says so when the disk
+// fails.
+#include <gtest/gtest.h>
+
+#include "infer/session.h"
+#include "platform/faults.h"
+#include "tests/parity/temporary_model.h"
+
+namespace enxuto {
+namespace {
+
+const std::vector<Token> kTokens = {10, 200, 31, 4, 77, 123, 9, 250, 18, 66, 5, 101};
+
+InferenceRequest request_of(uint64_t memory_bytes) {
+  InferenceRequest request;
+  request.context = 32;
+  request.batch = 5;
+  request.memory_bytes = memory_bytes;
+  return request;
+}
+
+uint64_t planned(const Model& model, uint64_t memory_bytes) {
+  const auto map = plan_inference(model, request_of(memory_bytes));
+  EXPECT_TRUE(map.ok());
+  return map->total_bytes();
+}
+
+std::vector<float> logits_of(Session& session) {
+  std::vector<float> all;
+  for (const size_t from : {size_t{0}, size_t{7}, size_t{8}}) {
+    const size_t to = from == 0 ? 7 : from == 7 ? 8 : kTokens.size();
+    const auto logits = session.feed(std::span(kTokens).subspan(from, to - from));
+    EXPECT_TRUE(logits.ok()) << logits.status().what();
+    if (logits.ok()) all.insert(all.end(), logits->begin(), logits->end());
+  }
+  return all;
+}
+
+TEST(Streaming, GivesTheSameLogitsAtEveryBudget) {
+  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3"}) {
+    const TemporaryModel model({.architecture = architecture, .width = 256}, Type::F32);
+    const auto whole = Session::open(model.get(), request_of(0));
+    ASSERT_TRUE(whole.ok());
+    const auto expected = logits_of(**whole);
+    EXPECT_EQ((*whole)->stream_statistics().bytes_per_pass, 0u);
+    const uint64_t most = planned(*model.get(), 0), least = planned(*model.get(), 1);
+    ASSERT_LT(least, most) << architecture;
+    for (int step = 0; step < 6; ++step) {
+      const uint64_t budget = least + (most - least) * static_cast<uint64_t>(step) / 6;
+      EXPECT_LE(planned(*model.get(), budget), budget);
+      const auto session = Session::open(model.get(), request_of(budget));
+      ASSERT_TRUE(session.ok()) << session.status().what();
+      EXPECT_GT((*session)->stream_statistics().bytes_per_pass, 0u);
+      EXPECT_EQ(logits_of(**session), expected) << architecture << " at " << budget;
+      // A pass out of order, as calibration does it, and back.
+      (*session)->rewind(0);
+      std::vector<float> hidden(5 * model.get()->hyper.width);
+      ASSERT_TRUE((*session)->embed(std::span(kTokens).first(5), hidden.data()).ok());
+      ASSERT_TRUE((*session)->run_layers(2, 3, 0, 5, hidden.data()).ok());
+      ASSERT_TRUE((*session)->run_layers(0, 1, 0, 5, hidden.data()).ok());
+      (*session)->rewind(0);
+      EXPECT_EQ(logits_of(**session), expected) << architecture << " again at " << budget;
+    }
+  }
+}
+
+TEST(Streaming, AReadThatFailsIsAnErrorNotACrash) {
+  const TemporaryModel model({.architecture = "llama", .width = 256}, Type::Q8_0);
+  const uint64_t least = planned(*model.get(), 1);
+  int failures = 0;
+  for (int nth = 1;; ++nth) {
+    inject_fault(FaultPoint::kRead, nth);
+    const auto session = Session::open(model.get(), request_of(least));
+    Status status = session.status();
+    if (status.ok()) status = (*session)->feed(kTokens).status();
+    const bool struck = fault_point_count(FaultPoint::kRead) >= nth;
+    inject_fault(FaultPoint::kRead, 0);
+    if (!struck) break;
+    // The thread that reads ahead may meet the fault after the last pass needed it.
+    if (status.ok()) continue;
+    EXPECT_EQ(status.code(), Code::kFailed) << status.what();
+    EXPECT_NE(status.what().find("cannot read"), std::string::npos) << status.what();
+    ++failures;
+  }
+  EXPECT_GT(failures, 20);
+}
+
+}  // namespace
+}  // namespace enxuto
