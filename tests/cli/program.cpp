@@ -110,8 +110,19 @@ Outcome run_on_terminal(const std::vector<std::string>& arguments, const std::st
   }
   Outcome outcome;
   size_t next = 0, seen = 0;
+  int silences = 0;
   std::array<char, 4096> buffer;
-  for (ssize_t got; (got = ::read(terminal, buffer.data(), buffer.size())) > 0;) {
+  for (;;) {
+    pollfd ready = {terminal, POLLIN, 0};
+    if (::poll(&ready, 1, 3000) == 0) {
+      // A line editor that takes the terminal over drops what was typed a moment before: as a
+      // person would, type it again. A program that stays silent is hung.
+      if (++silences == 5) ::kill(child, SIGKILL);
+      if (next > 0) feed(terminal, typed[next - 1]);
+      continue;
+    }
+    const ssize_t got = ::read(terminal, buffer.data(), buffer.size());
+    if (got <= 0) break;
     outcome.out.append(buffer.data(), static_cast<size_t>(got));
     const size_t found = outcome.out.find(prompt, seen);
     if (found == std::string::npos || next == typed.size()) continue;
