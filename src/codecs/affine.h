@@ -153,10 +153,11 @@ ENXUTO_INLINE AffineFit best_stored_affine(const Block<kN>& block, float from, f
   return {fits.scale[lane], fits.low[lane]};
 }
 
-template <int kMax, int kN>
-ENXUTO_INLINE void affine_codes(const float* x, float scale, float low, float* codes) {
+template <int kMax, int kN, class Code>
+ENXUTO_INLINE void affine_codes(const float* x, float scale, float low, Code* codes) {
   const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  for (int i = 0; i < kN; ++i) codes[i] = clamp(round_even((x[i] + low) * inverse), 0, kMax);
+  for (int i = 0; i < kN; ++i)
+    codes[i] = static_cast<Code>(clamp(round_even((x[i] + low) * inverse), 0, kMax));
 }
 
 }  // namespace enxuto::search

@@ -52,6 +52,15 @@ enum class Type : uint32_t {
   Q2_0 = 42,
 };
 
+// What a block can hold while its scales stay as they are:
+//   value i = offset[g] + step[g] * (levels ? levels[code] : code),  g = i / group_values
+// for any code in 0 … n_codes - 1 of each value.
+struct BlockGrid {
+  uint32_t n_codes, group_values;
+  const float* levels;  // (n_codes), rising; null: the codes themselves
+  float step[16], offset[16];
+};
+
 struct Codec {
   Type type;
   const char* name;       // as llama.cpp spells it: "Q4_K"
@@ -64,6 +73,10 @@ struct Codec {
   // the squared errors, or null for all equal. Finite input expected. Null where we can decode
   // only.
   void (*encode)(const float* values, const float* importance, uint8_t* blocks, size_t n);
+  // For choosing codes otherwise than each for itself (error feedback). Null where a code stands
+  // for several values, or where there is no encoder.
+  void (*grid)(const uint8_t* block, BlockGrid& grid) = nullptr;
+  void (*set_codes)(const uint8_t* codes, uint8_t* block) = nullptr;  // scales stay
 
   double bits_per_weight() const { return 8.0 * block_bytes / block_values; }
   uint64_t row_bytes(uint64_t n) const { return n / block_values * block_bytes; }

@@ -163,6 +163,32 @@ TEST(Codec, WhatItWroteItWritesAgain) {
   }
 }
 
+TEST(Codec, AnyCodesOfTheGridAreReadBackAsItsValues) {
+  SplitMix64 stream(7);
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->grid) continue;
+    const size_t n = codec->block_values;
+    std::vector<uint8_t> block(codec->block_bytes), codes(n);
+    std::vector<float> back(n);
+    codec->encode(sample().x.data(), sample().w.data(), block.data(), n);
+    BlockGrid grid, after;
+    codec->grid(block.data(), grid);
+    for (uint8_t& code : codes) code = static_cast<uint8_t>(stream.next() % grid.n_codes);
+    codes[0] = 0, codes[1] = static_cast<uint8_t>(grid.n_codes - 1);
+    codec->set_codes(codes.data(), block.data());
+    codec->grid(block.data(), after);
+    codec->decode(block.data(), back.data(), n);
+    for (size_t i = 0; i < n; ++i) {
+      const size_t g = i / grid.group_values;
+      const float level = grid.levels ? grid.levels[codes[i]] : codes[i];
+      const float value = grid.offset[g] + grid.step[g] * level;
+      EXPECT_NEAR(back[i], value, 1e-5f) << codec->name << " value " << i;
+      EXPECT_EQ(grid.step[g], after.step[g]) << codec->name;
+      EXPECT_EQ(grid.offset[g], after.offset[g]) << codec->name;
+    }
+  }
+}
+
 TEST(Codec, HostileValuesStayInsideTheFormat) {
   constexpr float kInf = std::numeric_limits<float>::infinity(),
                   kNan = std::numeric_limits<float>::quiet_NaN();

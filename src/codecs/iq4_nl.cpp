@@ -19,20 +19,26 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) { grid = {16, kN, kIq4Levels, {load_f16(b)}, {}}; }
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  for (int i = 0; i < 16; ++i) b[2 + i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
-    int codes[kN];
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const float d = store_f16(b, search::best_stored_scale<Levels, kN, 2, 2>(block, 0.70f, 1.3f));
-    search::indices_at<kIq4Levels, kN>(block.x, d, codes);
-    for (int i = 0; i < 16; ++i) b[2 + i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
+    search::codes_at<Levels, kN>(block.x, d, codes);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kIQ4_NL = {Type::IQ4_NL, "IQ4_NL", kN, kBytes, decode, encode};
+const Codec kIQ4_NL = {Type::IQ4_NL, "IQ4_NL", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

@@ -10,13 +10,15 @@ namespace {
 using Levels = search::TableLevels<kIq4Levels>;
 constexpr int kN = 256, kBytes = 136, kSubs = 8;
 
+float sub_scale(const uint8_t* b, int s) {
+  const int low = b[4 + s / 2] >> 4 * (s % 2) & 15, high = load_u16(b + 2) >> 2 * s & 3;
+  return load_f16(b) * static_cast<float>((low | high << 4) - 32);
+}
+
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes) {
-    const float d = load_f16(b);
-    const int high = load_u16(b + 2);
     for (int s = 0; s < kSubs; ++s, values += 32) {
-      const int scale = (b[4 + s / 2] >> 4 * (s % 2) & 15) | (high >> 2 * s & 3) << 4;
-      const float sub = d * static_cast<float>(scale - 32);
+      const float sub = sub_scale(b, s);
       const uint8_t* q = b + 8 + 16 * s;
       for (int i = 0; i < 16; ++i) {
         values[i] = sub * kIq4Levels[q[i] & 15];
@@ -26,9 +28,21 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  grid = {16, kN / kSubs, kIq4Levels, {}, {}};
+  for (int s = 0; s < kSubs; ++s) grid.step[s] = sub_scale(b, s);
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  b += 8;
+  for (int s = 0; s < kSubs; ++s, codes += 32, b += 16)
+    for (int i = 0; i < 16; ++i) b[i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const auto fit = search::fit_super_symmetric<Levels, kSubs, -32, 31, 2>(block, 0.7f, 1.3f);
@@ -39,17 +53,15 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
       const uint32_t scale = static_cast<uint32_t>(fit.scales[s] + 32);
       b[4 + s / 2] = static_cast<uint8_t>(b[4 + s / 2] | (scale & 15) << 4 * (s % 2));
       high |= (scale >> 4) << 2 * s;
-      int codes[32];
-      search::indices_at<kIq4Levels, 32>(block.x + 32 * s, d * fit.scales[s], codes);
-      uint8_t* q = b + 8 + 16 * s;
-      for (int i = 0; i < 16; ++i) q[i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
+      search::codes_at<Levels, 32>(block.x + 32 * s, d * fit.scales[s], codes + 32 * s);
     }
+    set_codes(codes, b);
     b[2] = static_cast<uint8_t>(high), b[3] = static_cast<uint8_t>(high >> 8);
   }
 }
 
 }  // namespace
 
-const Codec kIQ4_XS = {Type::IQ4_XS, "IQ4_XS", kN, kBytes, decode, encode};
+const Codec kIQ4_XS = {Type::IQ4_XS, "IQ4_XS", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

@@ -30,6 +30,15 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  grid = {16, kN, kE2m1Levels, {half_scale(b[0])}, {}};
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  for (int i = 0; i < 16; ++i)
+    b[1 + i] = static_cast<uint8_t>(code_of(codes[i]) | code_of(codes[i + 16]) << 4);
+}
+
 // The scale is a power of two, so there is no refit: the eight exponents around the one that just
 // holds the largest value are all tried.
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
@@ -37,7 +46,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
     search::Block<kN> block;
     search::load_block(values, importance, block);
     if (importance) importance += kN;
-    int codes[kN];
+    uint8_t codes[kN];
     float largest = 0;
     for (int i = 0; i < kN; ++i)
       largest = std::fabs(block.x[i]) > largest ? std::fabs(block.x[i]) : largest;
@@ -53,14 +62,13 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
         search::sums_at<Levels, kN>(block.x, block.w, search::inverse_of(scales));
     const int best = search::least_lane(scales * scales * sums.rr);
     b[0] = static_cast<uint8_t>(tiny ? 0 : exponent + best - 4);
-    search::indices_at<kE2m1Levels, kN>(block.x, scales[best], codes);
-    for (int i = 0; i < 16; ++i)
-      b[1 + i] = static_cast<uint8_t>(code_of(codes[i]) | code_of(codes[i + 16]) << 4);
+    search::codes_at<Levels, kN>(block.x, scales[best], codes);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kMXFP4 = {Type::MXFP4, "MXFP4", kN, kBytes, decode, encode};
+const Codec kMXFP4 = {Type::MXFP4, "MXFP4", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

@@ -16,24 +16,30 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b);
+  grid = {4, kN, nullptr, {d}, {-d}};
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  for (int i = 0; i < kN / 4; ++i, codes += 4)
+    b[2 + i] = static_cast<uint8_t>(codes[0] | codes[1] << 2 | codes[2] << 4 | codes[3] << 6);
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
-    float levels[kN];
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const float d = store_f16(b, search::best_stored_scale<Levels, kN, 4>(block, 0.7f, 4.0f));
-    search::levels_at<Levels, kN>(block.x, d, levels);
-    for (int i = 0; i < kN / 4; ++i) {
-      int packed = 0;
-      for (int j = 0; j < 4; ++j) packed |= (static_cast<int>(levels[4 * i + j]) + 1) << 2 * j;
-      b[2 + i] = static_cast<uint8_t>(packed);
-    }
+    search::codes_at<Levels, kN>(block.x, d, codes);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ2_0 = {Type::Q2_0, "Q2_0", kN, kBytes, decode, encode};
+const Codec kQ2_0 = {Type::Q2_0, "Q2_0", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

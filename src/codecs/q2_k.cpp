@@ -21,30 +21,42 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b + 80), dmin = load_f16(b + 82);
+  grid = {kMax + 1, kN / kSubs, nullptr, {}, {}};
+  for (int s = 0; s < kSubs; ++s) {
+    grid.step[s] = d * static_cast<float>(b[s] & 15);
+    grid.offset[s] = -dmin * static_cast<float>(b[s] >> 4);
+  }
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  std::memset(b + 16, 0, 64);
+  for (int i = 0; i < kN; ++i) {
+    uint8_t& q = b[16 + i / 128 * 32 + i % 32];
+    q = static_cast<uint8_t>(q | codes[i] << 2 * (i % 128 / 32));
+  }
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const auto fit = search::fit_super_affine<kMax, kSubs, 15, 5>(block, -0.02f, 0.3f);
     const float d = store_f16(b + 80, fit.d), dmin = store_f16(b + 82, fit.dmin);
-    std::memset(b, 0, 80);
     for (int s = 0; s < kSubs; ++s) {
       b[s] = static_cast<uint8_t>(fit.scales[s] | fit.lows[s] << 4);
-      float codes[16];
       search::affine_codes<kMax, 16>(block.x + 16 * s, d * fit.scales[s], dmin * fit.lows[s],
-                                     codes);
-      for (int l = 0; l < 16; ++l) {
-        const int i = 16 * s + l;
-        uint8_t& q = b[16 + i / 128 * 32 + i % 32];
-        q = static_cast<uint8_t>(q | static_cast<int>(codes[l]) << 2 * (i % 128 / 32));
-      }
+                                     codes + 16 * s);
     }
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ2_K = {Type::Q2_K, "Q2_K", kN, kBytes, decode, encode};
+const Codec kQ2_K = {Type::Q2_K, "Q2_K", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

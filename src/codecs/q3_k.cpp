@@ -29,32 +29,45 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b + 108);
+  grid = {8, kN / kSubs, nullptr, {}, {}};
+  for (int s = 0; s < kSubs; ++s) {
+    grid.step[s] = d * static_cast<float>(scale_at(b + 96, s) - 32);
+    grid.offset[s] = -4 * grid.step[s];
+  }
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  std::memset(b, 0, 96);
+  for (int i = 0; i < kN; ++i) {
+    uint8_t& q = b[32 + i / 128 * 32 + i % 32];
+    q = static_cast<uint8_t>(q | (codes[i] & 3) << 2 * (i % 128 / 32));
+    b[i % 32] = static_cast<uint8_t>(b[i % 32] | (codes[i] >> 2) << (i / 32));
+  }
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const auto fit = search::fit_super_symmetric<Levels, kSubs, -32, 31, 2>(block, 0.7f, 2.0f);
     const float d = store_f16(b + 108, fit.d);
-    std::memset(b, 0, 108);
+    std::memset(b + 96, 0, 12);
     for (int s = 0; s < kSubs; ++s) {
       const int scale = fit.scales[s] + 32;
       b[96 + s % 8] = static_cast<uint8_t>(b[96 + s % 8] | (scale & 15) << 4 * (s / 8));
       b[104 + s % 4] = static_cast<uint8_t>(b[104 + s % 4] | (scale >> 4) << 2 * (s / 4));
-      float levels[16];
-      search::levels_at<Levels, 16>(block.x + 16 * s, d * fit.scales[s], levels);
-      for (int l = 0; l < 16; ++l) {
-        const int i = 16 * s + l, code = static_cast<int>(levels[l]) + 4;
-        uint8_t& q = b[32 + i / 128 * 32 + i % 32];
-        q = static_cast<uint8_t>(q | (code & 3) << 2 * (i % 128 / 32));
-        b[i % 32] = static_cast<uint8_t>(b[i % 32] | (code >> 2) << (i / 32));
-      }
+      search::codes_at<Levels, 16>(block.x + 16 * s, d * fit.scales[s], codes + 16 * s);
     }
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ3_K = {Type::Q3_K, "Q3_K", kN, kBytes, decode, encode};
+const Codec kQ3_K = {Type::Q3_K, "Q3_K", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

@@ -19,23 +19,29 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b);
+  grid = {16, kN, nullptr, {d}, {-8 * d}};
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  for (int i = 0; i < 16; ++i) b[2 + i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
-    float levels[kN];
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const float d = store_f16(b, search::best_stored_scale<Levels, kN, 3>(block, 0.75f, 1.6f));
-    search::levels_at<Levels, kN>(block.x, d, levels);
-    for (int i = 0; i < 16; ++i) {
-      const int low = static_cast<int>(levels[i]) + 8, high = static_cast<int>(levels[i + 16]) + 8;
-      b[2 + i] = static_cast<uint8_t>(low | high << 4);
-    }
+    search::codes_at<Levels, kN>(block.x, d, codes);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ4_0 = {Type::Q4_0, "Q4_0", kN, kBytes, decode, encode};
+const Codec kQ4_0 = {Type::Q4_0, "Q4_0", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

@@ -18,23 +18,29 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  grid = {kMax + 1, kN, nullptr, {load_f16(b)}, {load_f16(b + 2)}};
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  for (int i = 0; i < 16; ++i) b[4 + i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
-    float codes[kN];
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const auto fit = search::best_stored_affine<kMax, kN, 5>(block, -0.02f, 0.2f);
     const float d = store_f16(b, fit.scale), low = -store_f16(b + 2, -fit.low);
     search::affine_codes<kMax, kN>(block.x, d, low, codes);
-    for (int i = 0; i < 16; ++i)
-      b[4 + i] =
-          static_cast<uint8_t>(static_cast<int>(codes[i]) | static_cast<int>(codes[i + 16]) << 4);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ4_1 = {Type::Q4_1, "Q4_1", kN, kBytes, decode, encode};
+const Codec kQ4_1 = {Type::Q4_1, "Q4_1", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

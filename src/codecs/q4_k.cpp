@@ -23,28 +23,40 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b), dmin = load_f16(b + 2);
+  grid = {kMax + 1, kN / kSubs, nullptr, {}, {}};
+  for (int s = 0; s < kSubs; ++s) {
+    const auto [scale, min] = unpack_k4(b + 4, s);
+    grid.step[s] = d * static_cast<float>(scale);
+    grid.offset[s] = -dmin * static_cast<float>(min);
+  }
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  b += 16;
+  for (int pair = 0; pair < kSubs / 2; ++pair, codes += 64, b += 32)
+    for (int i = 0; i < 32; ++i) b[i] = static_cast<uint8_t>(codes[i] | codes[i + 32] << 4);
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const auto fit = search::fit_super_affine<kMax, kSubs, 63, 5>(block, -0.02f, 0.2f);
     const float d = store_f16(b, fit.d), dmin = store_f16(b + 2, fit.dmin);
     pack_k4(b + 4, fit.scales, fit.lows);
-    std::memset(b + 16, 0, 128);
-    for (int s = 0; s < kSubs; ++s) {
-      float codes[32];
+    for (int s = 0; s < kSubs; ++s)
       search::affine_codes<kMax, 32>(block.x + 32 * s, d * fit.scales[s], dmin * fit.lows[s],
-                                     codes);
-      uint8_t* q = b + 16 + 32 * (s / 2);
-      for (int i = 0; i < 32; ++i)
-        q[i] = static_cast<uint8_t>(q[i] | static_cast<int>(codes[i]) << 4 * (s % 2));
-    }
+                                     codes + 32 * s);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ4_K = {Type::Q4_K, "Q4_K", kN, kBytes, decode, encode};
+const Codec kQ4_K = {Type::Q4_K, "Q4_K", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

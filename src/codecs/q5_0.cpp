@@ -24,27 +24,35 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b);
+  grid = {32, kN, nullptr, {d}, {-16 * d}};
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  uint32_t fifth = 0;
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t low = codes[i], high = codes[i + 16];
+    fifth |= (low >> 4) << i | (high >> 4) << (i + 16);
+    b[6 + i] = static_cast<uint8_t>((low & 15) | (high & 15) << 4);
+  }
+  std::memcpy(b + 2, &fifth, 4);
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
-    float levels[kN];
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const float d = store_f16(b, search::best_stored_scale<Levels, kN, 3>(block, 0.85f, 1.3f));
-    search::levels_at<Levels, kN>(block.x, d, levels);
-    uint32_t fifth = 0;
-    for (int i = 0; i < 16; ++i) {
-      const uint32_t low = static_cast<uint32_t>(static_cast<int>(levels[i]) + 16);
-      const uint32_t high = static_cast<uint32_t>(static_cast<int>(levels[i + 16]) + 16);
-      fifth |= (low >> 4) << i | (high >> 4) << (i + 16);
-      b[6 + i] = static_cast<uint8_t>((low & 15) | (high & 15) << 4);
-    }
-    std::memcpy(b + 2, &fifth, 4);
+    search::codes_at<Levels, kN>(block.x, d, codes);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ5_0 = {Type::Q5_0, "Q5_0", kN, kBytes, decode, encode};
+const Codec kQ5_0 = {Type::Q5_0, "Q5_0", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

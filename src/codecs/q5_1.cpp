@@ -21,28 +21,35 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  grid = {kMax + 1, kN, nullptr, {load_f16(b)}, {load_f16(b + 2)}};
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  uint32_t fifth = 0;
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t low = codes[i], high = codes[i + 16];
+    fifth |= (low >> 4) << i | (high >> 4) << (i + 16);
+    b[8 + i] = static_cast<uint8_t>((low & 15) | (high & 15) << 4);
+  }
+  std::memcpy(b + 4, &fifth, 4);
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
-    float codes[kN];
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const auto fit = search::best_stored_affine<kMax, kN, 5>(block, -0.02f, 0.12f);
     const float d = store_f16(b, fit.scale), low = -store_f16(b + 2, -fit.low);
     search::affine_codes<kMax, kN>(block.x, d, low, codes);
-    uint32_t fifth = 0;
-    for (int i = 0; i < 16; ++i) {
-      const uint32_t a = static_cast<uint32_t>(static_cast<int>(codes[i]));
-      const uint32_t c = static_cast<uint32_t>(static_cast<int>(codes[i + 16]));
-      fifth |= (a >> 4) << i | (c >> 4) << (i + 16);
-      b[8 + i] = static_cast<uint8_t>((a & 15) | (c & 15) << 4);
-    }
-    std::memcpy(b + 4, &fifth, 4);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ5_1 = {Type::Q5_1, "Q5_1", kN, kBytes, decode, encode};
+const Codec kQ5_1 = {Type::Q5_1, "Q5_1", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

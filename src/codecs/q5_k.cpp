@@ -25,31 +25,45 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b), dmin = load_f16(b + 2);
+  grid = {kMax + 1, kN / kSubs, nullptr, {}, {}};
+  for (int s = 0; s < kSubs; ++s) {
+    const auto [scale, min] = unpack_k4(b + 4, s);
+    grid.step[s] = d * static_cast<float>(scale);
+    grid.offset[s] = -dmin * static_cast<float>(min);
+  }
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  std::memset(b + 16, 0, 160);
+  for (int s = 0; s < kSubs; ++s, codes += 32) {
+    uint8_t* q = b + 48 + 32 * (s / 2);
+    for (int i = 0; i < 32; ++i) {
+      q[i] = static_cast<uint8_t>(q[i] | (codes[i] & 15) << 4 * (s % 2));
+      b[16 + i] = static_cast<uint8_t>(b[16 + i] | (codes[i] >> 4) << s);
+    }
+  }
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const auto fit = search::fit_super_affine<kMax, kSubs, 63, 5>(block, -0.02f, 0.12f);
     const float d = store_f16(b, fit.d), dmin = store_f16(b + 2, fit.dmin);
     pack_k4(b + 4, fit.scales, fit.lows);
-    std::memset(b + 16, 0, 160);
-    for (int s = 0; s < kSubs; ++s) {
-      float codes[32];
+    for (int s = 0; s < kSubs; ++s)
       search::affine_codes<kMax, 32>(block.x + 32 * s, d * fit.scales[s], dmin * fit.lows[s],
-                                     codes);
-      uint8_t* q = b + 48 + 32 * (s / 2);
-      for (int i = 0; i < 32; ++i) {
-        const int code = static_cast<int>(codes[i]);
-        q[i] = static_cast<uint8_t>(q[i] | (code & 15) << 4 * (s % 2));
-        b[16 + i] = static_cast<uint8_t>(b[16 + i] | (code >> 4) << s);
-      }
-    }
+                                     codes + 32 * s);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ5_K = {Type::Q5_K, "Q5_K", kN, kBytes, decode, encode};
+const Codec kQ5_K = {Type::Q5_K, "Q5_K", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

@@ -32,30 +32,42 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b + 208);
+  grid = {64, kN / kSubs, nullptr, {}, {}};
+  for (int s = 0; s < kSubs; ++s) {
+    grid.step[s] = d * static_cast<float>(static_cast<int8_t>(b[192 + s]));
+    grid.offset[s] = -32 * grid.step[s];
+  }
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  std::memset(b, 0, 192);
+  for (int i = 0; i < kN; ++i) {
+    const Place p = place_of(i);
+    b[p.low_byte] = static_cast<uint8_t>(b[p.low_byte] | (codes[i] & 15) << p.low_shift);
+    b[p.high_byte] = static_cast<uint8_t>(b[p.high_byte] | (codes[i] >> 4) << p.high_shift);
+  }
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const auto fit = search::fit_super_symmetric<Levels, kSubs, -128, 127, 2>(block, 0.9f, 1.1f);
     const float d = store_f16(b + 208, fit.d);
-    std::memset(b, 0, 192);
     for (int s = 0; s < kSubs; ++s) {
       b[192 + s] = static_cast<uint8_t>(static_cast<int8_t>(fit.scales[s]));
-      float levels[16];
-      search::levels_at<Levels, 16>(block.x + 16 * s, d * fit.scales[s], levels);
-      for (int l = 0; l < 16; ++l) {
-        const int code = static_cast<int>(levels[l]) + 32;
-        const Place p = place_of(16 * s + l);
-        b[p.low_byte] = static_cast<uint8_t>(b[p.low_byte] | (code & 15) << p.low_shift);
-        b[p.high_byte] = static_cast<uint8_t>(b[p.high_byte] | (code >> 4) << p.high_shift);
-      }
+      search::codes_at<Levels, 16>(block.x + 16 * s, d * fit.scales[s], codes + 16 * s);
     }
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ6_K = {Type::Q6_K, "Q6_K", kN, kBytes, decode, encode};
+const Codec kQ6_K = {Type::Q6_K, "Q6_K", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

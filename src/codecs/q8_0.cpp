@@ -15,20 +15,29 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b);
+  grid = {255, kN, nullptr, {d}, {-127 * d}};
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  for (int i = 0; i < kN; ++i) b[2 + i] = static_cast<uint8_t>(codes[i] - 127);
+}
+
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     search::Block<kN> block;
-    float levels[kN];
+    uint8_t codes[kN];
     search::load_block(values, importance, block);
     if (importance) importance += kN;
     const float d = store_f16(b, search::best_stored_scale<Levels, kN, 3>(block, 0.93f, 1.01f));
-    search::levels_at<Levels, kN>(block.x, d, levels);
-    for (int i = 0; i < kN; ++i) b[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(levels[i]));
+    search::codes_at<Levels, kN>(block.x, d, codes);
+    set_codes(codes, b);
   }
 }
 
 }  // namespace
 
-const Codec kQ8_0 = {Type::Q8_0, "Q8_0", kN, kBytes, decode, encode};
+const Codec kQ8_0 = {Type::Q8_0, "Q8_0", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

@@ -13,6 +13,7 @@ template <int kLow, int kHigh>
 struct IntegerLevels {
   static constexpr float kMin = kLow, kMax = kHigh;
   static ENXUTO_INLINE float nearest(float x) { return clamp(round_even(x), kMin, kMax); }
+  static ENXUTO_INLINE int code(float x) { return static_cast<int>(nearest(x)) - kLow; }
 };
 
 // 16 levels in rising order; nearest by counting the midpoints below.
@@ -27,18 +28,12 @@ struct TableLevels {
     }
     return level;
   }
-};
-
-// Which of the 16 levels is nearest, for each value.
-template <const float (&kLevels)[16], int kN>
-ENXUTO_INLINE void indices_at(const float* x, float scale, int* indices) {
-  const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  for (int i = 0; i < kN; ++i) indices[i] = 0;
-  for (int k = 0; k < 15; ++k) {
-    const float middle = 0.5f * (kLevels[k] + kLevels[k + 1]);
-    for (int i = 0; i < kN; ++i) indices[i] += x[i] * inverse > middle ? 1 : 0;
+  static ENXUTO_INLINE int code(float x) {  // its place in rising order
+    int index = 0;
+    for (int i = 0; i < 15; ++i) index += x > 0.5f * (kLevels[i] + kLevels[i + 1]) ? 1 : 0;
+    return index;
   }
-}
+};
 
 // Of the levels l nearest to t = x / scale and what is left, r = t - l: the weighted sums that both
 // the error at this scale and the best scale for these levels follow from.
@@ -130,10 +125,11 @@ ENXUTO_INLINE float best_stored_scale(const Block<kN>& block, float from, float 
   return fits.scale[least_lane(fits.error)];
 }
 
+// The codes of the nearest levels; the lowest level has code 0.
 template <class Levels, int kN>
-ENXUTO_INLINE void levels_at(const float* x, float scale, float* levels) {
+ENXUTO_INLINE void codes_at(const float* x, float scale, uint8_t* codes) {
   const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
-  for (int i = 0; i < kN; ++i) levels[i] = Levels::nearest(x[i] * inverse);
+  for (int i = 0; i < kN; ++i) codes[i] = static_cast<uint8_t>(Levels::code(x[i] * inverse));
 }
 
 }  // namespace enxuto::search
