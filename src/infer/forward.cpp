@@ -126,10 +126,19 @@ void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, f
                      });
 }
 
+void Forward::final_norm(const float* x, int64_t n, float* normed) {
+  norm(x, model_.output_norm, n, normed);
+}
+
+void Forward::multiply(const MatrixView& w, const float* x, int64_t n, float* y) {
+  const MatmulJob job = {w, nullptr, y, w.rows};
+  matmul(k_, team_, buffers_, x, w.columns, n, {&job, 1});
+}
+
 // Final norm, head, and the cap on the logits where the model has one. A streamed head comes in
 // slices of its rows.
 Status Forward::head(const float* x, int64_t n, float* logits) {
-  norm(x, model_.output_norm, n, wide_);
+  final_norm(x, n, wide_);
   const WeightPlan& plan = weights_.plan();
   const MatrixView whole = view(*model_.output);
   const bool replaced = whole.data != weights_.data(*model_.output);

@@ -29,6 +29,8 @@ class Forward {
   Status embed(std::span<const Token> tokens, float* x);
   Status run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* x);
   Status head(const float* x, int64_t n, float* logits);
+  void final_norm(const float* x, int64_t n, float* normed);
+  void multiply(const MatrixView& w, const float* x, int64_t n, float* y);
 
   float* hidden() { return hidden_; }
   const KvCache& cache() const { return cache_; }

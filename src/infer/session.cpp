@@ -139,6 +139,22 @@ Status Session::run_layers(uint32_t begin, uint32_t end, uint32_t position, int6
   return state_->forward->run_layers(begin, end, position, n, hidden);
 }
 
+Status Session::hold_layer(uint32_t layer) {
+  assert(layer < model().hyper.n_layers);
+  return state_->weights->hold(layer);
+}
+
+void Session::let_go() { state_->weights->let_go(); }
+
+void Session::final_norm(const float* hidden, int64_t n, float* normed) {
+  state_->forward->final_norm(hidden, n, normed);
+}
+
+void Session::multiply(const MatrixView& w, const float* x, int64_t n, float* y) {
+  assert(n <= batch());
+  state_->forward->multiply(w, x, n, y);
+}
+
 Status Session::logits(const float* hidden, int64_t n, float* out) {
   assert(n <= logit_rows());
   return state_->forward->head(hidden, n, out);

@@ -60,6 +60,15 @@ class Session {
                float* hidden);  // (n, width); kBadInput: no such token
   // In place, through the KV cache.
   Status run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* hidden);
+  // The layer's weights stay in memory until let_go(): where they are streamed, all passes through
+  // it until then read them once.
+  Status hold_layer(uint32_t layer);
+  void let_go();
+  // What the head's input is: (n, width), final norm.
+  void final_norm(const float* hidden, int64_t n, float* normed);
+  // y (n, w.rows) = x (n, w.columns) w', by the session's threads; n <= batch(), columns as many as
+  // a linear layer of the model may have.
+  void multiply(const MatrixView& w, const float* x, int64_t n, float* y);
   // Final norm and head: (n, vocabulary); n <= logit_rows().
   Status logits(const float* hidden, int64_t n, float* out);
   float* hidden_buffer();  // (batch, width) and

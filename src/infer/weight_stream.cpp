@@ -1,6 +1,7 @@
 #include "infer/weight_stream.h"
 
 #include <chrono>
+#include <utility>
 
 #include "plan/plan.h"
 
@@ -89,7 +90,7 @@ void WeightStream::read_ahead() {
 }
 
 Status WeightStream::acquire(uint32_t u) {
-  if (!plan_.streams) return {};
+  if (!plan_.streams || u == held_) return {};
   if (u < plan_.n_pinned) {
     place(plan_.units[u], pinned_at_[u + 1]);
     return {};
@@ -108,12 +109,22 @@ Status WeightStream::acquire(uint32_t u) {
 }
 
 void WeightStream::release(uint32_t u) {
-  if (!plan_.streams || u < plan_.n_pinned) return;
+  if (!plan_.streams || u < plan_.n_pinned || u == held_) return;
   {
     const std::lock_guard lock(mutex_);
     ++used_;
   }
   changed_.notify_all();
+}
+
+Status WeightStream::hold(uint32_t u) {
+  TRY(acquire(u));
+  held_ = u;
+  return {};
+}
+
+void WeightStream::let_go() {
+  if (const auto u = std::exchange(held_, std::nullopt)) release(*u);
 }
 
 const uint8_t* WeightStream::data(const Tensor& tensor) const {

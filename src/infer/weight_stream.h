@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "infer/session.h"
@@ -29,6 +30,9 @@ class WeightStream {
   // Unit `u` is in memory until release(u). One at a time.
   Status acquire(uint32_t u);
   void release(uint32_t u);
+  // Unit `u` stays in memory, however often it is acquired and released, until let_go().
+  Status hold(uint32_t u);
+  void let_go();
 
   // Where the tensor's first row (or its slice's) lies now. Null for a matrix whose unit is not
   // acquired.
@@ -54,6 +58,7 @@ class WeightStream {
   std::vector<uint8_t*> pinned_at_;     // the small ones, then the first units
   uint8_t* row_buffer_ = nullptr;
   uint8_t* ring_ = nullptr;
+  std::optional<uint32_t> held_;
 
   // Turns count units since the sweep began at `first_`; turn t is unit n_pinned + (first_ + t) %
   // n_streamed.

@@ -28,6 +28,15 @@ Arena::~Arena() {
     if (region.data) release_pages(region.data, region.bytes);
 }
 
+void Arena::reset(std::string_view owner) {
+  for (size_t i = 0; i < map_.parts.size(); ++i) {
+    Region& region = regions_[i];
+    if (map_.parts[i].owner != owner || !region.data) continue;
+    discard_pages(region.data, region.bytes);
+    region.used = 0;
+  }
+}
+
 Result<uint8_t*> Arena::take_bytes(std::string_view owner, uint64_t n, uint64_t size_of_one) {
   const OptionalSize bytes = checked_align(checked_mul(n, size_of_one), 64);
   for (size_t i = 0; i < map_.parts.size(); ++i) {

@@ -27,6 +27,9 @@ class Arena {
     if (!bytes.ok()) return bytes.status();
     return std::span<T>(reinterpret_cast<T*>(*bytes), n);
   }
+  // Gives all pages of an owner's part back to the machine; all that was taken from it is void, and
+  // the part can be handed out anew.
+  void reset(std::string_view owner);
   const MemoryMap& map() const { return map_; }
 
  private:

@@ -42,5 +42,18 @@ TEST(Arena, SaysWhatTheMachineRefused) {
   EXPECT_NE(status.what().find("cache"), std::string::npos);
 }
 
+TEST(Arena, APartThatIsResetIsZeroAndWholeAgain) {
+  const auto arena = Arena::open({{{"work", 8192, "", "", PartKind::kArena}}});
+  ASSERT_TRUE(arena.ok());
+  auto bytes = (*arena)->take<uint8_t>("work", 8192);
+  ASSERT_TRUE(bytes.ok());
+  (*bytes)[5000] = 1;
+  EXPECT_FALSE((*arena)->take<uint8_t>("work", 1).ok());
+  (*arena)->reset("work");
+  bytes = (*arena)->take<uint8_t>("work", 8192);
+  ASSERT_TRUE(bytes.ok());
+  EXPECT_EQ((*bytes)[5000], 0);
+}
+
 }  // namespace
 }  // namespace enxuto

@@ -15,4 +15,6 @@ uint8_t* reserve_pages(uint64_t bytes) {
 
 void release_pages(uint8_t* data, uint64_t bytes) { ::munmap(data, bytes); }
 
+void discard_pages(uint8_t* data, uint64_t bytes) { ::madvise(data, bytes, MADV_DONTNEED); }
+
 }  // namespace enxuto

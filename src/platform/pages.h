@@ -7,5 +7,6 @@ namespace enxuto {
 
 uint8_t* reserve_pages(uint64_t bytes);  // null where refused
 void release_pages(uint8_t* data, uint64_t bytes);
+void discard_pages(uint8_t* data, uint64_t bytes);  // they are zero, and uncharged, again
 
 }  // namespace enxuto

@@ -64,6 +64,28 @@ TEST(Streaming, GivesTheSameLogitsAtEveryBudget) {
   }
 }
 
+TEST(Streaming, AHeldLayerIsReadOnce) {
+  const TemporaryModel model({.architecture = "llama", .width = 256}, Type::F32);
+  const auto session = Session::open(model.get(), request_of(planned(*model.get(), 1)));
+  ASSERT_TRUE(session.ok());
+  const uint32_t width = model.get()->hyper.width, n_layers = model.get()->hyper.n_layers;
+  std::vector<float> once(5 * width), states(3 * once.size());
+  ASSERT_TRUE((*session)->embed(std::span(kTokens).first(5), once.data()).ok());
+  for (size_t i = 0; i < states.size(); ++i) states[i] = once[i % once.size()];
+  ASSERT_TRUE((*session)->run_layers(0, n_layers, 0, 5, once.data()).ok());
+  const uint64_t before = (*session)->stream_statistics().bytes_read;
+  for (uint32_t l = 0; l < n_layers; ++l) {
+    ASSERT_TRUE((*session)->hold_layer(l).ok());
+    for (size_t at = 0; at < states.size(); at += once.size())
+      ASSERT_TRUE((*session)->run_layers(l, l + 1, 0, 5, states.data() + at).ok());
+    (*session)->let_go();
+  }
+  for (size_t i = 0; i < states.size(); ++i) ASSERT_EQ(states[i], once[i % once.size()]);
+  // Each layer once, and what was read ahead: of the pass before, and after the last layer.
+  EXPECT_LE((*session)->stream_statistics().bytes_read - before,
+            2 * (*session)->stream_statistics().bytes_per_pass);
+}
+
 TEST(Streaming, AReadThatFailsIsAnErrorNotACrash) {
   const TemporaryModel model({.architecture = "llama", .width = 256}, Type::Q8_0);
   const uint64_t least = planned(*model.get(), 1);
