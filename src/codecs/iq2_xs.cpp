@@ -2,12 +2,13 @@
 //   d f16 | 32 × u16: point number in 9 bits, then 7 sign bits | 16 scales of 4 bits, low nibble
 //   first
 //   value = d (scale + 1/2) / 4 * level, eight values a point, signs of even parity
-#include "codecs/grids.h"
-#include "codecs/registry.h"
+#include "codecs/codebook.h"
 
 namespace enxuto {
 namespace {
 
+using Points = search::Grid<kGridIq2Xs, kIq2Levels, 8, 3, 16, true>;
+using Walk = search::GridWalk<Points>;
 constexpr int kN = 256, kBytes = 74;
 
 void decode(const uint8_t* b, float* values, size_t n) {
@@ -23,8 +24,24 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const auto block = search::load_signed(values, importance);
+    if (importance) importance += kN;
+    const auto fit = search::fit_codebook<Points>(block, 0.125f, 2.2f);
+    store_f16(b, 8 * fit.d);
+    for (int p = 0; p < 32; ++p) {
+      const int point = Walk::index_of(fit.numbers[p][0]);
+      const int signs = search::stored_signs<Points>(block, p, fit.numbers[p]);
+      store_u16(b + 2 + 2 * p, static_cast<uint16_t>(point | (signs & 127) << 9));
+    }
+    for (int i = 0; i < 8; ++i)
+      b[66 + i] = static_cast<uint8_t>(fit.scales[2 * i] | fit.scales[2 * i + 1] << 4);
+  }
+}
+
 }  // namespace
 
-const Codec kIQ2_XS = {Type::IQ2_XS, "IQ2_XS", kN, kBytes, decode, nullptr};
+const Codec kIQ2_XS = {Type::IQ2_XS, "IQ2_XS", kN, kBytes, decode, encode};
 
 }  // namespace enxuto

@@ -2,12 +2,13 @@
 //   d f16 | 64 low bytes of point numbers | 8 bytes: their high bits | 32 bytes of signs | 8 scales
 //   of 4 bits, low nibble first
 //   value = d (2 scale + 1) * level, four values a point
-#include "codecs/grids.h"
-#include "codecs/registry.h"
+#include "codecs/codebook.h"
 
 namespace enxuto {
 namespace {
 
+using Points = search::Grid<kGridIq3S, kIq3SLevels, 4, 8, 32, false>;
+using Walk = search::GridWalk<Points>;
 constexpr int kN = 256, kBytes = 110;
 
 void decode(const uint8_t* b, float* values, size_t n) {
@@ -23,8 +24,26 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const auto block = search::load_signed(values, importance);
+    if (importance) importance += kN;
+    const auto fit = search::fit_codebook<Points>(block, 1.0f, 1.7f);
+    store_f16(b, fit.d);
+    std::memset(b + 66, 0, 8);
+    for (int p = 0; p < 64; ++p) {
+      const int point = Walk::index_of(fit.numbers[p / 2][p % 2]);
+      b[2 + p] = static_cast<uint8_t>(point);
+      b[66 + p / 8] = static_cast<uint8_t>(b[66 + p / 8] | (point >> 8) << p % 8);
+    }
+    std::memcpy(b + 74, block.signs, 32);
+    for (int i = 0; i < 4; ++i)
+      b[106 + i] = static_cast<uint8_t>(fit.scales[2 * i] | fit.scales[2 * i + 1] << 4);
+  }
+}
+
 }  // namespace
 
-const Codec kIQ3_S = {Type::IQ3_S, "IQ3_S", kN, kBytes, decode, nullptr};
+const Codec kIQ3_S = {Type::IQ3_S, "IQ3_S", kN, kBytes, decode, encode};
 
 }  // namespace enxuto

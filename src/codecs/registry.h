@@ -26,6 +26,9 @@ inline uint32_t load_u32(const uint8_t* bytes) {
   return value;
 }
 
+inline void store_u16(uint8_t* bytes, uint16_t value) { std::memcpy(bytes, &value, sizeof value); }
+inline void store_u32(uint8_t* bytes, uint32_t value) { std::memcpy(bytes, &value, sizeof value); }
+
 inline float load_f16(const uint8_t* bytes) { return f16_to_f32(load_u16(bytes)); }
 
 // A scale as the file will hold it: finite whatever it was.

@@ -1,0 +1,226 @@
+// The search of the codebook formats: 256 values in sub-blocks, x ~ d * (2 s + 1) * level, s in
+// 0 … 15, levels the coordinates of a grid's points. The points found at a scale make the error a
+// parabola in the scale; with a few parabolas for each sub-block, any d is judged without another
+// look at the grid. From the best d on: the integers around, by a search of the grid each, and a
+// refit of d for the points so found.
+#pragma once
+
+#include "codecs/grid_search.h"
+#include "codecs/registry.h"
+
+namespace enxuto::search {
+
+// Magnitudes, and the signs apart.
+struct SignedBlock {
+  float x[256], w[256];
+  uint8_t signs[32];  // of each eight, bit set: minus
+};
+
+inline SignedBlock load_signed(const float* values, const float* importance) {
+  Block<256> block;
+  load_block(values, importance, block);
+  SignedBlock result{};
+  for (int i = 0; i < 256; ++i) {
+    result.x[i] = std::fabs(block.x[i]), result.w[i] = block.w[i];
+    result.signs[i / 8] = static_cast<uint8_t>(result.signs[i / 8] | (block.x[i] < 0) << i % 8);
+  }
+  return result;
+}
+
+// Of one sub-block at eight scales m: error(m) = m (ll m - 2 lx), but for what no point changes.
+template <class G>
+struct SubFits {
+  LaneArray lx, ll;
+  int numbers[G::kSub / 8][G::kPerEight][kLanes];
+};
+
+template <class G>
+ENXUTO_CLONES void fit_sub_block(const GridWalk<G>& walk, const float* x, const float* w,
+                                 const uint8_t* signs, const float* inverses,
+                                 SubFits<G>* __restrict fits) {
+  FloatLanes inverse;
+  __builtin_memcpy(&inverse, inverses, sizeof inverse);
+  FourFloats lx[kLanes] = {}, ll[kLanes] = {};
+  float turned[kLanes] = {};
+  for (int eight = 0; eight < G::kSub / 8; ++eight, x += 8, w += 8) {
+    const bool odd = G::kEvenSigns && std::popcount(signs[eight]) % 2 != 0;
+    IntLanes numbers[G::kPerEight];
+    if (odd)
+      search_eight<G, G::kEvenSigns>(walk, x, w, inverse, FloatLanes{}, numbers);
+    else
+      search_eight<G, false>(walk, x, w, inverse, FloatLanes{}, numbers);
+    __builtin_memcpy(fits->numbers[eight], numbers, sizeof numbers);
+    const FourFloats w_low = load_four(w), w_high = load_four(w + 4);
+    const FourFloats wx_low = w_low * load_four(x), wx_high = w_high * load_four(x + 4);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      int points[G::kPerEight];
+      for (int p = 0; p < G::kPerEight; ++p) points[p] = fits->numbers[eight][p][lane];
+      float levels[8];
+      levels_of(walk, points, levels);
+      const FourFloats low = load_four(levels), high = load_four(levels + 4);
+      const FourFloats lx_low = wx_low * low, lx_high = wx_high * high;
+      lx[lane] += lx_low + lx_high;
+      ll[lane] += w_low * low * low + w_high * high * high;
+      if (odd) turned[lane] += least_of(lx_low < lx_high ? lx_low : lx_high);
+    }
+  }
+  for (int lane = 0; lane < kLanes; ++lane) {
+    fits->lx.values[lane] = sum_of(lx[lane]) - 2 * turned[lane];
+    fits->ll.values[lane] = sum_of(ll[lane]);
+  }
+}
+
+// The parabolas of all sub-blocks.
+template <int kSubs>
+struct Parabolas {
+  float lx[kSubs][kLanes], ll[kSubs][kLanes];
+  float best[kSubs][kLanes];  // the m of the least error
+};
+
+// For each of eight d: the sum over the sub-blocks of the least error that a parabola promises.
+template <int kSubs>
+ENXUTO_CLONES void promised_errors(const Parabolas<kSubs>& p, const float* ds,
+                                   float* __restrict errors) {
+  FloatLanes d, total = {};
+  __builtin_memcpy(&d, ds, sizeof d);
+  const FloatLanes half = 0.5f / d;
+  for (int s = 0; s < kSubs; ++s) {
+    FloatLanes best = {};
+    for (int k = 0; k < kLanes; ++k) {
+      FloatLanes integer = p.best[s][k] * half - 0.5f;
+      integer = integer > 0.0f ? integer : FloatLanes{};
+      integer = integer < 15.0f ? integer : FloatLanes{} + 15.0f;
+      const FloatLanes m = d * (2.0f * round_even(integer) + 1.0f);
+      const FloatLanes error = m * (p.ll[s][k] * m - 2.0f * p.lx[s][k]);
+      best = k == 0 ? error : error < best ? error : best;
+    }
+    total += best;
+  }
+  __builtin_memcpy(errors, &total, sizeof total);
+}
+
+template <class G>
+struct CodebookFit {
+  float d = 0, error = 0;  // error less that of all zeros
+  int scales[256 / G::kSub] = {};
+  int numbers[32][G::kPerEight] = {};
+};
+
+// One pass at fit.d: chooses the integers, of eight around the wish (an m), and the points; returns
+// the d that the points would like best.
+template <class G>
+float choose_points(const GridWalk<G>& walk, const SignedBlock& block, const float* wishes,
+                    CodebookFit<G>& fit) {
+  constexpr int kEights = G::kSub / 8;
+  float num = 0, den = 0;
+  fit.error = 0;
+  for (int s = 0; s < 256 / G::kSub; ++s) {
+    const float centre = round_even(clamp(0.5f * wishes[s] / fit.d - 0.5f, 4.0f, 12.0f));
+    const Lanes odd = 2.0f * (centre - 4.0f + lane_index()) + 1.0f, m = fit.d * odd;
+    const LaneArray inverses(1.0f / m);
+    SubFits<G> fits;
+    const int at = G::kSub * s;
+    fit_sub_block<G>(walk, block.x + at, block.w + at, block.signs + at / 8, inverses.values,
+                     &fits);
+    const Lanes error = m * (fits.ll.lanes() * m - 2.0f * fits.lx.lanes());
+    const int best = least_lane(error);
+    fit.scales[s] = static_cast<int>(centre) - 4 + best;
+    fit.error += error[best];
+    num += odd[best] * fits.lx[best], den += odd[best] * odd[best] * fits.ll[best];
+    for (int eight = 0; eight < kEights; ++eight)
+      for (int p = 0; p < G::kPerEight; ++p)
+        fit.numbers[kEights * s + eight][p] = fits.numbers[eight][p][best];
+  }
+  return den > 0 ? num / den : 0.0f;
+}
+
+// The best parabola of each sub-block: what scale it wishes for.
+template <int kSubs>
+void best_wishes(const Parabolas<kSubs>& p, float* wishes) {
+  for (int s = 0; s < kSubs; ++s) {
+    float most = -1;
+    for (int k = 0; k < kLanes; ++k) {
+      const float gain = p.best[s][k] * p.lx[s][k];
+      if (gain > most) most = gain, wishes[s] = p.best[s][k];
+    }
+  }
+}
+
+// Tried for each sub-block: its largest value over the top level, divided by kNarrowest … widest.
+inline constexpr int kDs = 4 * kLanes, kCodebookPasses = 2;
+inline constexpr float kNarrowest = 0.8f;
+
+template <class G>
+Parabolas<256 / G::kSub> find_parabolas(const GridWalk<G>& walk, const SignedBlock& block,
+                                        float widest) {
+  Parabolas<256 / G::kSub> p;
+  for (int s = 0; s < 256 / G::kSub; ++s) {
+    const int at = G::kSub * s;
+    const float most = *std::max_element(block.x + at, block.x + at + G::kSub);
+    const float reached = G::kLevels[G::kBase - 1] / std::max(most, 1e-30f);
+    const LaneArray inverses(reached *
+                             (kNarrowest + (widest - kNarrowest) * lane_index() / (kLanes - 1.0f)));
+    SubFits<G> fits;
+    fit_sub_block<G>(walk, block.x + at, block.w + at, block.signs + at / 8, inverses.values,
+                     &fits);
+    for (int k = 0; k < kLanes; ++k) {
+      p.lx[s][k] = fits.lx[k], p.ll[s][k] = fits.ll[k];
+      p.best[s][k] = fits.lx[k] / fits.ll[k];
+    }
+  }
+  return p;
+}
+
+// The d that the parabolas like best: from a little below what lets the largest wish be 31 d, to
+// twice that.
+template <int kSubs>
+float most_promising(const Parabolas<kSubs>& p, float largest) {
+  float least_error = INFINITY, best = 0;
+  for (int first = 0; first < kDs; first += kLanes) {
+    const LaneArray ds(largest / (34.0f - 0.5f * (lane_index() + static_cast<float>(first))));
+    float errors[kLanes];
+    promised_errors(p, ds.values, errors);
+    for (int lane = 0; lane < kLanes; ++lane)
+      if (errors[lane] < least_error) least_error = errors[lane], best = ds.values[lane];
+  }
+  return best;
+}
+
+// `unit`: what the format multiplies its stored d by.
+template <class G>
+CodebookFit<G> fit_codebook(const SignedBlock& block, float unit, float widest) {
+  const auto& walk = GridWalk<G>::get();
+  const auto parabolas = find_parabolas<G>(walk, block, widest);
+  float wishes[256 / G::kSub];
+  best_wishes(parabolas, wishes);
+  const float largest = *std::max_element(std::begin(wishes), std::end(wishes));
+  CodebookFit<G> best;
+  if (!(largest > 1e-30f)) return best;
+  float d = most_promising(parabolas, largest);
+  for (int pass = 0; pass < kCodebookPasses; ++pass) {
+    CodebookFit<G> fit;
+    fit.d = round_to_f16(d / unit) * unit;
+    if (!(fit.d > 0) || fit.d == best.d) break;
+    d = choose_points(walk, block, wishes, fit);
+    if (fit.error < best.error) best = fit;
+  }
+  return best;
+}
+
+// The signs to write: where their number must be even and is not, the cheapest of the eight turned.
+template <class G>
+int stored_signs(const SignedBlock& block, int eight, const int* numbers) {
+  const int signs = block.signs[eight];
+  if (!G::kEvenSigns || std::popcount(static_cast<unsigned>(signs)) % 2 == 0) return signs;
+  float levels[8];
+  levels_of(GridWalk<G>::get(), numbers, levels);
+  int least = 0;
+  float least_cost = INFINITY;
+  for (int i = 0; i < 8; ++i) {
+    const float cost = block.w[8 * eight + i] * block.x[8 * eight + i] * levels[i];
+    if (cost < least_cost) least_cost = cost, least = i;
+  }
+  return signs ^ 1 << least;
+}
+
+}  // namespace enxuto::search
