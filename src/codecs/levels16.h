@@ -1,7 +1,10 @@
 // The 16-level tables of the 4-bit codebook formats, and where each level's code lies.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+
+#include "codecs/lanes.h"
 
 namespace enxuto {
 
@@ -12,5 +15,23 @@ inline constexpr float kIq4Levels[16] = {-127, -104, -83, -65, -49, -35, -22, -1
 // minus zero).
 inline constexpr float kE2m1Levels[16] = {-12, -8, -6, -4, -3, -2, -1, 0, 0, 1, 2, 3, 4, 6, 8, 12};
 inline constexpr int8_t kE2m1Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+// The nearest of kE2m1Levels, by the step that they have there: 1 below 4, 2 below 8, then 4.
+struct E2m1 {
+  static ENXUTO_INLINE float nearest(float x) {
+    const float a = std::fabs(x), magnitude = a < 12.0f ? a : 12.0f;
+    const float step = magnitude < 4.0f ? 1.0f : magnitude < 8.0f ? 2.0f : 4.0f;
+    const float per_step = magnitude < 4.0f ? 1.0f : magnitude < 8.0f ? 0.5f : 0.25f;
+    return std::copysign(search::round_even(magnitude * per_step) * step, x);
+  }
+  static ENXUTO_INLINE int code(float x) {  // place in rising order
+    int index = 0;
+    for (int i = 0; i < 15; ++i) index += x > 0.5f * (kE2m1Levels[i] + kE2m1Levels[i + 1]) ? 1 : 0;
+    return index;
+  }
+};
+
+// The format's code of a level's place in rising order.
+inline int e2m1_code(int index) { return index > 7 ? index - 8 : index < 7 ? 15 - index : 0; }
 
 }  // namespace enxuto

@@ -9,16 +9,12 @@
 namespace enxuto {
 namespace {
 
-using Levels = search::TableLevels<kE2m1Levels>;
 constexpr int kN = 32, kBytes = 17;
 
 float half_scale(int e) {
   return e < 2 ? std::bit_cast<float>(0x00200000u << e)
                : std::bit_cast<float>(static_cast<uint32_t>(e - 1) << 23);
 }
-
-// Of a level's place in rising order.
-int code_of(int index) { return index > 7 ? index - 8 : index < 7 ? 15 - index : 0; }
 
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
@@ -36,7 +32,7 @@ void grid(const uint8_t* b, BlockGrid& grid) {
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
   for (int i = 0; i < 16; ++i)
-    b[1 + i] = static_cast<uint8_t>(code_of(codes[i]) | code_of(codes[i + 16]) << 4);
+    b[1 + i] = static_cast<uint8_t>(e2m1_code(codes[i]) | e2m1_code(codes[i + 16]) << 4);
 }
 
 // The scale is a power of two, so there is no refit: the eight exponents around the one that just
@@ -59,10 +55,10 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
     const search::Lanes scales{search::Lanes::Half{0x1p-5f, 0x1p-4f, 0x1p-3f, 0x1p-2f},
                                search::Lanes::Half{0x1p-1f, 1, 2, 4}};
     const search::Sums sums =
-        search::sums_at<Levels, kN>(block.x, block.w, search::inverse_of(scales));
+        search::sums_at<E2m1, kN>(block.x, block.w, search::inverse_of(scales));
     const int best = search::least_lane(scales * scales * sums.rr);
     b[0] = static_cast<uint8_t>(tiny ? 0 : exponent + best - 4);
-    search::codes_at<Levels, kN>(block.x, scales[best], codes);
+    search::codes_at<E2m1, kN>(block.x, scales[best], codes);
     set_codes(codes, b);
   }
 }

@@ -2,11 +2,12 @@
 //   32 bytes, values 0 … 159 | 16 bytes, values 160 … 239 | 4 bytes, values 240 … 255 | d f16
 //   A byte is the fraction byte / 256 in base three; digit j of byte i of a part of w bytes is
 //   value w j + i of that part.   value = d * (digit - 1)
-#include "codecs/registry.h"
+#include "codecs/search.h"
 
 namespace enxuto {
 namespace {
 
+using Levels = search::IntegerLevels<-1, 1>;
 constexpr int kN = 256, kBytes = 54;
 
 // The digits come out one by one: after j multiplications by three, modulo 1, the next stands
@@ -32,8 +33,41 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b + 52);
+  grid = {3, kN, nullptr, {d}, {-d}};
+}
+
+// The least byte whose fraction of 256 begins with these digits.
+uint8_t* set_part(uint8_t* bytes, int width, int digits, const uint8_t* codes) {
+  for (int i = 0; i < width; ++i) {
+    int number = 0;
+    for (int j = 0; j < 5; ++j) number = 3 * number + (j < digits ? codes[width * j + i] : 0);
+    *bytes++ = static_cast<uint8_t>((number * 256 + 242) / 243);
+  }
+  return bytes;
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  b = set_part(b, 32, 5, codes);
+  b = set_part(b, 16, 5, codes + 160);
+  set_part(b, 4, 4, codes + 240);
+}
+
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    search::Block<kN> block;
+    uint8_t codes[kN];
+    search::load_block(values, importance, block);
+    if (importance) importance += kN;
+    const float d = store_f16(b + 52, search::best_stored_scale<Levels, kN, 3>(block, 0.8f, 6.0f));
+    search::codes_at<Levels, kN>(block.x, d, codes);
+    set_codes(codes, b);
+  }
+}
+
 }  // namespace
 
-const Codec kTQ1_0 = {Type::TQ1_0, "TQ1_0", kN, kBytes, decode, nullptr};
+const Codec kTQ1_0 = {Type::TQ1_0, "TQ1_0", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto

@@ -1,11 +1,12 @@
 // TQ2_0: 256 values of {-1, 0, 1} in 66 bytes, two bits each.
 //   64 bytes: value 128 h + 32 j + l in bits 2 j of byte 32 h + l | d f16
 //   value = d * (code - 1)
-#include "codecs/registry.h"
+#include "codecs/search.h"
 
 namespace enxuto {
 namespace {
 
+using Levels = search::IntegerLevels<-1, 1>;
 constexpr int kN = 256, kBytes = 66;
 
 void decode(const uint8_t* b, float* values, size_t n) {
@@ -18,8 +19,33 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void grid(const uint8_t* b, BlockGrid& grid) {
+  const float d = load_f16(b + 64);
+  grid = {3, kN, nullptr, {d}, {-d}};
+}
+
+void set_codes(const uint8_t* codes, uint8_t* b) {
+  std::memset(b, 0, 64);
+  for (int i = 0; i < kN; ++i) {
+    uint8_t& packed = b[32 * (i / 128) + i % 32];
+    packed = static_cast<uint8_t>(packed | codes[i] << 2 * (i % 128 / 32));
+  }
+}
+
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    search::Block<kN> block;
+    uint8_t codes[kN];
+    search::load_block(values, importance, block);
+    if (importance) importance += kN;
+    const float d = store_f16(b + 64, search::best_stored_scale<Levels, kN, 3>(block, 0.8f, 6.0f));
+    search::codes_at<Levels, kN>(block.x, d, codes);
+    set_codes(codes, b);
+  }
+}
+
 }  // namespace
 
-const Codec kTQ2_0 = {Type::TQ2_0, "TQ2_0", kN, kBytes, decode, nullptr};
+const Codec kTQ2_0 = {Type::TQ2_0, "TQ2_0", kN, kBytes, decode, encode, grid, set_codes};
 
 }  // namespace enxuto
