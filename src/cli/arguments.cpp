@@ -185,6 +185,13 @@ void add_run(CLI::App& app, Action& action) {
   c.command->add_option("--stop", o.stops, "End before this text comes; may be given again")
       ->type_name("TEXT")
       ->allow_extra_args(false);
+  c.command
+      ->add_option("--draft", o.draft,
+                   "Most tokens to guess ahead from the text so far; changes the speed, never the "
+                   "text (default: 15 where the model does not fit the memory, else 0)")
+      ->check(CLI::Range(0u, kMostDrafted), "")
+      ->type_name("N");
+  c.json();
   c.command->add_flag("-v,--verbose", o.verbose, "Say the speed at the end");
 }
 

@@ -57,6 +57,7 @@ Status answer(Writer& writer, const ChatTemplate& form, std::vector<ChatMessage>
                            format_count(writer.context())));
   } else if (verbose) {
     print_note(speed_text(*written));
+    if (const std::string text = stream_text(*written); !text.empty()) print_note(text);
   }
   return {};
 }

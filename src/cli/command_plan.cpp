@@ -29,6 +29,7 @@ InferenceRequest request_for(const PlanOptions& options, const Model& model) {
   if (runs(options)) request.sequences = options.sequences;
   if (const auto tokenizer = Tokenizer::create(model.metadata); tokenizer.ok())
     request.tokenizer_bytes = (*tokenizer)->table_bytes();
+  if (runs(options) && options.sequences == 1) request = with_drafting(model, request);
   return request;
 }
 

@@ -9,6 +9,7 @@
 #include "cli/chat.h"
 #include "cli/commands.h"
 #include "cli/generate.h"
+#include "cli/json_output.h"
 #include "cli/terminal_text.h"
 #include "cli/text_input.h"
 #include "tokenizer/chat.h"
@@ -29,10 +30,50 @@ Result<std::vector<Token>> prompt_tokens(const Writer& writer, const std::string
   return tokens;
 }
 
+const char* end_name(End end) {
+  switch (end) {
+    case End::kModel:
+      return "model";
+    case End::kTokenLimit:
+      return "token limit";
+    case End::kStopText:
+      return "stop text";
+    case End::kContextFull:
+      return "context full";
+    case End::kInterrupted:
+      break;
+  }
+  return "interrupted";
+}
+
+Json run_json(const std::string& text, const Generation& g) {
+  const auto per_second = [](uint64_t n, double seconds) {
+    return seconds > 0 ? static_cast<double>(n) / seconds : 0.0;
+  };
+  return {{"text", text},
+          {"end", end_name(g.end)},
+          {"prompt_tokens", g.prompt_tokens},
+          {"new_tokens", g.new_tokens},
+          {"prompt_tokens_per_second", per_second(g.prompt_tokens, g.prompt_seconds)},
+          {"decode_tokens_per_second", per_second(g.new_tokens, g.decode_seconds)},
+          {"passes", g.decode.passes},
+          {"tokens_per_pass", g.tokens_per_pass()},
+          {"draft_tokens", g.decode.drafted},
+          {"draft_accepted", g.decode.accepted},
+          {"streamed_bytes_per_pass", g.stream.bytes_per_pass},
+          {"streamed_bytes_per_token", g.bytes_read_per_token()},
+          {"disk_bytes_per_second", g.disk_bytes_per_second()}};
+}
+
 Status write_once(Writer& writer, const RunOptions& options, const std::string& prompt) {
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, prompt_tokens(writer, prompt, options.chat));
   const bool terminal = is_terminal(Stream::kOutput);
+  std::string all;
   auto show = [&](const std::string& text) {
+    if (options.json) {
+      all += text;
+      return true;
+    }
     const std::string shown = terminal ? printable(text, "\n\t") : text;
     std::fwrite(shown.data(), 1, shown.size(), stdout);
     return std::fflush(stdout) == 0;
@@ -41,13 +82,17 @@ Status write_once(Writer& writer, const RunOptions& options, const std::string& 
   if (std::ferror(stdout))
     return Status::failed(fmt::format("cannot write the output: {}", std::strerror(errno)));
   TRY(written.status());
-  if (terminal) fmt::print("\n");
+  if (options.json)
+    print_json(run_json(all, *written));
+  else if (terminal)
+    fmt::print("\n");
   if (written->end == End::kInterrupted) return Status::interrupted();
   if (written->end == End::kContextFull)
     print_note(fmt::format("the context is full ({} tokens); a larger --context holds more",
                            format_count(writer.context())));
   if (options.verbose || (terminal && is_terminal(Stream::kError)))
     print_note(speed_text(*written));
+  if (const std::string text = stream_text(*written); !text.empty()) print_note(text);
   return {};
 }
 
@@ -56,6 +101,8 @@ Status write_once(Writer& writer, const RunOptions& options, const std::string& 
 Status run_command(const RunOptions& options) {
   for (const std::string& stop : options.stops)
     if (stop.empty()) return Status::usage("--stop is empty", "give the text to stop at");
+  if (options.json && !options.prompt && is_terminal(Stream::kInput))
+    return Status::usage("--json is for one answer, not for a chat", "give the prompt with -p");
   const bool typed = !options.prompt && is_terminal(Stream::kInput);
   if (typed && !is_terminal(Stream::kOutput))
     return Status::usage("there is no prompt", "give one with -p, or on standard input");

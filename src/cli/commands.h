@@ -55,8 +55,9 @@ struct RunOptions : CommonOptions {
   uint32_t context = 0, batch = 0;
   int64_t max_tokens = -1;  // -1: until the model ends or the context is full
   std::vector<std::string> stops;
-  SamplingOptions sampling;      // its seed is the next field's
-  std::optional<uint64_t> seed;  // nothing: another one each time
+  SamplingOptions sampling;       // its seed is the next field's
+  std::optional<uint64_t> seed;   // nothing: another one each time
+  std::optional<uint32_t> draft;  // nothing: only where weights are streamed
   bool verbose = false;
 };
 

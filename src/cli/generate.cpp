@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 
 #include "base/bytes.h"
@@ -18,7 +19,44 @@ double rate(uint64_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
 
+DecodeStatistics operator-(DecodeStatistics a, const DecodeStatistics& b) {
+  a.passes -= b.passes, a.steps -= b.steps;
+  a.drafted -= b.drafted, a.accepted -= b.accepted;
+  return a;
+}
+
+StreamStatistics operator-(StreamStatistics a, const StreamStatistics& b) {
+  a.bytes_read -= b.bytes_read, a.read_seconds -= b.read_seconds;
+  return a;
+}
+
 }  // namespace
+
+uint64_t Generation::bytes_read_per_token() const {
+  return new_tokens ? stream.bytes_read / new_tokens : 0;
+}
+
+double Generation::disk_bytes_per_second() const {
+  return rate(stream.bytes_read, stream.read_seconds);
+}
+
+double Generation::tokens_per_pass() const {
+  return rate(decode.steps, static_cast<double>(decode.passes));
+}
+
+std::string stream_text(const Generation& g) {
+  std::string text;
+  if (g.decode.drafted)
+    text = fmt::format(
+        "{:.0f} % of {} guesses right, {:.2f} tokens per pass",
+        100.0 * static_cast<double>(g.decode.accepted) / static_cast<double>(g.decode.drafted),
+        g.decode.drafted, g.tokens_per_pass());
+  if (g.stream.bytes_read)
+    text += fmt::format("{}{} read per token, at {}/s", text.empty() ? "" : "; ",
+                        format_bytes(g.bytes_read_per_token()),
+                        format_bytes(static_cast<uint64_t>(g.disk_bytes_per_second())));
+  return text;
+}
 
 std::string speed_text(const Generation& g) {
   return fmt::format("prompt {} tokens, {:.1f} tokens/s; wrote {} tokens, {:.1f} tokens/s",
@@ -31,11 +69,15 @@ Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options) {
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::create(model->metadata));
   InferenceRequest request = inference_request(options, options.context, options.batch);
   request.tokenizer_bytes = tokenizer->table_bytes();
+  if (options.draft)
+    request.draft = *options.draft;
+  else
+    request = with_drafting(*model, request);
   TRY(check_budget(*model, request, options));
   ASSIGN_OR_RETURN(auto session, Session::open(model, request));
   if (const uint64_t bytes = session->stream_statistics().bytes_per_pass)
     print_note(
-        fmt::format("the model does not fit the memory: {} are read from the file for every token",
+        fmt::format("the model does not fit the memory: {} are read from the file in every pass",
                     format_bytes(bytes)));
   RunOptions seeded = options;
   std::random_device entropy;
@@ -44,22 +86,18 @@ Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options) {
   return std::unique_ptr<Writer>(new Writer(seeded, std::move(tokenizer), std::move(session)));
 }
 
-Result<std::span<const float>> Writer::feed(std::span<const Token> tokens) {
-  const uint32_t before = session_->n_tokens();
-  auto logits = session_->feed(tokens);
-  if (logits.ok())
-    held_.insert(held_.end(), tokens.begin(), tokens.end());
-  else
-    session_->rewind(before);
-  return logits;
+uint32_t Writer::keep_common_prefix(const std::vector<Token>& prompt) {
+  const std::vector<Token>& held = decoder_.tokens();
+  size_t same = 0;
+  while (same < held.size() && same + 1 < prompt.size() && held[same] == prompt[same]) ++same;
+  return decoder_.rewind(static_cast<uint32_t>(same));
 }
 
-uint32_t Writer::keep_common_prefix(const std::vector<Token>& prompt) {
-  size_t same = 0;
-  while (same < held_.size() && same + 1 < prompt.size() && held_[same] == prompt[same]) ++same;
-  held_.resize(same);
-  session_->rewind(static_cast<uint32_t>(same));
-  return static_cast<uint32_t>(same);
+// Guesses beyond the next token that could still be written.
+uint32_t Writer::most_ahead(const Generation& so_far) const {
+  if (options_.max_tokens < 0) return UINT32_MAX;
+  const uint64_t left = static_cast<uint64_t>(options_.max_tokens) - so_far.new_tokens;
+  return static_cast<uint32_t>(std::clamp<uint64_t>(left, 1, UINT32_MAX) - 1);
 }
 
 Result<Generation> Writer::write(const std::vector<Token>& prompt,
@@ -77,10 +115,12 @@ Result<Generation> Writer::write(const std::vector<Token>& prompt,
   for (const Token token : prompt) sampler.accept(token);
 
   auto start = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(std::span<const float> logits, feed(std::span(prompt).subspan(kept)));
+  ASSIGN_OR_RETURN(std::span<const float> logits, decoder_.prompt(std::span(prompt).subspan(kept)));
   result.prompt_tokens = prompt.size() - kept;
   result.prompt_seconds = seconds_since(start);
 
+  const DecodeStatistics decoded = decoder_.statistics();
+  const StreamStatistics streamed = session_->stream_statistics();
   start = std::chrono::steady_clock::now();
   TextStream text(options_.stops);
   const auto limit = static_cast<uint64_t>(options_.max_tokens);
@@ -99,11 +139,13 @@ Result<Generation> Writer::write(const std::vector<Token>& prompt,
     result.end = End::kStopText;
     if (text.stopped()) break;
     result.end = End::kContextFull;
-    if (held_.size() >= context()) break;
-    ASSIGN_OR_RETURN(logits, feed(std::span(&token, 1)));
+    if (decoder_.tokens().size() >= context()) break;
+    ASSIGN_OR_RETURN(logits, decoder_.step(token, most_ahead(result)));
   }
   if (const std::string rest = text.finish(); !rest.empty()) show(rest);
   result.decode_seconds = seconds_since(start);
+  result.decode = decoder_.statistics() - decoded;
+  result.stream = session_->stream_statistics() - streamed;
   return result;
 }
 

@@ -99,9 +99,10 @@ void Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
 void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out) {
   const int64_t sharing = hyper_.n_heads / hyper_.n_kv_heads;
   // One token has few pieces: where whole groups would leave threads without work, single heads.
-  const bool uneven = n == 1 && hyper_.n_kv_heads % team_.size() != 0;
+  const bool single = n == 1 || rounding_ == Rounding::kOfOneToken;
+  const bool uneven = single && hyper_.n_kv_heads % team_.size() != 0;
   const int64_t heads = uneven || sharing > kQueries ? 1 : sharing;
-  const int64_t head_pieces = hyper_.n_heads / heads, tokens = kQueries / heads;
+  const int64_t head_pieces = hyper_.n_heads / heads, tokens = single ? 1 : kQueries / heads;
   const int64_t cost = (position + n / 2 + 1) * std::min(n, tokens) * heads * hyper_.key_dim;
   const int64_t grain = std::max<int64_t>(1, kWorthSharing / cost);
   const auto piece = [&](int64_t i, float* scratch) {
@@ -153,7 +154,7 @@ Status Forward::head(const float* x, int64_t n, float* logits) {
       slice.data = weights_.data(*model_.output);
       slice.rows = static_cast<int64_t>(piece.n_rows);
       const MatmulJob job = {slice, nullptr, logits + piece.first_row, whole.rows};
-      matmul(k_, team_, buffers_, wide_, hyper_.width, n, {&job, 1});
+      matmul(k_, team_, buffers_, wide_, hyper_.width, n, {&job, 1}, rounding_);
       weights_.release(u);
     }
   }
@@ -174,7 +175,7 @@ void Forward::linear(const float* x, int64_t n, std::initializer_list<Linear> la
     const MatrixView w = view(*layer.w);
     jobs[n_jobs++] = {w, floats(layer.bias), layer.y, w.rows};
   }
-  matmul(k_, team_, buffers_, x, columns, n, std::span(jobs, n_jobs));
+  matmul(k_, team_, buffers_, x, columns, n, std::span(jobs, n_jobs), rounding_);
 }
 
 void Forward::norm(const float* x, const Tensor* weight, int64_t n, float* y) {

@@ -35,6 +35,8 @@ class Forward {
   float* hidden() { return hidden_; }
   const KvCache& cache() const { return cache_; }
   ThreadTeam& team() { return team_; }
+  // kOfOneToken: passes compute each token as if it came alone, bit for bit.
+  void set_rounding(Rounding rounding) { rounding_ = rounding; }
   void set_hooks(ForwardHooks hooks) { hooks_ = std::move(hooks); }
 
  private:
@@ -59,6 +61,7 @@ class Forward {
   Rope rope_, sliding_rope_;
   MatmulBuffers buffers_;
   ForwardHooks hooks_;
+  Rounding rounding_ = Rounding::kFastest;
   float *hidden_, *wide_, *projections_, *angles_, *sliding_angles_;
 };
 

@@ -50,6 +50,7 @@ struct Session::State {
   std::unique_ptr<WeightStream> weights;
   std::unique_ptr<Forward> forward;
   std::span<float> logits;
+  std::span<uint32_t> lookup;
   uint32_t n_tokens = 0;
 };
 
@@ -70,6 +71,11 @@ Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> mode
                    arena.take<uint8_t>(owner::kLogits, state->layout.logits_bytes));
   state->logits = {reinterpret_cast<float*>(logits.data()),
                    size_t{state->layout.logit_rows} * state->model->hyper.vocabulary};
+  if (state->layout.draft) {
+    ASSIGN_OR_RETURN(
+        state->lookup,
+        arena.take<uint32_t>(owner::kDrafting, state->layout.lookup_bytes / sizeof(uint32_t)));
+  }
   ASSIGN_OR_RETURN(WeightPlan weights, plan_weights(*state->model, request));
   ASSIGN_OR_RETURN(state->weights, WeightStream::open(*state->model, std::move(weights), arena));
   state->forward =
@@ -87,6 +93,8 @@ const MemoryMap& Session::memory_map() const { return state_->arena->map(); }
 uint32_t Session::context() const { return state_->layout.context; }
 uint32_t Session::batch() const { return state_->layout.batch; }
 uint32_t Session::logit_rows() const { return state_->layout.logit_rows; }
+uint32_t Session::draft() const { return state_->layout.draft; }
+std::span<uint32_t> Session::lookup_memory() { return state_->lookup; }
 uint32_t Session::n_tokens() const { return state_->n_tokens; }
 StreamStatistics Session::stream_statistics() const { return state_->weights->statistics(); }
 ThreadTeam& Session::team() { return state_->forward->team(); }
@@ -100,14 +108,18 @@ uint32_t Session::rewind(uint32_t n_tokens) {
   return s.n_tokens;
 }
 
+Status Session::check_room(size_t n) const {
+  if (n == 0) return Status::usage("no tokens to run", "give at least one");
+  if (n <= context() - n_tokens()) return {};
+  return Status::does_not_fit(
+      fmt::format("the context of {} tokens is full: it holds {}, and {} more were to come",
+                  format_count(context()), format_count(n_tokens()), format_count(n)),
+      "use a larger --context, or a shorter prompt");
+}
+
 Result<std::span<const float>> Session::feed(std::span<const Token> tokens) {
   State& s = *state_;
-  if (tokens.empty()) return Status::usage("no tokens to run", "give at least one");
-  if (tokens.size() > context() - s.n_tokens)
-    return Status::does_not_fit(
-        fmt::format("the context of {} tokens is full: it holds {}, and {} more were to come",
-                    format_count(context()), format_count(s.n_tokens), format_count(tokens.size())),
-        "use a larger --context, or a shorter prompt");
+  TRY(check_room(tokens.size()));
   int64_t n = 0;
   for (; !tokens.empty(); tokens = tokens.subspan(n)) {
     if (interrupted()) return Status::interrupted();
@@ -120,6 +132,27 @@ Result<std::span<const float>> Session::feed(std::span<const Token> tokens) {
   TRY(logits(hidden_buffer() + (n - 1) * model().hyper.width, 1, row.data()));
   if (!all_finite(row)) return explain_no_numbers(model(), team());
   return std::span<const float>(row);
+}
+
+Result<std::span<const float>> Session::feed_each(std::span<const Token> tokens) {
+  State& s = *state_;
+  assert(tokens.size() <= batch() && tokens.size() <= logit_rows());
+  TRY(check_room(tokens.size()));
+  if (interrupted()) return Status::interrupted();
+  const auto n = static_cast<int64_t>(tokens.size());
+  const std::span<float> rows = s.logits.first(tokens.size() * model().hyper.vocabulary);
+  const auto pass = [&]() -> Status {
+    TRY(embed(tokens, hidden_buffer()));
+    TRY(run_layers(0, model().hyper.n_layers, s.n_tokens, n, hidden_buffer()));
+    return logits(hidden_buffer(), n, rows.data());
+  };
+  s.forward->set_rounding(Rounding::kOfOneToken);
+  const Status status = pass();
+  s.forward->set_rounding(Rounding::kFastest);
+  TRY(status);
+  s.n_tokens += static_cast<uint32_t>(n);
+  if (!all_finite(rows)) return explain_no_numbers(model(), team());
+  return std::span<const float>(rows);
 }
 
 Status Session::embed(std::span<const Token> tokens, float* hidden) {

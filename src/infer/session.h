@@ -51,6 +51,12 @@ class Session {
   // valid until the next call. After an error the session holds the passes that were done.
   Result<std::span<const float>> feed(std::span<const Token> tokens);
 
+  // As feeding the tokens one by one, bit for bit, but in one pass: the logits after each of them,
+  // (n, vocabulary). At most min(batch, logit_rows) tokens; rewind() to any of them succeeds.
+  Result<std::span<const float>> feed_each(std::span<const Token> tokens);
+  uint32_t draft() const;               // most tokens to guess ahead, as planned
+  std::span<uint32_t> lookup_memory();  // and where to look them up (prompt_lookup.h)
+
   // The steps that feed() is made of, for evaluate.h and compress/. At most batch() tokens at a
   // time; they do not count in n_tokens(). A pass may start anywhere up to where the last one of
   // that layer ended: 0 begins anew.
@@ -78,6 +84,7 @@ class Session {
 
  private:
   struct State;
+  Status check_room(size_t n) const;
   explicit Session(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

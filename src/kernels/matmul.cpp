@@ -17,23 +17,18 @@ int64_t units_of(const MatmulJob& job) { return (job.w.rows + kUnitRows - 1) / k
 
 // Rows [begin, end) of one job, for all tokens.
 void run_rows(const KernelTable& k, const MatmulBuffers& buffers, const MatmulJob& job,
-              int64_t begin, int64_t end, int64_t n_tokens, float* scratch) {
-  k.matmul_rows(job.w, begin, end, buffers.rows, n_tokens, job.y + begin, job.y_stride, scratch);
+              int64_t begin, int64_t end, int64_t n_tokens, Rounding rounding, float* scratch) {
+  if (rounding == Rounding::kFastest || n_tokens == 1) {
+    k.matmul_rows(job.w, begin, end, buffers.rows, n_tokens, job.y + begin, job.y_stride, scratch);
+  } else {  // a unit of rows stays in cache while the tokens pass
+    for (int64_t r = begin; r < end; r += kUnitRows)
+      for (int64_t t = 0; t < n_tokens; ++t)
+        k.matmul_rows(job.w, r, std::min(end, r + kUnitRows), buffers.rows + t, 1,
+                      job.y + t * job.y_stride + r, job.y_stride, scratch);
+  }
   if (!job.bias) return;
   for (int64_t t = 0; t < n_tokens; ++t)
     k.add(job.bias + begin, end - begin, job.y + t * job.y_stride + begin);
-}
-
-void prepare(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
-             int64_t x_stride, int64_t columns, int64_t n_tokens, bool codes) {
-  for (int64_t t = 0; t < n_tokens; ++t)
-    buffers.rows[t] = {x + t * x_stride, buffers.codes + t * columns,
-                       buffers.scales + t * (columns / 32), buffers.sums + t * (columns / 16)};
-  if (!codes) return;
-  team.parallel_for(n_tokens, std::max<int64_t>(1, 8192 / columns),
-                    [&](int64_t begin, int64_t end, int) {
-                      for (int64_t t = begin; t < end; ++t) k.prepare(columns, buffers.rows[t]);
-                    });
 }
 
 }  // namespace
@@ -65,19 +60,26 @@ MatmulBuffers::MatmulBuffers(uint8_t* memory, int64_t max_tokens_, int64_t max_c
       take(static_cast<uint64_t>(n_threads) * kKernelScratchFloats * sizeof(float)));
 }
 
-void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
-            int64_t x_stride, int64_t n_tokens, std::span<const MatmulJob> jobs) {
-  if (jobs.empty() || n_tokens <= 0) return;
-  bool codes = false;
+void prepare_input(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
+                   int64_t x_stride, int64_t columns, int64_t n_tokens, bool codes) {
+  for (int64_t t = 0; t < n_tokens; ++t)
+    buffers.rows[t] = {x + t * x_stride, buffers.codes + t * columns,
+                       buffers.scales + t * (columns / 32), buffers.sums + t * (columns / 16)};
+  if (!codes) return;
+  team.parallel_for(n_tokens, std::max<int64_t>(1, 8192 / columns),
+                    [&](int64_t begin, int64_t end, int) {
+                      for (int64_t t = begin; t < end; ++t) k.prepare(columns, buffers.rows[t]);
+                    });
+}
+
+void multiply(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, int64_t n_tokens,
+              std::span<const MatmulJob> jobs, Rounding rounding) {
   int64_t n_units = 0;
   uint64_t unit_bytes = 1;
   for (const MatmulJob& job : jobs) {
-    codes |= k.reads_codes(job.w.type);
     n_units += units_of(job);
     unit_bytes = std::max(unit_bytes, job.w.row_bytes * kUnitRows);
   }
-  prepare(k, team, buffers, x, x_stride, jobs[0].w.columns, n_tokens, codes);
-
   const int64_t fair = n_units / (4 * team.size());
   const int64_t cheap = n_tokens > 4 ? 1 : static_cast<int64_t>(kChunkBytes / unit_bytes);
   const int64_t grain = std::max<int64_t>(1, std::min(fair, cheap));
@@ -86,10 +88,21 @@ void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, cons
       const int64_t n = units_of(job);
       if (begin < n && end > 0)
         run_rows(k, buffers, job, std::max<int64_t>(0, begin) * kUnitRows,
-                 std::min(job.w.rows, end * kUnitRows), n_tokens, buffers.thread_scratch(thread));
+                 std::min(job.w.rows, end * kUnitRows), n_tokens, rounding,
+                 buffers.thread_scratch(thread));
       begin -= n, end -= n;
     }
   });
+}
+
+void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
+            int64_t x_stride, int64_t n_tokens, std::span<const MatmulJob> jobs,
+            Rounding rounding) {
+  if (jobs.empty() || n_tokens <= 0) return;
+  bool codes = false;
+  for (const MatmulJob& job : jobs) codes |= k.reads_codes(job.w.type);
+  prepare_input(k, team, buffers, x, x_stride, jobs[0].w.columns, n_tokens, codes);
+  multiply(k, team, buffers, n_tokens, jobs, rounding);
 }
 
 }  // namespace enxuto

@@ -33,9 +33,20 @@ struct MatmulBuffers {
   int64_t max_tokens, max_columns;
 };
 
+// Kernels for many tokens add in another order than those for one. kOfOneToken: each token's result
+// is, bit for bit, what it would be alone; slower.
+enum class Rounding { kFastest, kOfOneToken };
+
 // x: (n_tokens, columns), rows x_stride floats apart; all jobs have that many columns. The result
 // does not depend on the number of threads.
 void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
-            int64_t x_stride, int64_t n_tokens, std::span<const MatmulJob> jobs);
+            int64_t x_stride, int64_t n_tokens, std::span<const MatmulJob> jobs,
+            Rounding rounding = Rounding::kFastest);
+
+// The same in two steps, for matrices that arrive one after the other.
+void prepare_input(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
+                   int64_t x_stride, int64_t columns, int64_t n_tokens, bool codes);
+void multiply(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, int64_t n_tokens,
+              std::span<const MatmulJob> jobs, Rounding rounding);
 
 }  // namespace enxuto

@@ -39,15 +39,16 @@ struct Output {
 };
 
 // Three matrices of different types that read the same input, one of them with a bias.
-Output multiply(const KernelTable& table, int n_threads, int64_t n_tokens) {
+Output multiply(const KernelTable& table, int n_threads, int64_t n_tokens,
+                Rounding rounding = Rounding::kFastest) {
   constexpr int64_t kColumns = 512, kStride = 600;
   static const Weights q(Type::Q4_K, 77, kColumns, 1), k(Type::F16, 16, kColumns, 2),
       v(Type::Q6_K, 33, kColumns, 3);
   std::vector<float> x(static_cast<size_t>(kStride * n_tokens)), bias(33);
   std::mt19937 random(4);
   std::normal_distribution<float> normal;
-  for (float& value : x) value = normal(random);
   for (float& value : bias) value = normal(random);
+  for (float& value : x) value = normal(random);
   const auto floats = [&](int64_t rows) {
     return std::vector<float>(static_cast<size_t>(rows * n_tokens), NAN);
   };
@@ -59,7 +60,7 @@ Output multiply(const KernelTable& table, int n_threads, int64_t n_tokens) {
   auto* memory = static_cast<uint8_t*>(std::aligned_alloc(64, bytes));
   MatmulBuffers buffers(memory, n_tokens, kColumns, n_threads);
   ThreadTeam team(n_threads);
-  matmul(table, team, buffers, x.data(), kStride, n_tokens, jobs);
+  matmul(table, team, buffers, x.data(), kStride, n_tokens, jobs, rounding);
   std::free(memory);
   return out;
 }
@@ -78,6 +79,24 @@ TEST(Matmul, IsTheSameForAnyNumberOfThreads) {
             << table->isa << " " << n_threads << " " << n_tokens;
       }
     }
+}
+
+TEST(Matmul, RoundsEachTokenAsIfItCameAlone) {
+  for (const KernelTable* table : available_kernels()) {
+    const Output one = multiply(*table, 1, 1, Rounding::kOfOneToken);
+    const Output fastest = multiply(*table, 2, 1);
+    EXPECT_TRUE(same(one.q, fastest.q) && same(one.k, fastest.k) && same(one.v, fastest.v));
+    for (const int64_t n_tokens : {2, 7, 20}) {
+      const Output many = multiply(*table, 2, n_tokens, Rounding::kOfOneToken);
+      const Output fewer = multiply(*table, 1, n_tokens - 1, Rounding::kOfOneToken);
+      const auto begins_with = [](const std::vector<float>& all, const std::vector<float>& first) {
+        return same({all.begin(), all.begin() + static_cast<ptrdiff_t>(first.size())}, first);
+      };
+      EXPECT_TRUE(begins_with(many.q, one.q) && begins_with(many.k, one.k)) << table->isa;
+      EXPECT_TRUE(begins_with(many.v, one.v)) << table->isa;
+      EXPECT_TRUE(begins_with(many.q, fewer.q) && begins_with(many.v, fewer.v)) << table->isa;
+    }
+  }
 }
 
 TEST(Matmul, FillsItsRowsAndNothingElse) {

@@ -19,6 +19,8 @@ constexpr uint64_t kThreadBytes = 64 * kKiB;
 constexpr uint64_t kTableBytesPerToken = 64;
 // The smallest pass worth proposing: below it, a prompt reads the weights too often.
 constexpr uint32_t kSmallestBatch = 16;
+// More guesses in a row are seldom right, and each takes a row of logits.
+constexpr uint32_t kLongestDraft = 15;
 
 OptionalSize weight_bytes(const Model& model) {
   OptionalSize bytes = 0;
@@ -80,7 +82,7 @@ Result<MemoryMap> plan_others(const Model& model, const InferenceRequest& reques
   const uint64_t threads = static_cast<uint64_t>(layout.n_threads - 1) * kThreadBytes;
   const char* always = "always";
   const char* running = "while it runs";
-  return MemoryMap{{
+  MemoryMap map{{
       {owner::kVocabulary, *vocabulary,
        fmt::format("{} tokens: the file's header and the tokenizer's tables",
                    format_count(hyper.vocabulary)),
@@ -95,6 +97,12 @@ Result<MemoryMap> plan_others(const Model& model, const InferenceRequest& reques
       {owner::kProcess, kProcessBytes + threads, "program, libraries and stacks (estimate)", always,
        PartKind::kProcess},
   }};
+  if (layout.draft)
+    map.parts.push_back(
+        {owner::kDrafting, layout.lookup_bytes,
+         fmt::format("finds up to {} tokens to guess in the text so far", layout.draft), running,
+         PartKind::kArena});
+  return map;
 }
 
 }  // namespace
@@ -137,6 +145,14 @@ Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& req
   }
   map.parts.insert(map.parts.end(), others.parts.begin(), others.parts.end());
   return map;
+}
+
+InferenceRequest with_drafting(const Model& model, InferenceRequest request) {
+  const Result<WeightPlan> weights = plan_weights(model, request);
+  if (!weights.ok() || !weights->streams) return request;
+  for (request.draft = kLongestDraft; request.draft > 0; request.draft /= 2)
+    if (fits(model, request, request.memory_bytes)) break;
+  return request;
 }
 
 Result<uint64_t> mapped_file_bytes(const Model& model) {

@@ -17,6 +17,7 @@ inline constexpr const char* kVocabulary = "vocabulary";
 inline constexpr const char* kKvCache = "KV cache";
 inline constexpr const char* kScratch = "activations";
 inline constexpr const char* kLogits = "logits";
+inline constexpr const char* kDrafting = "drafting";
 inline constexpr const char* kProcess = "process";
 }  // namespace owner
 
@@ -27,6 +28,10 @@ Result<uint64_t> mapped_file_bytes(const Model& model);
 
 // Where plan_inference puts the weights.
 Result<WeightPlan> plan_weights(const Model& model, const InferenceRequest& request);
+
+// The request with the longest draft that pays where weights are streamed: another token of a pass
+// costs little beside reading them. Unchanged where they are not, or where no draft fits.
+InferenceRequest with_drafting(const Model& model, InferenceRequest request);
 
 // OK, or kDoesNotFit with the shortest list of changes that would fit into `budget_bytes`.
 Status check_fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes);

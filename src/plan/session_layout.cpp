@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "base/checked.h"
 #include "kernels/matmul.h"
@@ -86,6 +87,10 @@ void lay_out_scratch(const HyperParameters& hyper, SessionLayout& layout, Pieces
 
 }  // namespace
 
+uint32_t lookup_heads(uint32_t context) {
+  return std::bit_ceil(std::clamp<uint32_t>(context, 64, 1 << 16));
+}
+
 Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest& request) {
   const HyperParameters& hyper = model.hyper;
   SessionLayout layout{};
@@ -98,6 +103,13 @@ Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest
   // Each sequence takes a token a pass, and wants a row of logits from it.
   layout.batch = std::max(std::min(request.batch, layout.context), layout.sequences);
   layout.logit_rows = std::max(layout.sequences, std::min(request.logit_rows, layout.batch));
+  layout.draft = std::min({request.draft, layout.batch - 1, kMostDrafted});
+  layout.logit_rows = std::max(layout.logit_rows, layout.draft + 1);
+  layout.lookup_bytes =
+      layout.draft
+          ? align_up((uint64_t{layout.context} + lookup_heads(layout.context)) * sizeof(uint32_t),
+                     kLine)
+          : 0;
   layout.n_threads = std::max(1, request.n_threads);
   Pieces cache, scratch, logits;
   lay_out_cache(hyper, layout, cache);

@@ -17,10 +17,14 @@
 
 namespace enxuto {
 
+// Tokens that one pass may verify beyond the one that is certain.
+inline constexpr uint32_t kMostDrafted = 63;
+
 struct InferenceRequest {
   uint32_t context = 0;     // tokens; 0: min(trained context, 4096)
   uint32_t batch = 128;     // most tokens of one pass
   uint32_t logit_rows = 1;  // rows of logits wanted from one pass
+  uint32_t draft = 0;       // most tokens guessed ahead and verified in one pass
   uint32_t sequences = 1;   // texts at the same time, each with a cache of its own
   int n_threads = 1;
   uint64_t memory_bytes = 0;     // the budget; 0: none. Weights that do not fit it are streamed
@@ -40,13 +44,18 @@ struct ScratchLayout {  // in bytes
 
 struct SessionLayout {
   uint32_t context, batch, logit_rows, sequences;
+  uint32_t draft;  // less than batch and logit_rows
   int n_threads;
   uint64_t widest_input;    // columns of the widest linear layer
   std::vector<KvLayer> kv;  // of one sequence
   uint64_t kv_bytes;        // of all sequences
   ScratchLayout scratch;
   uint64_t logits_bytes;
+  uint64_t lookup_bytes;  // where the text so far is looked up for drafts
 };
+
+// Of the lookup, in powers of two: as many as the context has tokens, in reason.
+uint32_t lookup_heads(uint32_t context);
 
 // kUsage where the request makes no sense for this model, kDoesNotFit where a size overflows.
 Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest& request);
