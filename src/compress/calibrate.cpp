@@ -32,19 +32,29 @@ Status run_chunk(Session& session, std::span<const Token> chunk) {
 
 }  // namespace
 
-void ColumnEnergy::add(const float* x, int64_t x_stride, int64_t n_tokens) {
-  const size_t columns = sums_.size();
+std::vector<float> token_weights(const float* x, int64_t x_stride, int64_t n_tokens,
+                                 int64_t columns) {
   std::vector<double> energies(static_cast<size_t>(n_tokens));
   for (int64_t t = 0; t < n_tokens; ++t)
-    for (size_t c = 0; c < columns; ++c) {
-      const double value = x[t * x_stride + static_cast<int64_t>(c)];
+    for (int64_t c = 0; c < columns; ++c) {
+      const double value = x[t * x_stride + c];
       energies[t] += value * value;
     }
   std::vector<double> sorted = energies;
   std::ranges::nth_element(sorted, sorted.begin() + n_tokens / 2);
   const double cap = kEnergyCap * sorted[n_tokens / 2];
+  std::vector<float> weights;
+  for (const double energy : energies)
+    weights.push_back(energy > cap ? static_cast<float>(cap / energy) : 1.0f);
+  return weights;
+}
+
+void ColumnEnergy::add(const float* x, int64_t x_stride, int64_t n_tokens) {
+  const size_t columns = sums_.size();
+  const std::vector<float> weights =
+      token_weights(x, x_stride, n_tokens, static_cast<int64_t>(columns));
   for (int64_t t = 0; t < n_tokens; ++t) {
-    const double weight = energies[t] > cap ? cap / energies[t] : 1.0;
+    const double weight = weights[t];
     for (size_t c = 0; c < columns; ++c) {
       const double value = x[t * x_stride + static_cast<int64_t>(c)];
       sums_[c] += weight * value * value;

@@ -15,6 +15,10 @@
 
 namespace enxuto {
 
+// How much each of the tokens counts: 1, or less where its energy is an outlier of its pass.
+std::vector<float> token_weights(const float* x, int64_t x_stride, int64_t n_tokens,
+                                 int64_t columns);
+
 // Mean squares of one input's columns, outliers capped.
 class ColumnEnergy {
  public:

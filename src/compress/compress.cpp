@@ -11,6 +11,7 @@
 #include "compress/calibrate.h"
 #include "compress/calibration_text.h"
 #include "compress/emit.h"
+#include "compress/layer_walk.h"
 #include "compress/measure.h"
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
@@ -82,36 +83,69 @@ class Compression {
     const std::string_view text = request_.calibration_text.empty()
                                       ? builtin_calibration_text()
                                       : std::string_view(request_.calibration_text);
-    ASSIGN_OR_RETURN(const CalibrationChunks chunks, cut_calibration_text(*model_, text, limits));
+    ASSIGN_OR_RETURN(chunks_, cut_calibration_text(*model_, text, limits));
+    ASSIGN_OR_RETURN(dense_, Dense::load());
     const InferenceRequest inference = calibration_request(request_.n_threads);
     ASSIGN_OR_RETURN(session_, Session::open(model_, inference));
     ThreadTeam& team = session_->team();
     TRY(check_weights(*model_, team, progress_));
-    ASSIGN_OR_RETURN(importance_, measure_importance(*session_, weights_, chunks.fit, progress_));
+    ASSIGN_OR_RETURN(importance_, measure_importance(*session_, weights_, chunks_.fit, progress_));
     ASSIGN_OR_RETURN(const auto sensitivities, measure_sensitivity(*session_, weights_, importance_,
-                                                                   chunks.held_out, progress_));
-    for (size_t i = 0; i < weights_.size(); ++i) {
-      if (interrupted()) return Status::interrupted();
-      if (progress_)
-        progress_("measuring", static_cast<double>(i) / static_cast<double>(weights_.size()));
-      candidates_.push_back(
-          measure_candidates(*weights_[i].tensor, menus_[i], importance_of(weights_[i]), team));
+                                                                   chunks_.held_out, progress_));
+    candidates_.resize(weights_.size());
+    return in_layer_order("measuring", [&](size_t i, const Covariance* covariance) {
+      const Weight& weight = weights_[i];
+      const Metric metric{covariance, importance_of(weight)};
+      const Sensitivity& sensitivity = sensitivities[i];
+      candidates_[i] = measure_candidates(*weight.tensor, menus_[i], metric, team);
+      const double probed =
+          sensitivity.probe
+              ? measure_error(*weight.tensor, sensitivity.probe->type, metric, false, team)
+              : 1;
       for (size_t c = 0; c < menus_[i].size(); ++c)
-        choices_[i][c].cost = sensitivities[i].kld_per_error * candidates_[i][c].relative_error;
-      release_pages_of(*model_, *weights_[i].tensor);
+        choices_[i][c].cost =
+            sensitivity.kld * candidates_[i][c].relative_error / std::max(probed, 1e-12);
+      release_pages_of(*model_, *weight.tensor);
+    });
+  }
+
+  // Calls body(weight's index, covariance of its input) for every weight, layer by layer, while the
+  // calibration text is carried through the model. The embedding and the head come with null.
+  template <class Body>
+  Status in_layer_order(const char* stage, const Body& body) {
+    LayerWalk walk(*session_, dense_, weights_, chunks_.fit);
+    TRY(walk.begin());
+    for (uint32_t l = 0; l <= model_->hyper.n_layers; ++l) {
+      if (progress_)
+        progress_(stage, static_cast<double>(l) / static_cast<double>(model_->hyper.n_layers));
+      if (l < model_->hyper.n_layers) TRY(walk.next());
+      for (size_t i = 0; i < weights_.size(); ++i) {
+        if (interrupted()) return Status::interrupted();
+        if (weights_[i].layer == l)
+          body(i,
+               l < model_->hyper.n_layers && weights_[i].input ? &walk.of(weights_[i]) : nullptr);
+      }
     }
     return Status();
   }
 
   Status emit_plan(const Allocation& allocation, OutputFile& out) {
     std::vector<Emission> emissions;
+    LayerWalk walk(*session_, dense_, weights_, chunks_.fit);
+    TRY(walk.begin());
     for (const Tensor& tensor : model_->tensors) {
       Emission e = unchanged(tensor);
       TensorReport line{tensor.name, tensor.type, tensor.type, 0, 0, 0};
       if (const Weight* weight = weight_of(tensor)) {
         const auto i = static_cast<size_t>(weight - weights_.data());
         const size_t chosen = allocation.chosen[i];
-        e = {&tensor, menus_[i][chosen], importance_of(*weight)};
+        e = {&tensor, menus_[i][chosen], weight->input ? weight->layer : 0, importance_of(*weight),
+             nullptr};
+        if (weight->input && weight->layer < model_->hyper.n_layers)
+          e.covariance = [&walk, weight]() -> Result<const Covariance*> {
+            while (walk.layers_done() <= weight->layer) TRY(walk.next());
+            return &walk.of(*weight);
+          };
         line.relative_error = candidates_[i][chosen].relative_error;
         line.predicted_kld = choices_[i][chosen].cost;
       }
@@ -121,13 +155,16 @@ class Compression {
       emissions.push_back(e);
       report_.tensors.push_back(std::move(line));
     }
+    std::ranges::stable_sort(emissions, {}, &Emission::layer);
     const Metadata metadata = metadata_for(*model_, emissions);
     TRY(emit(*model_, metadata, emissions, out, session_->team(), progress_));
     report_.file_bytes = out.size();
     return Status();
   }
 
-  static Emission unchanged(const Tensor& tensor) { return {&tensor, tensor.type, nullptr}; }
+  static Emission unchanged(const Tensor& tensor) {
+    return {&tensor, tensor.type, 0, nullptr, nullptr};
+  }
 
   static uint64_t bytes_as(const Tensor& tensor, Type type) {
     return find_codec(type)->row_bytes(tensor.columns()) * tensor.rows();
@@ -154,6 +191,8 @@ class Compression {
   std::vector<std::vector<Candidate>> candidates_;
   std::unique_ptr<Session> session_;
   Importance importance_;
+  CalibrationChunks chunks_;
+  Dense dense_;
 };
 
 }  // namespace

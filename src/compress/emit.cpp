@@ -54,26 +54,30 @@ void copy_elements(const Model& model, const Tensor& vector, uint8_t* to) {
 }
 
 // Rows [begin, end) of the file's order, encoded side by side.
-void encode_rows(const Model& model, const Emission& e, uint64_t begin, uint64_t end,
-                 uint8_t* blocks, ThreadTeam& team) {
+void encode_piece(const Model& model, const Emission& e, uint64_t begin, uint64_t end,
+                  const Covariance* covariance, uint8_t* blocks, ThreadTeam& team) {
   const Tensor& tensor = *e.tensor;
   if (tensor.rows() == 1 && tensor.type == Type::F32 && e.type == Type::F32)
     return copy_elements(model, tensor, blocks);
   const Codec& codec = *find_codec(e.type);
   const uint64_t row_bytes = codec.row_bytes(tensor.columns());
-  team.parallel_for(static_cast<int64_t>(end - begin), 4, [&](int64_t first, int64_t last, int) {
-    std::vector<float> row(tensor.columns());
-    for (int64_t i = first; i < last; ++i) {
-      const uint64_t from = model.emit_row(tensor, begin + static_cast<uint64_t>(i));
-      uint8_t* to = blocks + static_cast<uint64_t>(i) * row_bytes;
-      if (e.type == tensor.type) {
-        std::memcpy(to, tensor.row(from).data(), row_bytes);
-        continue;
-      }
-      decode_row(tensor, from, row.data());
-      codec.encode(row.data(), e.importance, to, row.size());
+  const auto columns = static_cast<int64_t>(tensor.columns());
+  const auto body = [&](int64_t first, int64_t last, int) {
+    const int64_t n = last - first;
+    std::vector<float> rows(static_cast<size_t>(n * columns)),
+        scratch(static_cast<size_t>(round_scratch(n, columns)));
+    uint8_t* to = blocks + static_cast<uint64_t>(first) * row_bytes;
+    for (int64_t i = 0; i < n; ++i) {
+      const uint64_t from = model.emit_row(tensor, begin + static_cast<uint64_t>(first + i));
+      if (e.type == tensor.type)
+        std::memcpy(to + static_cast<uint64_t>(i) * row_bytes, tensor.row(from).data(), row_bytes);
+      else
+        decode_row(tensor, from, rows.data() + i * columns);
     }
-  });
+    if (e.type == tensor.type) return;
+    encode_rows(codec, {covariance, e.importance}, rows.data(), n, columns, to, scratch.data());
+  };
+  team.parallel_for(static_cast<int64_t>(end - begin), kRowsAtOnce, body);
 }
 
 }  // namespace
@@ -94,11 +98,15 @@ Status emit(const Model& model, const Metadata& metadata, const std::vector<Emis
     const uint64_t rows = e.tensor->rows();
     const uint64_t at_once = std::clamp<uint64_t>(kPieceBytes / row_bytes, 1, rows);
     piece.resize(at_once * row_bytes);
+    const Covariance* covariance = nullptr;
+    if (e.covariance && e.type != e.tensor->type) {
+      ASSIGN_OR_RETURN(covariance, e.covariance());
+    }
     for (uint64_t begin = 0; begin < rows; begin += at_once) {
       if (interrupted()) return Status::interrupted();
       if (progress) progress("writing", static_cast<double>(out.size()) / total);
       const uint64_t end = std::min(begin + at_once, rows);
-      encode_rows(model, e, begin, end, piece.data(), team);
+      encode_piece(model, e, begin, end, covariance, piece.data(), team);
       TRY(writer.write({piece.data(), (end - begin) * row_bytes}));
     }
     release_pages_of(model, *e.tensor);

@@ -1,10 +1,12 @@
 // Writes the model in its new formats, tensor by tensor, a few rows in memory at a time.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "base/progress.h"
 #include "compress/calibrate.h"
+#include "compress/measure.h"
 #include "formats/gguf.h"
 #include "models/model.h"
 #include "platform/threads.h"
@@ -14,7 +16,10 @@ namespace enxuto {
 struct Emission {
   const Tensor* tensor;
   Type type;
+  uint32_t layer;           // that it belongs to; emissions come in this order
   const float* importance;  // (columns), or null
+  // The covariance to round under, asked for when the tensor's turn comes; null: none.
+  std::function<Result<const Covariance*>()> covariance;
 };
 
 // What the file says of itself: the model's metadata with the keys of quantization set anew.

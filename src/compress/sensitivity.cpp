@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "compress/measure.h"
 #include "infer/scores.h"
 #include "plan/goal.h"
 #include "platform/interrupt.h"
@@ -160,15 +159,13 @@ Result<std::vector<Sensitivity>> measure_sensitivity(Session& session,
     const Codec* codec = probe_codec(*weight.tensor);
     Sensitivity& sensitivity = all.emplace_back();
     if (!codec || codec->type == weight.tensor->type) {
-      sensitivity.kld_per_error = 1;
       continue;
     }
     const float* columns = weight.input ? importance.at(weight.input).data() : nullptr;
-    const double error = measure_error(*weight.tensor, codec->type, columns, session.team());
     const CoarseCopy copy(*weight.tensor, *codec, columns, session.team());
     ASSIGN_OR_RETURN(const double kld, probe.kld(weight, copy.hooks()));
     release_pages_of(session.model(), *weight.tensor);
-    sensitivity.kld_per_error = std::max(kld, kLeastKld) / std::max(error, 1e-12);
+    sensitivity = {std::max(kld, kLeastKld), codec};
   }
   return all;
 }

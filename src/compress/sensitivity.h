@@ -16,7 +16,8 @@
 namespace enxuto {
 
 struct Sensitivity {
-  double kld_per_error = 0;  // nats per relative_error of compress/measure.h
+  double kld = 0;                // nats
+  const Codec* probe = nullptr;  // the coarse format; null: the tensor cannot be coarser
 };
 
 // One for each weight. The session's batch holds a chunk.

@@ -14,7 +14,7 @@ namespace {
 
 // Rows of logits alive at once: enough to unpack a row of the head for several tokens.
 constexpr uint32_t kLogitRows = 16;
-constexpr uint32_t kFitTokens = 256, kFitChunks = 12;
+constexpr uint32_t kFitTokens = 256, kFitChunks = 48;
 constexpr uint32_t kProbeTokens = 64, kProbeChunks = 3;
 constexpr uint64_t kLargeModel = 500'000'000;  // parameters
 constexpr uint32_t kLargeProbeChunks = 2;

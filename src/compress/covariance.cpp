@@ -1,0 +1,174 @@
+#include "compress/covariance.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace enxuto {
+namespace {
+
+constexpr int64_t kMostColumns = 4096, kColumnUnit = 256;
+constexpr int64_t kTile = 128, kPanel = 64;
+// Added to the diagonal, as a part of its mean: keeps columns apart that the sample cannot tell
+// apart.
+constexpr double kDamping = 0.01;
+
+// Wide inputs are cut into blocks of nearly the same size, whole super-blocks each.
+int64_t block_columns(int64_t columns) {
+  const int64_t n_blocks = (columns + kMostColumns - 1) / kMostColumns;
+  const int64_t even = (columns + n_blocks - 1) / n_blocks;
+  return n_blocks == 1 ? columns : (even + kColumnUnit - 1) / kColumnUnit * kColumnUnit;
+}
+
+// The pair (i, j), j <= i, of the k-th tile of a lower triangle.
+struct TilePair {
+  int64_t i, j;
+};
+TilePair tile_pair(int64_t k) {
+  auto i = static_cast<int64_t>((std::sqrt(8.0 * static_cast<double>(k) + 1) - 1) / 2);
+  while (i * (i + 1) / 2 > k) --i;
+  while ((i + 1) * (i + 2) / 2 <= k) ++i;
+  return {i, k - i * (i + 1) / 2};
+}
+
+// The factorization of one block, from its last columns to its first, a panel at a time.
+class Factorization {
+ public:
+  Factorization(const Dense& dense, const CovarianceBlock& block)
+      : dense_(dense), n_(block.n), a_(block.matrix), d_(block.conditional), diagonal_(n_) {}
+
+  void run(ThreadTeam& team) {
+    damp_and_mirror();
+    scaled_.resize(static_cast<size_t>(n_ * kPanel));
+    for (int64_t end = n_; end > 0; end -= std::min(end, kPanel)) {
+      const int64_t begin = end - std::min(end, kPanel);
+      factor_corner(begin, end);
+      team.parallel_for(begin, 16, [&](int64_t first, int64_t last, int) {
+        for (int64_t i = first; i < last; ++i) solve_row(i, begin, end);
+      });
+      team.parallel_for((begin + kTile - 1) / kTile, 1, [&](int64_t tile, int64_t, int) {
+        update_tile_row(tile * kTile, begin, end);
+      });
+    }
+  }
+
+ private:
+  void damp_and_mirror() {
+    double mean = 0;
+    for (int64_t i = 0; i < n_; ++i) mean += a_[i * n_ + i] / static_cast<double>(n_);
+    const auto damping = static_cast<float>(std::max(mean * kDamping, 1e-20));
+    for (int64_t i = 0; i < n_; ++i) {
+      diagonal_[i] = a_[i * n_ + i] += damping;
+      for (int64_t j = 0; j < i; ++j) a_[j * n_ + i] = a_[i * n_ + j];
+    }
+    least_ = damping * 1e-3;
+  }
+
+  void factor_corner(int64_t begin, int64_t end) {
+    for (int64_t j = end - 1; j >= begin; --j) {
+      const double d = std::max(diagonal_[j], least_);
+      d_[j] = static_cast<float>(d);
+      for (int64_t i = begin; i < j; ++i) {
+        const double u = a_[i * n_ + j] / d;
+        for (int64_t k = i + 1; k < j; ++k)
+          a_[i * n_ + k] -= static_cast<float>(u * a_[k * n_ + j]);
+        diagonal_[i] -= u * a_[i * n_ + j];
+      }
+      for (int64_t i = begin; i < j; ++i) a_[i * n_ + j] /= static_cast<float>(d);
+    }
+  }
+
+  // Row i of U in the panel's columns, and the same times D.
+  void solve_row(int64_t i, int64_t begin, int64_t end) {
+    float* row = a_ + i * n_;
+    float* scaled = scaled_.data() + i * kPanel;
+    for (int64_t j = end - 1; j >= begin; --j) {
+      float left = row[j];
+      for (int64_t k = j + 1; k < end; ++k) left -= scaled[k - begin] * a_[j * n_ + k];
+      scaled[j - begin] = left;
+      row[j] = left / d_[j];
+    }
+    for (int64_t j = begin; j < end; ++j)
+      diagonal_[i] -= static_cast<double>(scaled[j - begin]) * row[j];
+  }
+
+  // What the panel explains is taken off the rest, above the diagonal only.
+  void update_tile_row(int64_t i0, int64_t begin, int64_t end) {
+    const int64_t i1 = std::min(i0 + kTile, begin), rows = i1 - i0, k = end - begin;
+    const DenseMatrix scaled = {scaled_.data() + i0 * kPanel, kPanel};
+    float corner[kTile * kTile];
+    dense_.multiply(rows, rows, k, 1, scaled, {a_ + i0 * n_ + begin, n_, true}, 0, corner, kTile);
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = i + 1; j < rows; ++j) a_[(i0 + i) * n_ + i0 + j] -= corner[i * kTile + j];
+    if (i1 < begin)
+      dense_.multiply(rows, begin - i1, k, -1, scaled, {a_ + i1 * n_ + begin, n_, true}, 1,
+                      a_ + i0 * n_ + i1, n_);
+  }
+
+  const Dense& dense_;
+  int64_t n_;
+  float *a_, *d_;
+  std::vector<double> diagonal_;
+  std::vector<float> scaled_;
+  double least_ = 0;
+};
+
+}  // namespace
+
+uint64_t Covariance::bytes(int64_t columns) {
+  const int64_t block = block_columns(columns);
+  int64_t floats = columns;
+  for (int64_t begin = 0; begin < columns; begin += block) {
+    const int64_t n = std::min(block, columns - begin);
+    floats += n * n;
+  }
+  return static_cast<uint64_t>(floats) * sizeof(float);
+}
+
+Covariance::Covariance(const Dense& dense, int64_t columns)
+    : dense_(dense), columns_(columns), memory_(bytes(columns) / sizeof(float)) {
+  const int64_t block = block_columns(columns);
+  float* matrix = memory_.data() + columns;
+  for (int64_t begin = 0; begin < columns; begin += block) {
+    const int64_t n = std::min(block, columns - begin);
+    blocks_.push_back({begin, n, matrix, memory_.data() + begin});
+    matrix += n * n;
+  }
+}
+
+void Covariance::add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
+                     const float* weights) {
+  scaled_.resize(static_cast<size_t>(n_tokens * columns_));
+  team.parallel_for(n_tokens, 8, [&](int64_t first, int64_t last, int) {
+    for (int64_t t = first; t < last; ++t) {
+      const float root = std::sqrt(weights[t]);
+      for (int64_t c = 0; c < columns_; ++c)
+        scaled_[static_cast<size_t>(t * columns_ + c)] = root * x[t * x_stride + c];
+    }
+  });
+  for (const CovarianceBlock& block : blocks_) {
+    const int64_t tiles = (block.n + kTile - 1) / kTile;
+    const float* s = scaled_.data() + block.begin;
+    team.parallel_for(tiles * (tiles + 1) / 2, 1, [&](int64_t first, int64_t last, int) {
+      for (int64_t tile = first; tile < last; ++tile) {
+        const auto [i, j] = tile_pair(tile);
+        const int64_t i0 = i * kTile, j0 = j * kTile;
+        dense_.multiply(std::min(kTile, block.n - i0), std::min(kTile, block.n - j0), n_tokens, 1,
+                        {s + i0, columns_, true}, {s + j0, columns_}, 1,
+                        block.matrix + i0 * block.n + j0, block.n);
+      }
+    });
+  }
+}
+
+void Covariance::factor(ThreadTeam& team) {
+  for (const CovarianceBlock& block : blocks_) Factorization(dense_, block).run(team);
+}
+
+std::vector<float> Covariance::diagonal() const {
+  std::vector<float> diagonal;
+  for (const CovarianceBlock& block : blocks_)
+    for (int64_t i = 0; i < block.n; ++i) diagonal.push_back(block.matrix[i * block.n + i]);
+  return diagonal;
+}
+
+}  // namespace enxuto

@@ -1,0 +1,54 @@
+// Second moments of a linear layer's input, and their factor: what rounding with error feedback
+// looks at.
+//
+//   H = sum over tokens of weight * x x'      (columns, columns), in diagonal blocks of at most
+//   4,096 where wide H + damping = (I + U) D (I + U)'          U strictly upper triangular, D
+//   diagonal
+//
+// The loss of an error e of one row is e' H e. Rounding column after column, with U handing the
+// error of each to those after it, is LDLQ (Chee et al., "QuIP", 2023), which is GPTQ in another
+// form (Frantar et al., 2022).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels/dense.h"
+#include "platform/threads.h"
+
+namespace enxuto {
+
+// One diagonal block, of columns [begin, begin + n) of the input.
+struct CovarianceBlock {
+  int64_t begin, n;
+  float* matrix;       // (n, n): H on and below the diagonal; above it, U once factored
+  float* conditional;  // (n): D once factored: what is left of a column's energy when those before
+                       // it are known
+};
+
+class Covariance {
+ public:
+  Covariance(const Dense& dense, int64_t columns);
+
+  static uint64_t bytes(int64_t columns);
+
+  // x: (n_tokens, columns), rows x_stride floats apart; weights: (n_tokens), none negative.
+  void add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
+           const float* weights);
+  // Once, after the last add.
+  void factor(ThreadTeam& team);
+
+  int64_t columns() const { return columns_; }
+  const std::vector<CovarianceBlock>& blocks() const { return blocks_; }
+  const Dense& dense() const { return dense_; }
+  std::vector<float> diagonal() const;
+
+ private:
+  Dense dense_;
+  int64_t columns_;
+  std::vector<float> memory_, scaled_;
+  std::vector<CovarianceBlock> blocks_;
+};
+
+}  // namespace enxuto

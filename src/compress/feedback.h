@@ -1,0 +1,31 @@
+// Rounding with error feedback inside a number format: the error of each column is handed to the
+// columns that come after it, by what their inputs have in common (covariance.h); then codes are
+// moved one at a time while that lowers the loss.
+#pragma once
+
+#include <span>
+
+#include "codecs/codec.h"
+#include "compress/covariance.h"
+
+namespace enxuto {
+
+// Rows that are worth doing together: enough for the products, few enough for the caches.
+inline constexpr int64_t kRowsAtOnce = 16;
+
+// Floats of scratch that round_rows needs for so many rows.
+int64_t round_scratch(int64_t n_rows, int64_t columns);
+
+// Encodes rows (n_rows, columns) of floats into blocks, codec.row_bytes(columns) apart. Returns the
+// loss that is left: the sum over rows of e' H e, per block of the covariance.
+double round_rows(const Codec& codec, const Covariance& covariance, const float* rows,
+                  int64_t n_rows, uint8_t* blocks, float* scratch);
+
+// The loss of rows as they were encoded.
+double loss_of(const Codec& codec, const Covariance& covariance, const float* rows, int64_t n_rows,
+               const uint8_t* blocks, float* scratch);
+// The loss of having nothing in their place: what losses are set in relation to.
+double loss_of_zeros(const Covariance& covariance, const float* rows, int64_t n_rows,
+                     float* scratch);
+
+}  // namespace enxuto
