@@ -140,7 +140,8 @@ TEST_F(Budget, ErrorsAreAsPlanned) {
   for (const TensorReport& line : report->tensors) {
     const double error = plain_error(*model.get()->find(line.name), *(*loaded)->find(line.name));
     EXPECT_GE(error, 0.5 * line.relative_error) << line.name;
-    EXPECT_LE(error, 2.0 * line.relative_error) << line.name;
+    // Error feedback lowers the error of the outputs, which is reported, by moving the weights more.
+    EXPECT_LE(error, 10.0 * line.relative_error) << line.name;
   }
 }
 
