@@ -1,8 +1,8 @@
 #include "compress/feedback.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
+
+#include "codecs/lanes.h"
 
 namespace enxuto {
 namespace {
@@ -12,21 +12,53 @@ constexpr int kSweeps = 3;
 constexpr uint32_t kMostBlock = 256;
 
 // The code whose value is nearest.
-int nearest_code(const BlockGrid& grid, size_t group, float value) {
+ENXUTO_INLINE int nearest_code(const BlockGrid& grid, size_t group, float value) {
   const float step = grid.step[group];
   if (step == 0) return 0;
   const float level = (value - grid.offset[group]) / step;
   const int last = static_cast<int>(grid.n_codes) - 1;
   if (!grid.levels)
-    return static_cast<int>(std::clamp(std::nearbyint(level), 0.0f, static_cast<float>(last)));
+    return static_cast<int>(search::round_even(search::clamp(level, 0, static_cast<float>(last))));
   int code = 0;
   for (int i = 0; i < last; ++i) code += level > 0.5f * (grid.levels[i] + grid.levels[i + 1]);
   return code;
 }
 
-float value_of(const BlockGrid& grid, size_t group, int code) {
+ENXUTO_INLINE float value_of(const BlockGrid& grid, size_t group, int code) {
   const float level = grid.levels ? grid.levels[code] : static_cast<float>(code);
   return grid.offset[group] + grid.step[group] * level;
+}
+
+// One block of one row, n columns: t is what to round, w the weights themselves, e takes the
+// errors; u: n rows of U.
+ENXUTO_CLONES void feed_back(const BlockGrid& grid, const float* w, const float* u,
+                             int64_t u_stride, int64_t n, float* t, float* e, uint8_t* codes) {
+  for (int64_t k = 0; k < n; ++k, u += u_stride) {
+    const size_t group = static_cast<size_t>(k) / grid.group_values;
+    const int code = nearest_code(grid, group, t[k]);
+    codes[k] = static_cast<uint8_t>(code);
+    const float error = w[k] - value_of(grid, group, code);
+    e[k] = error;
+    for (int64_t j = k + 1; j < n; ++j) t[j] += error * u[j];
+  }
+}
+
+// One block of one row: each code in turn goes to where the loss is least. g: the gradient e' H; h:
+// n rows of H; moved takes how far each value went.
+ENXUTO_CLONES void move_each(const BlockGrid& grid, const float* w, const float* h,
+                             int64_t h_stride, int64_t n, float* g, float* e, float* moved,
+                             uint8_t* codes) {
+  for (int64_t k = 0; k < n; ++k, h += h_stride) {
+    const size_t group = static_cast<size_t>(k) / grid.group_values;
+    const float value = w[k] - e[k];
+    const int code = nearest_code(grid, group, value + g[k] / h[k]);
+    codes[k] = static_cast<uint8_t>(code);
+    const float step = value_of(grid, group, code) - value;
+    moved[k] = step;
+    if (step == 0) continue;
+    e[k] -= step;
+    for (int64_t j = 0; j < n; ++j) g[j] -= step * h[j];
+  }
 }
 
 // Rows of one covariance block.
@@ -120,14 +152,7 @@ class Rounding {
     BlockGrid grid;
     uint8_t codes[kMostBlock];
     codec_.grid(block, grid);
-    for (int64_t k = 0; k < width(); ++k) {
-      const size_t group = static_cast<size_t>(k) / grid.group_values;
-      const int code = nearest_code(grid, group, t[k]);
-      codes[k] = static_cast<uint8_t>(code);
-      e[k] = w[k] - value_of(grid, group, code);
-      const float* u = h_.matrix + (begin + k) * h_.n + begin;
-      for (int64_t j = k + 1; j < width(); ++j) t[j] += e[k] * u[j];
-    }
+    feed_back(grid, w, h_.matrix + begin * h_.n + begin, h_.n, width(), t, e, codes);
     codec_.set_codes(codes, block);
   }
 
@@ -163,18 +188,7 @@ class Rounding {
     BlockGrid grid;
     uint8_t codes[kMostBlock];
     codec_.grid(block, grid);
-    for (int64_t k = 0; k < width(); ++k) {
-      const size_t group = static_cast<size_t>(k) / grid.group_values;
-      const float* h = corner_ + k * kMostBlock;
-      const float value = w[k] - e[k];
-      const int code = nearest_code(grid, group, value + g[k] / h[k]);
-      codes[k] = static_cast<uint8_t>(code);
-      const float step = value_of(grid, group, code) - value;
-      moved[k] = step;
-      if (step == 0) continue;
-      e[k] -= step;
-      for (int64_t j = 0; j < width(); ++j) g[j] -= step * h[j];
-    }
+    move_each(grid, w, corner_, kMostBlock, width(), g, e, moved, codes);
     codec_.set_codes(codes, block);
   }
 

@@ -14,7 +14,9 @@ namespace {
 
 // Rows of logits alive at once: enough to unpack a row of the head for several tokens.
 constexpr uint32_t kLogitRows = 16;
-constexpr uint32_t kFitTokens = 256, kFitChunks = 48;
+// A covariance wants several times as many tokens as its input has columns.
+constexpr uint32_t kFitTokens = 256, kFitChunks = 12, kMostFitChunks = 48;
+constexpr uint32_t kTokensPerColumn = 16;
 constexpr uint32_t kProbeTokens = 64, kProbeChunks = 3;
 constexpr uint64_t kLargeModel = 500'000'000;  // parameters
 constexpr uint32_t kLargeProbeChunks = 2;
@@ -79,7 +81,10 @@ CalibrationShape calibration_shape(const Model& model) {
   const uint32_t most = model.hyper.trained_context;
   const Result<uint64_t> parameters = count_parameters(model);
   const bool large = parameters.ok() && *parameters > kLargeModel;
-  return {std::min(kFitTokens, most), kFitChunks, std::min(kProbeTokens, most),
+  const uint64_t widest = std::max<uint64_t>(model.hyper.width, model.hyper.ffn_width);
+  const auto chunks = static_cast<uint32_t>(
+      std::clamp<uint64_t>(widest * kTokensPerColumn / kFitTokens, kFitChunks, kMostFitChunks));
+  return {std::min(kFitTokens, most), chunks, std::min(kProbeTokens, most),
           large ? kLargeProbeChunks : kProbeChunks};
 }
 
