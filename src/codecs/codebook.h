@@ -1,5 +1,5 @@
-// The search of the codebook formats: 256 values in sub-blocks, x ~ d * (2 s + 1) * level, s in
-// 0 … 15, levels the coordinates of a grid's points. The points found at a scale make the error a
+// The search of the codebook formats: 256 values in sub-blocks, x ~ d * (2 s + 1) * level, levels
+// the coordinates of a grid's points. The points found at a scale make the error a
 // parabola in the scale; with a few parabolas for each sub-block, any d is judged without another
 // look at the grid. From the best d on: the integers around, by a search of the grid each, and a
 // refit of d for the points so found.
@@ -10,18 +10,24 @@
 
 namespace enxuto::search {
 
-// Magnitudes, and the signs apart.
+// Magnitudes, and the signs apart; or values as they are, and no signs.
 struct SignedBlock {
   float x[256], w[256];
   uint8_t signs[32];  // of each eight, bit set: minus
 };
 
-inline SignedBlock load_signed(const float* values, const float* importance) {
+template <class G>
+SignedBlock load_signed(const float* values, const float* importance) {
   Block<256> block;
   load_block(values, importance, block);
   SignedBlock result{};
   for (int i = 0; i < 256; ++i) {
-    result.x[i] = std::fabs(block.x[i]), result.w[i] = block.w[i];
+    result.w[i] = block.w[i];
+    if (G::kShiftValues != 0) {
+      result.x[i] = block.x[i];
+      continue;
+    }
+    result.x[i] = std::fabs(block.x[i]);
     result.signs[i / 8] = static_cast<uint8_t>(result.signs[i / 8] | (block.x[i] < 0) << i % 8);
   }
   return result;
@@ -32,6 +38,7 @@ template <class G>
 struct SubFits {
   LaneArray lx, ll;
   int numbers[G::kSub / 8][G::kPerEight][kLanes];
+  bool down[G::kSub / 8][kLanes];  // the shift
 };
 
 template <class G>
@@ -70,6 +77,62 @@ ENXUTO_CLONES void fit_sub_block(const GridWalk<G>& walk, const float* x, const 
   }
 }
 
+// The same for grids that are shifted: the better of both shifts, for each lane.
+template <class G>
+ENXUTO_CLONES void fit_shifted_sub_block(const GridWalk<G>& walk, const float* x, const float* w,
+                                         const float* inverses, SubFits<G>* __restrict fits) {
+  constexpr int kEights = G::kShiftValues / 8;
+  FloatLanes inverse;
+  __builtin_memcpy(&inverse, inverses, sizeof inverse);
+  fits->lx = fits->ll = LaneArray(0.0f);
+  for (int first = 0; first < G::kSub / 8; first += kEights) {
+    float best_lx[kLanes] = {}, best_ll[kLanes] = {};
+    LaneArray least_error(INFINITY);
+    for (const bool down : {false, true}) {
+      const float shift = down ? -kIq1Shift : kIq1Shift;
+      IntLanes numbers[kEights];
+      float lx[kLanes] = {}, ll[kLanes] = {};
+      for (int e = 0; e < kEights; ++e) {
+        const float *at_x = x + 8 * (first + e), *at_w = w + 8 * (first + e);
+        search_eight<G, false>(walk, at_x, at_w, inverse, FloatLanes{} + shift, numbers + e);
+        const FourFloats w_low = load_four(at_w), w_high = load_four(at_w + 4);
+        const FourFloats wx_low = w_low * load_four(at_x), wx_high = w_high * load_four(at_x + 4);
+        for (int lane = 0; lane < kLanes; ++lane) {
+          const int number = numbers[e][lane];
+          float levels[8];
+          levels_of(walk, &number, levels);
+          const FourFloats low = load_four(levels) + shift, high = load_four(levels + 4) + shift;
+          lx[lane] += sum_of(wx_low * low + wx_high * high);
+          ll[lane] += sum_of(w_low * low * low + w_high * high * high);
+        }
+      }
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const float error = ll[lane] - 2 * inverses[lane] * lx[lane];
+        if (!(error < least_error.values[lane])) continue;
+        least_error.values[lane] = error, best_lx[lane] = lx[lane], best_ll[lane] = ll[lane];
+        for (int e = 0; e < kEights; ++e) {
+          fits->numbers[first + e][0][lane] = numbers[e][lane];
+          fits->down[first + e][lane] = down;
+        }
+      }
+    }
+    for (int lane = 0; lane < kLanes; ++lane)
+      fits->lx[lane] += best_lx[lane], fits->ll[lane] += best_ll[lane];
+  }
+}
+
+template <class G>
+void fit_sub_block_of(const GridWalk<G>& walk, const SignedBlock& block, int sub, Lanes inverse,
+                      SubFits<G>& fits) {
+  const LaneArray inverses(inverse);
+  const int at = G::kSub * sub;
+  if constexpr (G::kShiftValues != 0)
+    fit_shifted_sub_block<G>(walk, block.x + at, block.w + at, inverses.values, &fits);
+  else
+    fit_sub_block<G>(walk, block.x + at, block.w + at, block.signs + at / 8, inverses.values,
+                     &fits);
+}
+
 // The parabolas of all sub-blocks.
 template <int kSubs>
 struct Parabolas {
@@ -78,7 +141,7 @@ struct Parabolas {
 };
 
 // For each of eight d: the sum over the sub-blocks of the least error that a parabola promises.
-template <int kSubs>
+template <int kScales, int kSubs>
 ENXUTO_CLONES void promised_errors(const Parabolas<kSubs>& p, const float* ds,
                                    float* __restrict errors) {
   FloatLanes d, total = {};
@@ -89,7 +152,7 @@ ENXUTO_CLONES void promised_errors(const Parabolas<kSubs>& p, const float* ds,
     for (int k = 0; k < kLanes; ++k) {
       FloatLanes integer = p.best[s][k] * half - 0.5f;
       integer = integer > 0.0f ? integer : FloatLanes{};
-      integer = integer < 15.0f ? integer : FloatLanes{} + 15.0f;
+      integer = integer < kScales - 1.0f ? integer : FloatLanes{} + (kScales - 1.0f);
       const FloatLanes m = d * (2.0f * round_even(integer) + 1.0f);
       const FloatLanes error = m * (p.ll[s][k] * m - 2.0f * p.lx[s][k]);
       best = k == 0 ? error : error < best ? error : best;
@@ -104,6 +167,7 @@ struct CodebookFit {
   float d = 0, error = 0;  // error less that of all zeros
   int scales[256 / G::kSub] = {};
   int numbers[32][G::kPerEight] = {};
+  bool down[32] = {};
 };
 
 // One pass at fit.d: chooses the integers, of eight around the wish (an m), and the points; returns
@@ -115,21 +179,21 @@ float choose_points(const GridWalk<G>& walk, const SignedBlock& block, const flo
   float num = 0, den = 0;
   fit.error = 0;
   for (int s = 0; s < 256 / G::kSub; ++s) {
-    const float centre = round_even(clamp(0.5f * wishes[s] / fit.d - 0.5f, 4.0f, 12.0f));
+    const float centre =
+        round_even(clamp(0.5f * wishes[s] / fit.d - 0.5f, 4.0f, G::kScales - 4.0f));
     const Lanes odd = 2.0f * (centre - 4.0f + lane_index()) + 1.0f, m = fit.d * odd;
-    const LaneArray inverses(1.0f / m);
-    SubFits<G> fits;
-    const int at = G::kSub * s;
-    fit_sub_block<G>(walk, block.x + at, block.w + at, block.signs + at / 8, inverses.values,
-                     &fits);
+    SubFits<G> fits{};
+    fit_sub_block_of(walk, block, s, 1.0f / m, fits);
     const Lanes error = m * (fits.ll.lanes() * m - 2.0f * fits.lx.lanes());
     const int best = least_lane(error);
     fit.scales[s] = static_cast<int>(centre) - 4 + best;
     fit.error += error[best];
     num += odd[best] * fits.lx[best], den += odd[best] * odd[best] * fits.ll[best];
-    for (int eight = 0; eight < kEights; ++eight)
+    for (int eight = 0; eight < kEights; ++eight) {
+      fit.down[kEights * s + eight] = G::kShiftValues != 0 && fits.down[eight][best];
       for (int p = 0; p < G::kPerEight; ++p)
         fit.numbers[kEights * s + eight][p] = fits.numbers[eight][p][best];
+    }
   }
   return den > 0 ? num / den : 0.0f;
 }
@@ -155,14 +219,14 @@ Parabolas<256 / G::kSub> find_parabolas(const GridWalk<G>& walk, const SignedBlo
                                         float widest) {
   Parabolas<256 / G::kSub> p;
   for (int s = 0; s < 256 / G::kSub; ++s) {
-    const int at = G::kSub * s;
-    const float most = *std::max_element(block.x + at, block.x + at + G::kSub);
-    const float reached = G::kLevels[G::kBase - 1] / std::max(most, 1e-30f);
-    const LaneArray inverses(reached *
-                             (kNarrowest + (widest - kNarrowest) * lane_index() / (kLanes - 1.0f)));
-    SubFits<G> fits;
-    fit_sub_block<G>(walk, block.x + at, block.w + at, block.signs + at / 8, inverses.values,
-                     &fits);
+    float most = 1e-30f;
+    for (int i = G::kSub * s; i < G::kSub * (s + 1); ++i)
+      most = std::max(most, std::fabs(block.x[i]));
+    const float reached = G::kLevels[G::kBase - 1] / most;
+    SubFits<G> fits{};
+    fit_sub_block_of(
+        walk, block, s,
+        reached * (kNarrowest + (widest - kNarrowest) * lane_index() / (kLanes - 1.0f)), fits);
     for (int k = 0; k < kLanes; ++k) {
       p.lx[s][k] = fits.lx[k], p.ll[s][k] = fits.ll[k];
       p.best[s][k] = fits.lx[k] / fits.ll[k];
@@ -171,15 +235,16 @@ Parabolas<256 / G::kSub> find_parabolas(const GridWalk<G>& walk, const SignedBlo
   return p;
 }
 
-// The d that the parabolas like best: from a little below what lets the largest wish be 31 d, to
-// twice that.
-template <int kSubs>
+// The d that the parabolas like best: from a little below what lets the largest wish be the largest
+// integer, to twice that.
+template <int kScales, int kSubs>
 float most_promising(const Parabolas<kSubs>& p, float largest) {
+  constexpr float kFrom = 2.125f * kScales, kStep = kScales / 32.0f;
   float least_error = INFINITY, best = 0;
   for (int first = 0; first < kDs; first += kLanes) {
-    const LaneArray ds(largest / (34.0f - 0.5f * (lane_index() + static_cast<float>(first))));
+    const LaneArray ds(largest / (kFrom - kStep * (lane_index() + static_cast<float>(first))));
     float errors[kLanes];
-    promised_errors(p, ds.values, errors);
+    promised_errors<kScales>(p, ds.values, errors);
     for (int lane = 0; lane < kLanes; ++lane)
       if (errors[lane] < least_error) least_error = errors[lane], best = ds.values[lane];
   }
@@ -196,7 +261,7 @@ CodebookFit<G> fit_codebook(const SignedBlock& block, float unit, float widest) 
   const float largest = *std::max_element(std::begin(wishes), std::end(wishes));
   CodebookFit<G> best;
   if (!(largest > 1e-30f)) return best;
-  float d = most_promising(parabolas, largest);
+  float d = most_promising<G::kScales>(parabolas, largest);
   for (int pass = 0; pass < kCodebookPasses; ++pass) {
     CodebookFit<G> fit;
     fit.d = round_to_f16(d / unit) * unit;

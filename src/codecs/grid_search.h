@@ -21,12 +21,15 @@ using FourFloats = float __attribute__((vector_size(16)));
 //   kCoordinates: of a point; kBase: levels a coordinate can have
 //   kSub: values that share a scale
 //   kEvenSigns: the minuses among each eight values are even in number
+//   kScales: integer scales s in 0 … kScales - 1
+//   kShiftValues: values that share a shift of all levels, up or down; 0: none (and signs apart)
 template <const auto& kPointTable, const auto& kLevelTable, int kCoordinateCount, int kLevelCount,
-          int kSubValues, bool kParity>
+          int kSubValues, bool kParity, int kScaleCount = 16, int kShiftGroup = 0>
 struct Grid {
   static constexpr auto& kPoints = kPointTable;
   static constexpr auto& kLevels = kLevelTable;
   static constexpr int kCoordinates = kCoordinateCount, kBase = kLevelCount, kSub = kSubValues;
+  static constexpr int kScales = kScaleCount, kShiftValues = kShiftGroup;
   static constexpr bool kEvenSigns = kParity;
 
   static constexpr int kHalf = kCoordinates / 2, kWidth = std::countr_zero(std::size(kLevels));

@@ -15,6 +15,8 @@ extern const uint16_t kGridIq3Xxs[256], kGridIq3S[512];
 extern const uint16_t kGridIq1[2048];  // IQ1_S and IQ1_M
 
 inline constexpr float kIq2Levels[4] = {8, 25, 43, 0};  // the grids never use the fourth
+inline constexpr float kIq1Levels[4] = {-1, 0, 1, 0};   // of which the fourth is not used either
+inline constexpr float kIq1Shift = 0.125f;
 inline constexpr float kIq3XxsLevels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
 inline constexpr float kIq3SLevels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
 
@@ -36,7 +38,7 @@ void decode_point(uint32_t point, const float (&levels)[kLevels], float scale, u
 
 // IQ1: no signs; the whole point is shifted by an eighth, up or down.
 inline void decode_iq1_point(uint32_t point, float scale, bool down, float* values) {
-  const float shift = down ? -0.125f : 0.125f;
+  const float shift = down ? -kIq1Shift : kIq1Shift;
   for (int i = 0; i < 8; ++i)
     values[i] = scale * (static_cast<float>(static_cast<int>(point >> 2 * i & 3) - 1) + shift);
 }

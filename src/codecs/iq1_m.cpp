@@ -2,12 +2,13 @@
 //   32 low bytes of point numbers | 32 nibbles: three high bits, then bit 3: the shift is down |
 //   4 × u16: 4 × 3 scale bits, and a nibble of d f16 in the top, lowest nibble first
 //   value = d (2 scale + 1) * (level ± 1/8), level in {-1, 0, 1}, eight values a point
-#include "codecs/grids.h"
-#include "codecs/registry.h"
+#include "codecs/codebook.h"
 
 namespace enxuto {
 namespace {
 
+using Points = search::Grid<kGridIq1, kIq1Levels, 8, 3, 16, false, 8, 8>;
+using Walk = search::GridWalk<Points>;
 constexpr int kN = 256, kBytes = 56;
 
 float block_scale(const uint8_t* scales) {
@@ -29,8 +30,29 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const auto block = search::load_signed<Points>(values, importance);
+    if (importance) importance += kN;
+    const auto fit = search::fit_codebook<Points>(block, 1.0f, 3.5f);
+    std::memset(b + 32, 0, kBytes - 32);
+    for (int p = 0; p < 32; ++p) {
+      const int point = Walk::index_of(fit.numbers[p][0]);
+      b[p] = static_cast<uint8_t>(point);
+      const int nibble = point >> 8 | fit.down[p] << 3;
+      b[32 + p / 2] = static_cast<uint8_t>(b[32 + p / 2] | nibble << 4 * (p % 2));
+    }
+    const int d = f32_to_f16(fit.d);
+    for (int k = 0; k < 4; ++k) {
+      int packed = (d >> 4 * k & 15) << 12;
+      for (int s = 0; s < 4; ++s) packed |= fit.scales[4 * k + s] << 3 * s;
+      store_u16(b + 48 + 2 * k, static_cast<uint16_t>(packed));
+    }
+  }
+}
+
 }  // namespace
 
-const Codec kIQ1_M = {Type::IQ1_M, "IQ1_M", kN, kBytes, decode, nullptr};
+const Codec kIQ1_M = {Type::IQ1_M, "IQ1_M", kN, kBytes, decode, encode};
 
 }  // namespace enxuto

@@ -25,7 +25,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    const auto block = search::load_signed(values, importance);
+    const auto block = search::load_signed<Points>(values, importance);
     if (importance) importance += kN;
     const auto fit = search::fit_codebook<Points>(block, 0.125f, 2.2f);
     store_f16(b, 8 * fit.d);
