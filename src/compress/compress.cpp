@@ -23,6 +23,15 @@
 namespace enxuto {
 namespace {
 
+// Mean squares need fewer tokens than covariances do: some chunks, spread over all.
+constexpr size_t kImportanceChunks = 12;
+std::vector<std::vector<Token>> some_of(const std::vector<std::vector<Token>>& chunks) {
+  const size_t n = std::min(chunks.size(), kImportanceChunks);
+  std::vector<std::vector<Token>> some;
+  for (size_t i = 0; i < n; ++i) some.push_back(chunks[i * chunks.size() / n]);
+  return some;
+}
+
 class Compression {
  public:
   Compression(std::shared_ptr<const Model> model, const CompressRequest& request,
@@ -89,22 +98,23 @@ class Compression {
     ASSIGN_OR_RETURN(session_, Session::open(model_, inference));
     ThreadTeam& team = session_->team();
     TRY(check_weights(*model_, team, progress_));
-    ASSIGN_OR_RETURN(importance_, measure_importance(*session_, weights_, chunks_.fit, progress_));
+    ASSIGN_OR_RETURN(importance_,
+                     measure_importance(*session_, weights_, some_of(chunks_.fit), progress_));
     ASSIGN_OR_RETURN(const auto sensitivities, measure_sensitivity(*session_, weights_, importance_,
                                                                    chunks_.held_out, progress_));
-    candidates_.resize(weights_.size());
+    errors_.resize(weights_.size());
     return in_layer_order("measuring", [&](size_t i, const Covariance* covariance) {
       const Weight& weight = weights_[i];
       const Metric metric{covariance, importance_of(weight)};
       const Sensitivity& sensitivity = sensitivities[i];
-      candidates_[i] = measure_candidates(*weight.tensor, menus_[i], metric, team);
+      const RowSample sample(*weight.tensor, metric, team);
       const double probed =
-          sensitivity.probe
-              ? measure_error(*weight.tensor, sensitivity.probe->type, metric, false, team)
-              : 1;
-      for (size_t c = 0; c < menus_[i].size(); ++c)
-        choices_[i][c].cost =
-            sensitivity.kld * candidates_[i][c].relative_error / std::max(probed, 1e-12);
+          sensitivity.probe ? sample.relative_error(sensitivity.probe->type, false) : 1;
+      for (size_t c = 0; c < menus_[i].size(); ++c) {
+        const double error = sample.relative_error(menus_[i][c], true);
+        errors_[i].push_back(error);
+        choices_[i][c].cost = sensitivity.kld * error / std::max(probed, 1e-12);
+      }
       release_pages_of(*model_, *weight.tensor);
     });
   }
@@ -146,7 +156,7 @@ class Compression {
             while (walk.layers_done() <= weight->layer) TRY(walk.next());
             return &walk.of(*weight);
           };
-        line.relative_error = candidates_[i][chosen].relative_error;
+        line.relative_error = errors_[i][chosen];
         line.predicted_kld = choices_[i][chosen].cost;
       }
       line.to = e.type;
@@ -188,7 +198,7 @@ class Compression {
   std::vector<Weight> weights_;
   std::vector<std::vector<Type>> menus_;
   std::vector<Choices> choices_;
-  std::vector<std::vector<Candidate>> candidates_;
+  std::vector<std::vector<double>> errors_;  // relative, of each choice
   std::unique_ptr<Session> session_;
   Importance importance_;
   CalibrationChunks chunks_;

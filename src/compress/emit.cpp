@@ -75,7 +75,8 @@ void encode_piece(const Model& model, const Emission& e, uint64_t begin, uint64_
         decode_row(tensor, from, rows.data() + i * columns);
     }
     if (e.type == tensor.type) return;
-    encode_rows(codec, {covariance, e.importance}, rows.data(), n, columns, to, scratch.data());
+    encode_rows(codec, {covariance, e.importance}, rows.data(), n, columns, kSweeps, to,
+                scratch.data());
   };
   team.parallel_for(static_cast<int64_t>(end - begin), kRowsAtOnce, body);
 }

@@ -8,7 +8,6 @@ namespace enxuto {
 namespace {
 
 constexpr int64_t kPanel = 256;  // columns that are handed on by one product
-constexpr int kSweeps = 3;
 constexpr uint32_t kMostBlock = 256;
 
 // The code whose value is nearest.
@@ -77,7 +76,7 @@ class Rounding {
         target_(scratch),
         error_(scratch + n_rows * h.n) {}
 
-  double run() {
+  double run(int sweeps) {
     for (int64_t r = 0; r < n_rows_; ++r)
       std::copy_n(rows_ + r * columns_, h_.n, target_ + r * h_.n);
     for (int64_t begin = 0; begin < h_.n; begin += kPanel) {
@@ -89,7 +88,7 @@ class Rounding {
       hand_on(begin, end, h_.n);
     }
     if (codec_.grid)
-      for (int sweep = 0; sweep < kSweeps; ++sweep) move_codes();
+      for (int sweep = 0; sweep < sweeps; ++sweep) move_codes();
     return loss();
   }
 
@@ -167,7 +166,7 @@ class Rounding {
   void move_codes() {
     gradient();
     const int64_t n = width();
-    float moved[kMostBlock * 64];
+    float moved[kMostBlock * kRowsAtOnce];
     for (int64_t begin = 0; begin < h_.n; begin += n) {
       for (int64_t i = 0; i < n; ++i)
         for (int64_t j = 0; j <= i; ++j)
@@ -221,9 +220,9 @@ double over_blocks(const Codec& codec, const Covariance& covariance, const float
 int64_t round_scratch(int64_t n_rows, int64_t columns) { return 2 * n_rows * columns; }
 
 double round_rows(const Codec& codec, const Covariance& covariance, const float* rows,
-                  int64_t n_rows, uint8_t* blocks, float* scratch) {
+                  int64_t n_rows, int sweeps, uint8_t* blocks, float* scratch) {
   return over_blocks(codec, covariance, rows, n_rows, blocks, scratch,
-                     [](Rounding& rounding) { return rounding.run(); });
+                     [&](Rounding& rounding) { return rounding.run(sweeps); });
 }
 
 double loss_of(const Codec& codec, const Covariance& covariance, const float* rows, int64_t n_rows,

@@ -11,15 +11,18 @@
 namespace enxuto {
 
 // Rows that are worth doing together: enough for the products, few enough for the caches.
-inline constexpr int64_t kRowsAtOnce = 16;
+inline constexpr int64_t kRowsAtOnce = 32;
 
 // Floats of scratch that round_rows needs for so many rows.
 int64_t round_scratch(int64_t n_rows, int64_t columns);
 
+// Sweeps that are worth their time: for a file, and to tell formats apart.
+inline constexpr int kSweeps = 4, kSweepsToCompare = 1;
+
 // Encodes rows (n_rows, columns) of floats into blocks, codec.row_bytes(columns) apart. Returns the
 // loss that is left: the sum over rows of e' H e, per block of the covariance.
 double round_rows(const Codec& codec, const Covariance& covariance, const float* rows,
-                  int64_t n_rows, uint8_t* blocks, float* scratch);
+                  int64_t n_rows, int sweeps, uint8_t* blocks, float* scratch);
 
 // The loss of rows as they were encoded.
 double loss_of(const Codec& codec, const Covariance& covariance, const float* rows, int64_t n_rows,

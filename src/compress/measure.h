@@ -10,29 +10,37 @@
 
 namespace enxuto {
 
-struct Candidate {
-  Type type;
-  // Importance-weighted squared error over the importance-weighted squared weights; 0 where the
-  // tensor is kept as it is.
-  double relative_error;
-};
-
 // What rows are rounded by: error feedback under a covariance, or each column for itself.
 struct Metric {
   const Covariance* covariance;  // or null
   const float* importance;       // (columns), or null for all equal
 };
 
-// Rows of floats into blocks. scratch: rounding_scratch(…) floats.
+// Rows of floats into blocks. scratch: round_scratch(…) floats.
 void encode_rows(const Codec& codec, const Metric& metric, const float* rows, int64_t n_rows,
-                 int64_t columns, uint8_t* blocks, float* scratch);
+                 int64_t columns, int sweeps, uint8_t* blocks, float* scratch);
 
-// feedback: rounded with it, where the metric has a covariance.
-double measure_error(const Tensor& tensor, Type type, const Metric& metric, bool feedback,
-                     ThreadTeam& team);
+// Rows spread over a tensor, decoded once: enough for an error to be known to a percent or so.
+class RowSample {
+ public:
+  RowSample(const Tensor& tensor, const Metric& metric, ThreadTeam& team);
 
-// One for each type of the menu, in its order. The rows sampled are the same for all.
-std::vector<Candidate> measure_candidates(const Tensor& tensor, std::span<const Type> menu,
-                                          const Metric& metric, ThreadTeam& team);
+  // Squared error of the outputs over the squared outputs, as the metric knows them: e' H e where
+  // it has a covariance, else squares weighted by importance. 0 for the tensor's own type.
+  // feedback: rounded with it, where there is a covariance.
+  double relative_error(Type type, bool feedback) const;
+
+ private:
+  template <class Body>
+  double over_pieces(const Body& body) const;
+  double weighted_square(const float* row, const float* other) const;
+
+  const Tensor& tensor_;
+  Metric metric_;
+  ThreadTeam& team_;
+  int64_t n_rows_, columns_;
+  std::vector<float> rows_;
+  double energy_ = 0;
+};
 
 }  // namespace enxuto
