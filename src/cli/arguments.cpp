@@ -20,6 +20,7 @@ InferenceRequest inference_request(const CommonOptions& options, uint32_t contex
   request.context = context;
   if (batch) request.batch = batch;
   request.n_threads = options.threads();
+  request.holds_layers = false;
   request.memory_bytes = memory_budget(options).bytes;
   return request;
 }

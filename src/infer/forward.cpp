@@ -55,15 +55,13 @@ Status Forward::run_layers(uint32_t begin, uint32_t end, uint32_t position, int6
   rope_.fill(position, n, angles_);
   if (hyper_.sliding_window) sliding_rope_.fill(position, n, sliding_angles_);
   for (uint32_t l = begin; l < end; ++l) {
-    TRY(weights_.acquire(l));
-    layer(l, position, n, x);
-    weights_.release(l);
+    TRY(layer(l, position, n, x));
   }
   return {};
 }
 
 // x += attention(norm(x)); x += ffn(norm(x)): (n, width), in place.
-void Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
+Status Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
   const LayerWeights& w = model_.layers[l];
   const Rope& rope = hyper_.slides(l) ? sliding_rope_ : rope_;
   const float* angles = hyper_.slides(l) ? sliding_angles_ : angles_;
@@ -73,7 +71,7 @@ void Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
   float *gate = projections_, *up = gate + n * hyper_.ffn_width;
 
   norm(x, w.attn_norm, n, normed);
-  linear(normed, n, {{w.q, w.q_bias, q}, {w.k, w.k_bias, k}, {w.v, w.v_bias, v}});
+  TRY(linear(normed, n, {{w.q, w.q_bias, q}, {w.k, w.k_bias, k}, {w.v, w.v_bias, v}}));
   cache_.make_room(l, position, n);
   for_tokens(n, [&](int64_t t) {
     float *q_t = q + t * hyper_.query_width(), *k_t = k + t * hyper_.key_width();
@@ -84,14 +82,15 @@ void Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
     cache_.store(k_, l, position + static_cast<uint32_t>(t), k_t, v + t * hyper_.value_width());
   });
   attend(l, position, n, q, attended);
-  linear(attended, n, {{w.attn_output, nullptr, projected}});
+  TRY(linear(attended, n, {{w.attn_output, nullptr, projected}}));
   add_normed(projected, w.post_attn_norm, n, x);
 
   norm(x, w.ffn_norm, n, normed);
-  linear(normed, n, {{w.gate, nullptr, gate}, {w.up, nullptr, up}});
+  TRY(linear(normed, n, {{w.gate, nullptr, gate}, {w.up, nullptr, up}}));
   gate_mul(gate, up, n);
-  linear(gate, n, {{w.down, nullptr, fed}});
+  TRY(linear(gate, n, {{w.down, nullptr, fed}}));
   add_normed(fed, w.post_ffn_norm, n, x);
+  return {};
 }
 
 // out (n, n_heads, value_dim) = causal attention of q (n, n_heads, key_dim) over the cache, in
@@ -136,28 +135,10 @@ void Forward::multiply(const MatrixView& w, const float* x, int64_t n, float* y)
   matmul(k_, team_, buffers_, x, w.columns, n, {&job, 1});
 }
 
-// Final norm, head, and the cap on the logits where the model has one. A streamed head comes in
-// slices of its rows.
+// Final norm, head, and the cap on the logits where the model has one.
 Status Forward::head(const float* x, int64_t n, float* logits) {
   final_norm(x, n, wide_);
-  const WeightPlan& plan = weights_.plan();
-  const MatrixView whole = view(*model_.output);
-  const bool replaced = whole.data != weights_.data(*model_.output);
-  if (!plan.streams || replaced) {
-    linear(wide_, n, {{model_.output, nullptr, logits}});
-  } else {
-    if (hooks_.on_linear_input) hooks_.on_linear_input(*model_.output, wide_, hyper_.width, n);
-    for (uint32_t u = plan.n_layers; u < plan.units.size(); ++u) {
-      TRY(weights_.acquire(u));
-      const WeightPiece& piece = plan.units[u].pieces[0];
-      MatrixView slice = whole;
-      slice.data = weights_.data(*model_.output);
-      slice.rows = static_cast<int64_t>(piece.n_rows);
-      const MatmulJob job = {slice, nullptr, logits + piece.first_row, whole.rows};
-      matmul(k_, team_, buffers_, wide_, hyper_.width, n, {&job, 1}, rounding_);
-      weights_.release(u);
-    }
-  }
+  TRY(linear(wide_, n, {{model_.output, nullptr, logits}}));
   const float cap = hyper_.final_logit_softcap;
   if (cap != 0.0f)
     for (int64_t i = 0; i < n * hyper_.vocabulary; ++i)
@@ -165,17 +146,48 @@ Status Forward::head(const float* x, int64_t n, float* logits) {
   return {};
 }
 
-// All layers read the same input: it is prepared once, and the threads meet once.
-void Forward::linear(const float* x, int64_t n, std::initializer_list<Linear> layers) {
+// All layers read the same input: it is prepared once, and the threads meet once; where matrices
+// are streamed, once a slice.
+Status Forward::linear(const float* x, int64_t n, std::initializer_list<Linear> layers) {
   MatmulJob jobs[3];
   size_t n_jobs = 0;
+  bool codes = false, streamed = false;
   const auto columns = static_cast<int64_t>(layers.begin()->w->columns());
   for (const Linear& layer : layers) {
     if (hooks_.on_linear_input) hooks_.on_linear_input(*layer.w, x, columns, n);
     const MatrixView w = view(*layer.w);
     jobs[n_jobs++] = {w, floats(layer.bias), layer.y, w.rows};
+    codes |= k_.reads_codes(w.type);
+    streamed |= weights_.streams() && w.data == layer.w->data.data();
   }
-  matmul(k_, team_, buffers_, x, columns, n, std::span(jobs, n_jobs), rounding_);
+  prepare_input(k_, team_, buffers_, x, columns, columns, n, codes);
+  if (!streamed) {
+    enxuto::multiply(k_, team_, buffers_, n, std::span(jobs, n_jobs), rounding_);
+    return {};
+  }
+  for (size_t i = 0; i < n_jobs; ++i) TRY(stream(*layers.begin()[i].w, jobs[i], n));
+  return {};
+}
+
+// One matrix of several, whose input is prepared: slice by slice, unless it was replaced.
+Status Forward::stream(const Tensor& tensor, const MatmulJob& job, int64_t n) {
+  if (job.w.data != tensor.data.data()) {
+    enxuto::multiply(k_, team_, buffers_, n, {&job, 1}, rounding_);
+    return {};
+  }
+  const WeightPlan& plan = weights_.plan();
+  uint32_t u = plan.first_of[static_cast<size_t>(&tensor - model_.tensors.data())];
+  for (; u < plan.slices.size() && plan.slices[u].tensor == &tensor; ++u) {
+    const WeightPiece& piece = plan.slices[u];
+    MatmulJob slice = job;
+    ASSIGN_OR_RETURN(slice.w.data, weights_.acquire(u));
+    slice.w.rows = static_cast<int64_t>(piece.n_rows);
+    slice.y += piece.first_row;
+    if (slice.bias) slice.bias += piece.first_row;
+    enxuto::multiply(k_, team_, buffers_, n, {&slice, 1}, rounding_);
+    weights_.release(u);
+  }
+  return {};
 }
 
 void Forward::norm(const float* x, const Tensor* weight, int64_t n, float* y) {

@@ -40,9 +40,10 @@ class Forward {
   void set_hooks(ForwardHooks hooks) { hooks_ = std::move(hooks); }
 
  private:
-  void layer(uint32_t l, uint32_t position, int64_t n, float* x);
+  Status layer(uint32_t l, uint32_t position, int64_t n, float* x);
   void attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out);
-  void linear(const float* x, int64_t n, std::initializer_list<Linear> layers);
+  Status linear(const float* x, int64_t n, std::initializer_list<Linear> layers);
+  Status stream(const Tensor& tensor, const MatmulJob& job, int64_t n);
   void norm(const float* x, const Tensor* weight, int64_t n, float* y);
   void add_normed(float* branch, const Tensor* weight, int64_t n, float* x);
   void gate_mul(float* gate, const float* up, int64_t n);

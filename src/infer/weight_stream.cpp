@@ -1,11 +1,16 @@
 #include "infer/weight_stream.h"
 
-#include <chrono>
-#include <utility>
+#include <cassert>
 
 #include "plan/plan.h"
 
 namespace enxuto {
+namespace {
+
+// Reads in flight: with one alone, a disk waits for us between two of them.
+constexpr int kReaders = 3;
+
+}  // namespace
 
 Result<std::unique_ptr<WeightStream>> WeightStream::open(const Model& model, WeightPlan plan,
                                                          Arena& arena) {
@@ -16,120 +21,138 @@ Result<std::unique_ptr<WeightStream>> WeightStream::open(const Model& model, Wei
     ASSIGN_OR_RETURN(auto direct, DirectFile::open(file->path()));
     s.files_.push_back(std::move(direct));
   }
-  s.places_.resize(model.tensors.size());
   ASSIGN_OR_RETURN(const auto pinned,
                    arena.take<uint8_t>(owner::kPinnedWeights, s.plan_.pinned_bytes()));
   uint8_t* at = pinned.data();
-  for (uint32_t u = 0; u <= s.plan_.n_pinned; ++u) {
-    const WeightUnit& unit = u == 0 ? s.plan_.small : s.plan_.units[u - 1];
-    TRY(s.read_unit(unit, at));
-    // A pinned slice of the head is placed when it is acquired: only one of them is the head's
-    // place at a time.
-    s.pinned_at_.push_back(at);
-    if (u == 0) s.place(unit, at);
-    at += unit.bytes;
+  s.small_.resize(model.tensors.size());
+  for (const WeightPiece& piece : s.plan_.small) {
+    TRY(s.read_piece(piece, at));
+    s.small_[static_cast<size_t>(piece.tensor - model.tensors.data())] = at + piece.skip;
+    at += piece.bytes;
+  }
+  s.pinned_.resize(s.plan_.slices.size());
+  s.rank_.resize(s.plan_.slices.size());
+  for (uint32_t u = 0; u < s.plan_.slices.size(); ++u) {
+    if (!s.plan_.pinned[u]) {
+      s.rank_[u] = static_cast<uint32_t>(s.streamed_.size());
+      s.streamed_.push_back(u);
+      continue;
+    }
+    TRY(s.read_piece(s.plan_.slices[u], at));
+    s.pinned_[u] = at;
+    at += s.plan_.slices[u].bytes;
   }
   s.row_buffer_ = at;
-  if (s.n_streamed() == 0) return stream;
+  if (s.streamed_.empty()) return stream;
   ASSIGN_OR_RETURN(const auto ring, arena.take<uint8_t>(owner::kWeightRing, s.plan_.ring_bytes()));
   s.ring_ = ring.data();
-  s.reader_ = std::thread([&s] { s.read_ahead(); });
+  s.slots_.resize(s.plan_.n_slots);
+  for (int i = 0; i < kReaders; ++i) s.readers_.emplace_back([&s] { s.read_ahead(); });
   return stream;
 }
 
 WeightStream::~WeightStream() {
-  if (!reader_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
   changed_.notify_all();
-  reader_.join();
+  for (std::thread& reader : readers_) reader.join();
 }
 
-Status WeightStream::read_unit(const WeightUnit& unit, uint8_t* memory) {
-  for (const WeightPiece& p : unit.pieces) {
-    TRY(files_[p.file]->read(p.begin, memory, p.bytes, p.skip + p.n_rows * p.tensor->row_bytes()));
-    memory += p.bytes;
-  }
-  return {};
+Status WeightStream::read_piece(const WeightPiece& p, uint8_t* memory) {
+  return files_[p.file]->read(p.begin, memory, p.bytes, p.skip + p.n_rows * p.tensor->row_bytes());
 }
 
-void WeightStream::place(const WeightUnit& unit, uint8_t* memory) {
-  for (const WeightPiece& p : unit.pieces) {
-    places_[static_cast<size_t>(p.tensor - model_.tensors.data())] = memory + p.skip;
-    memory += p.bytes;
-  }
-}
-
-// The reading thread: fills free slots in the order of the sweep, and begins anew where acquire()
-// jumped.
+// A reading thread: fills the next free slot in the order of the sweep, which begins anew where
+// acquire() jumped. What is read for a sweep that is over is forgotten.
 void WeightStream::read_ahead() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [&] { return stop_ || (status_.ok() && filled_ < used_ + plan_.n_slots); });
+    changed_.wait(lock, [&] {
+      return stop_ ||
+             (status_.ok() && next_ < released_ + plan_.n_slots && !slots_[slot_of(next_)].reading);
+    });
     if (stop_) return;
-    const uint64_t turn = filled_, sweep = sweep_;
-    const WeightUnit& unit = plan_.units[plan_.n_pinned + (first_ + turn) % n_streamed()];
+    const uint64_t turn = next_++;
+    const WeightPiece& piece = slice_of(turn);
+    Slot& slot = slots_[slot_of(turn)];
+    slot.reading = true;
+    if (n_reading_++ == 0) reading_since_ = std::chrono::steady_clock::now();
     lock.unlock();
-    const auto start = std::chrono::steady_clock::now();
-    const Status status = read_unit(unit, slot(turn));
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const Status status = read_piece(piece, memory_of(turn));
     lock.lock();
-    statistics_.bytes_read += unit.bytes;
-    statistics_.read_seconds += seconds;
-    if (sweep == sweep_) {
-      if (status.ok())
-        ++filled_;
-      else
-        status_ = status;
-    }
+    slot.reading = false;
+    statistics_.bytes_read += piece.bytes;
+    if (--n_reading_ == 0)
+      statistics_.read_seconds +=
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - reading_since_).count();
+    if (status.ok())
+      slot.filled = turn + 1;
+    else
+      status_ = status;
     changed_.notify_all();
   }
 }
 
-Status WeightStream::acquire(uint32_t u) {
-  if (!plan_.streams || u == held_) return {};
-  if (u < plan_.n_pinned) {
-    place(plan_.units[u], pinned_at_[u + 1]);
-    return {};
-  }
+Result<const uint8_t*> WeightStream::acquire(uint32_t u) {
+  if (pinned_[u]) return static_cast<const uint8_t*>(pinned_[u] + plan_.slices[u].skip);
+  if (u >= held_begin_ && u < held_end_) return held_[u - held_begin_];
+  return take(u);
+}
+
+// The next turn of the ring, which is slice `u`'s.
+Result<const uint8_t*> WeightStream::take(uint32_t u) {
   std::unique_lock lock(mutex_);
-  const uint32_t streamed = u - plan_.n_pinned;
-  if ((first_ + used_) % n_streamed() != streamed) {  // out of order: forget what was read ahead
-    ++sweep_;
-    first_ = streamed, filled_ = used_ = 0;
+  if ((first_ + taken_ - base_) % streamed_.size() != rank_[u]) {  // out of order
+    base_ = taken_ = released_ = next_;
+    first_ = rank_[u];
     changed_.notify_all();
   }
-  changed_.wait(lock, [&] { return !status_.ok() || filled_ > used_; });
+  const uint64_t turn = taken_;
+  changed_.wait(lock, [&] { return !status_.ok() || slots_[slot_of(turn)].filled == turn + 1; });
   TRY(status_);
-  place(plan_.units[u], slot(used_));
-  return {};
+  ++taken_;
+  return static_cast<const uint8_t*>(memory_of(turn) + plan_.slices[u].skip);
 }
 
 void WeightStream::release(uint32_t u) {
-  if (!plan_.streams || u < plan_.n_pinned || u == held_) return;
+  if (pinned_[u] || (u >= held_begin_ && u < held_end_)) return;
   {
     const std::lock_guard lock(mutex_);
-    ++used_;
+    ++released_;
   }
   changed_.notify_all();
 }
 
-Status WeightStream::hold(uint32_t u) {
-  TRY(acquire(u));
-  held_ = u;
+Status WeightStream::hold(uint32_t layer) {
+  if (!plan_.streams) return {};
+  const uint32_t begin = plan_.begin_of_layer(layer), end = plan_.ends[layer];
+  assert(held_.empty() && plan_.n_slots >= end - begin);
+  for (uint32_t u = begin; u < end; ++u) {
+    Result<const uint8_t*> place =
+        pinned_[u] ? Result<const uint8_t*>(pinned_[u] + plan_.slices[u].skip) : take(u);
+    if (!place.ok()) {
+      held_.clear();
+      return place.status();
+    }
+    held_.push_back(*place);
+  }
+  held_begin_ = begin, held_end_ = end;
   return {};
 }
 
 void WeightStream::let_go() {
-  if (const auto u = std::exchange(held_, std::nullopt)) release(*u);
+  if (held_.empty()) return;
+  const uint32_t begin = held_begin_, end = held_end_;
+  held_begin_ = held_end_ = 0;
+  held_.clear();
+  for (uint32_t u = begin; u < end; ++u) release(u);
 }
 
 const uint8_t* WeightStream::data(const Tensor& tensor) const {
   if (!plan_.streams) return tensor.data.data();
-  const uint8_t* place = places_[static_cast<size_t>(&tensor - model_.tensors.data())];
+  const uint8_t* place = small_[static_cast<size_t>(&tensor - model_.tensors.data())];
   return place ? place : tensor.data.data();  // converted norms lie in the model itself
 }
 
@@ -137,7 +160,7 @@ Result<const uint8_t*> WeightStream::embedding_row(uint64_t row) {
   const Tensor& table = *model_.token_embedding;
   if (!plan_.streams) return table.row(row).data();
   const WeightPiece p = piece_of(model_, table, row, 1);
-  TRY(files_[p.file]->read(p.begin, row_buffer_, p.bytes, p.skip + table.row_bytes()));
+  TRY(read_piece(p, row_buffer_));
   return static_cast<const uint8_t*>(row_buffer_ + p.skip);
 }
 

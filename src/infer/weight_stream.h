@@ -1,12 +1,13 @@
 // Gives the forward pass its weights where the plan put them: in the mapped file, pinned in the
-// arena, or just read into a slot of the ring by a thread that is one unit ahead.
+// arena, or just read into a slot of the ring by threads that are some slices ahead.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <thread>
+#include <vector>
 
 #include "infer/session.h"
 #include "memory/arena.h"
@@ -27,15 +28,14 @@ class WeightStream {
   bool streams() const { return plan_.streams; }
   const WeightPlan& plan() const { return plan_; }
 
-  // Unit `u` is in memory until release(u). One at a time.
-  Status acquire(uint32_t u);
+  // Slice `u` of the plan is in memory until release(u). One at a time.
+  Result<const uint8_t*> acquire(uint32_t u);
   void release(uint32_t u);
-  // Unit `u` stays in memory, however often it is acquired and released, until let_go().
-  Status hold(uint32_t u);
+  // A layer's slices stay in memory, however often they are acquired and released, until let_go().
+  Status hold(uint32_t layer);
   void let_go();
 
-  // Where the tensor's first row (or its slice's) lies now. Null for a matrix whose unit is not
-  // acquired.
+  // Where the tensor lies; of a streamed matrix, in the mapped file.
   const uint8_t* data(const Tensor& tensor) const;
   // One row of the token embedding, (row_bytes): read from the file where it is not in memory.
   // Valid until the next call.
@@ -45,31 +45,43 @@ class WeightStream {
 
  private:
   WeightStream(const Model& model, WeightPlan plan) : model_(model), plan_(std::move(plan)) {}
-  Status read_unit(const WeightUnit& unit, uint8_t* memory);
-  void place(const WeightUnit& unit, uint8_t* memory);
+  Status read_piece(const WeightPiece& piece, uint8_t* memory);
   void read_ahead();
-  uint32_t n_streamed() const { return static_cast<uint32_t>(plan_.units.size()) - plan_.n_pinned; }
-  uint8_t* slot(uint64_t turn) const { return ring_ + turn % plan_.n_slots * plan_.slot_bytes; }
+  Result<const uint8_t*> take(uint32_t u);
+  uint32_t slot_of(uint64_t turn) const { return static_cast<uint32_t>(turn % plan_.n_slots); }
+  uint8_t* memory_of(uint64_t turn) const { return ring_ + slot_of(turn) * plan_.slot_bytes; }
+  const WeightPiece& slice_of(uint64_t turn) const {
+    return plan_.slices[streamed_[(first_ + turn - base_) % streamed_.size()]];
+  }
 
   const Model& model_;
   WeightPlan plan_;
   std::vector<std::unique_ptr<DirectFile>> files_;
-  std::vector<const uint8_t*> places_;  // by index of the tensor in the model
-  std::vector<uint8_t*> pinned_at_;     // the small ones, then the first units
+  std::vector<const uint8_t*> small_;  // by index of the tensor in the model
+  std::vector<uint8_t*> pinned_;       // by slice; null: streamed
+  std::vector<uint32_t> streamed_;     // the slices that are, in order
+  std::vector<uint32_t> rank_;         // by slice: its place among them
   uint8_t* row_buffer_ = nullptr;
   uint8_t* ring_ = nullptr;
-  std::optional<uint32_t> held_;
+  uint32_t held_begin_ = 0, held_end_ = 0;
+  std::vector<const uint8_t*> held_;  // where they lie
 
-  // Turns count units since the sweep began at `first_`; turn t is unit n_pinned + (first_ + t) %
-  // n_streamed.
+  // Turns count slices for ever; turn base_ is where the present sweep began, at streamed_[first_].
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  uint64_t first_ = 0, filled_ = 0, used_ = 0;  // turns read, turns released
-  uint64_t sweep_ = 0;                          // counts jumps out of order
+  uint64_t base_ = 0, first_ = 0;
+  uint64_t next_ = 0, taken_ = 0, released_ = 0;  // turns given to a reader, handed out, free again
+  struct Slot {
+    bool reading = false;
+    uint64_t filled = 0;  // the turn that it holds, plus one
+  };
+  std::vector<Slot> slots_;
+  int n_reading_ = 0;
+  std::chrono::steady_clock::time_point reading_since_;
   bool stop_ = false;
   Status status_;
   StreamStatistics statistics_;
-  std::thread reader_;
+  std::vector<std::thread> readers_;
 };
 
 }  // namespace enxuto

@@ -118,7 +118,8 @@ Result<WeightPlan> plan_weights(const Model& model, const InferenceRequest& requ
   if (request.memory_bytes == 0 || (all && *all <= request.memory_bytes) || !in_files)
     return WeightPlan();
   const uint64_t rest = others.total_bytes();
-  return plan_streaming(model, request.memory_bytes > rest ? request.memory_bytes - rest : 0);
+  return plan_streaming(model, request.memory_bytes > rest ? request.memory_bytes - rest : 0,
+                        request.holds_layers);
 }
 
 Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& request) {
@@ -132,15 +133,17 @@ Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& req
                                      model.tensors.size(), main_format(model)),
                          "always", PartKind::kMapped});
   } else {
+    const uint64_t streamed = plan.streamed_bytes(), pinned = plan.pinned_bytes();
     map.parts.push_back(
-        {owner::kPinnedWeights, plan.pinned_bytes(),
-         fmt::format("{} of {} layers, mostly {}, and all norms",
-                     std::min(plan.n_pinned, plan.n_layers), plan.n_layers, main_format(model)),
+        {owner::kPinnedWeights, pinned,
+         fmt::format("{:.0f} % of the layers and the head, mostly {}",
+                     100.0 * static_cast<double>(pinned) / static_cast<double>(pinned + streamed),
+                     main_format(model)),
          "always", PartKind::kArena});
-    if (plan.n_pinned < plan.units.size())
+    if (streamed > 0)
       map.parts.push_back({owner::kWeightRing, plan.ring_bytes(),
                            fmt::format("{} slots; {} are read from the file in every pass",
-                                       plan.n_slots, format_bytes(plan.streamed_bytes())),
+                                       plan.n_slots, format_bytes(streamed)),
                            "always", PartKind::kArena});
   }
   map.parts.insert(map.parts.end(), others.parts.begin(), others.parts.end());

@@ -28,6 +28,7 @@ struct InferenceRequest {
   uint32_t sequences = 1;   // texts at the same time, each with a cache of its own
   int n_threads = 1;
   uint64_t memory_bytes = 0;     // the budget; 0: none. Weights that do not fit it are streamed
+  bool holds_layers = true;      // Session::hold_layer works where weights are streamed
   uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated from the vocabulary
 };
 

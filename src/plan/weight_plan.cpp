@@ -8,36 +8,54 @@ namespace enxuto {
 namespace {
 
 constexpr uint64_t kBlock = 4096;  // what direct reads are made of
-constexpr uint32_t kSlots = 2;     // one is read while the other is used
+// Long enough for the disk, short enough that a ring of several pins little less.
+constexpr uint64_t kSliceBytes = 2 << 20;
+constexpr uint64_t kTileRows = 16;  // that kernels take at once
+constexpr uint32_t kSlots = 8;      // some being read, one in use, the others a cushion
 
-void add_piece(const Model& model, const Tensor* tensor, uint64_t first_row, uint64_t n_rows,
-               WeightUnit& unit) {
-  const WeightPiece piece = piece_of(model, *tensor, first_row, n_rows);
-  if (piece.bytes == 0) return;
-  unit.pieces.push_back(piece);
-  unit.bytes += piece.bytes;
-}
-
-void add_whole(const Model& model, const Tensor* tensor, WeightUnit& unit) {
-  if (tensor) add_piece(model, tensor, 0, tensor->rows(), unit);
-}
-
-WeightUnit layer_unit(const Model& model, const LayerWeights& w) {
-  WeightUnit unit;
-  for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
-    add_whole(model, t, unit);
-  return unit;
-}
-
-WeightUnit small_unit(const Model& model) {
-  WeightUnit unit;
-  add_whole(model, model.output_norm, unit);
-  add_whole(model, model.rope_factors, unit);
+void add_small(const Model& model, WeightPlan& plan) {
+  const auto add = [&](const Tensor* tensor) {
+    if (!tensor) return;
+    const WeightPiece piece = piece_of(model, *tensor, 0, tensor->rows());
+    if (piece.bytes > 0) plan.small.push_back(piece);
+  };
+  add(model.output_norm);
+  add(model.rope_factors);
   for (const LayerWeights& w : model.layers)
     for (const Tensor* t : {w.attn_norm, w.q_bias, w.k_bias, w.v_bias, w.q_norm, w.k_norm,
                             w.post_attn_norm, w.ffn_norm, w.post_ffn_norm})
-      add_whole(model, t, unit);
-  return unit;
+      add(t);
+}
+
+// The matrix in slices of about the same size.
+void add_matrix(const Model& model, const Tensor* tensor, WeightPlan& plan) {
+  if (!tensor) return;
+  plan.first_of[static_cast<size_t>(tensor - model.tensors.data())] =
+      static_cast<uint32_t>(plan.slices.size());
+  const uint64_t n = std::max<uint64_t>(1, tensor->bytes() / kSliceBytes);
+  const uint64_t rows = align_up(std::max<uint64_t>(1, tensor->rows() / n), kTileRows);
+  for (uint64_t first = 0; first < tensor->rows(); first += rows) {
+    plan.slices.push_back(piece_of(model, *tensor, first, std::min(rows, tensor->rows() - first)));
+    plan.slot_bytes = std::max(plan.slot_bytes, plan.slices.back().bytes);
+  }
+}
+
+// Slices of `bytes` in all, spread evenly; what is left of it goes to the first that still fit.
+void choose_pinned(uint64_t bytes, WeightPlan& plan) {
+  plan.pinned.assign(plan.slices.size(), false);
+  double all = 0, passed = 0;
+  for (const WeightPiece& slice : plan.slices) all += static_cast<double>(slice.bytes);
+  const double share = std::min(1.0, static_cast<double>(bytes) / all);
+  uint64_t used = 0;
+  for (const bool spread : {true, false})
+    for (size_t i = 0; i < plan.slices.size(); ++i) {
+      const uint64_t then = used + plan.slices[i].bytes;
+      passed += static_cast<double>(plan.slices[i].bytes);
+      if (plan.pinned[i] || then > bytes) continue;
+      if (spread && static_cast<double>(then) > share * passed) continue;
+      plan.pinned[i] = true;
+      used = then;
+    }
 }
 
 }  // namespace
@@ -60,42 +78,40 @@ WeightPiece piece_of(const Model& model, const Tensor& tensor, uint64_t first_ro
 }
 
 uint64_t WeightPlan::pinned_bytes() const {
-  uint64_t bytes = small.bytes + row_buffer_bytes;
-  for (uint32_t u = 0; u < n_pinned; ++u) bytes += units[u].bytes;
+  uint64_t bytes = row_buffer_bytes;
+  for (const WeightPiece& piece : small) bytes += piece.bytes;
+  for (size_t i = 0; i < slices.size(); ++i)
+    if (pinned[i]) bytes += slices[i].bytes;
   return bytes;
 }
 
 uint64_t WeightPlan::streamed_bytes() const {
   uint64_t bytes = 0;
-  for (size_t u = n_pinned; u < units.size(); ++u) bytes += units[u].bytes;
+  for (size_t i = 0; i < slices.size(); ++i)
+    if (!pinned[i]) bytes += slices[i].bytes;
   return bytes;
 }
 
-WeightPlan plan_streaming(const Model& model, uint64_t bytes) {
+WeightPlan plan_streaming(const Model& model, uint64_t bytes, bool holds_layers) {
   WeightPlan plan;
   plan.streams = true;
-  plan.small = small_unit(model);
+  plan.first_of.resize(model.tensors.size());
+  add_small(model, plan);
   plan.n_slots = kSlots;
   for (const LayerWeights& w : model.layers) {
-    plan.units.push_back(layer_unit(model, w));
-    plan.slot_bytes = std::max(plan.slot_bytes, plan.units.back().bytes);
+    const size_t begin = plan.slices.size();
+    for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
+      add_matrix(model, t, plan);
+    plan.ends.push_back(static_cast<uint32_t>(plan.slices.size()));
+    if (holds_layers)
+      plan.n_slots =
+          std::max(plan.n_slots, static_cast<uint32_t>(plan.slices.size() - begin) + kSlots / 2);
   }
-  plan.n_layers = static_cast<uint32_t>(plan.units.size());
-  // The head goes in slices that fit a slot made for a layer.
-  const Tensor& head = *model.output;
-  const uint64_t room = plan.slot_bytes > 3 * kBlock ? plan.slot_bytes - 2 * kBlock : kBlock;
-  const uint64_t rows =
-      std::clamp<uint64_t>(room / std::max<uint64_t>(1, head.row_bytes()), 1, head.rows());
-  for (uint64_t first = 0; first < head.rows(); first += rows) {
-    WeightUnit slice;
-    add_piece(model, &head, first, std::min(rows, head.rows() - first), slice);
-    plan.slot_bytes = std::max(plan.slot_bytes, slice.bytes);
-    plan.units.push_back(std::move(slice));
-  }
+  add_matrix(model, model.output, plan);
   plan.row_buffer_bytes = align_up(model.token_embedding->row_bytes(), kBlock) + kBlock;
-  uint64_t used = plan.pinned_bytes() + plan.ring_bytes();
-  while (plan.n_pinned < plan.units.size() && used + plan.units[plan.n_pinned].bytes <= bytes)
-    used += plan.units[plan.n_pinned++].bytes;
+  plan.pinned.assign(plan.slices.size(), false);
+  const uint64_t others = plan.pinned_bytes() + plan.ring_bytes();
+  choose_pinned(bytes > others ? bytes - others : 0, plan);
   return plan;
 }
 
