@@ -93,7 +93,25 @@ def commit():
 
 
 def show(value, unit):
-    return "-" if value is None else f"{value:,.0f}" if unit == "bytes" else f"{value:,.1f}"
+    return "-" if value is None else f"{value:,.0f}" if unit == "bytes" else f"{value:,.2f}"
+
+
+def report(measured, record):
+    """Prints figures as they come, and appends them to results.csv where they are to be kept."""
+    print("peer:", find_peer() or "not built (ENXUTO_PEER_BIN names a folder with llama-bench)")
+    print(f"{'':78}{'ours':>14}{'peer':>14}{'ratio':>8}")
+    rows = []
+    for command, unit, ours, theirs in measured:
+        ratio = f"{ours / theirs:.3f}" if theirs else ""
+        print(f"{command + ' (' + unit + ')':78}{show(ours, unit):>14}{show(theirs, unit):>14}{ratio:>8}",
+              flush=True)
+        rows.append([datetime.date.today().isoformat(), machine(), commit(), command, unit,
+                     round(ours, 2), "" if theirs is None else round(theirs, 2), ratio])
+    if record:
+        fresh = not RESULTS.exists()
+        with open(RESULTS, "a", newline="", encoding="utf-8") as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerows(([FIELDS] if fresh else []) + rows)
 
 
 def main():
@@ -105,21 +123,8 @@ def main():
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--record", action="store_true", help="append to bench/results.csv")
     args = parser.parse_args()
-    peer = find_peer()
-    print("peer:", peer or "not built (ENXUTO_PEER_BIN names a folder with llama-bench)")
-    print(f"{'':52}{'ours':>14}{'peer':>14}{'ratio':>8}")
-    rows = []
-    for command, unit, ours, theirs in measure(args, peer):
-        ratio = f"{ours / theirs:.3f}" if theirs else ""
-        print(f"{command + ' (' + unit + ')':52}{show(ours, unit):>14}{show(theirs, unit):>14}{ratio:>8}",
-              flush=True)
-        rows.append([datetime.date.today().isoformat(), machine(), commit(), command, unit,
-                     round(ours, 2), "" if theirs is None else round(theirs, 2), ratio])
-    if args.record:
-        fresh = not RESULTS.exists()
-        with open(RESULTS, "a", newline="", encoding="utf-8") as out:
-            writer = csv.writer(out, lineterminator="\n")
-            writer.writerows(([FIELDS] if fresh else []) + rows)
+    report(measure(args, find_peer()), args.record)
 
 
-main()
+if __name__ == "__main__":
+    main()
