@@ -97,19 +97,21 @@ WeightPlan plan_streaming(const Model& model, uint64_t bytes, bool holds_layers)
   plan.streams = true;
   plan.first_of.resize(model.tensors.size());
   add_small(model, plan);
-  plan.n_slots = kSlots;
+  uint32_t held = 1;  // slices in use at once
   for (const LayerWeights& w : model.layers) {
     const size_t begin = plan.slices.size();
     for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
       add_matrix(model, t, plan);
     plan.ends.push_back(static_cast<uint32_t>(plan.slices.size()));
-    if (holds_layers)
-      plan.n_slots =
-          std::max(plan.n_slots, static_cast<uint32_t>(plan.slices.size() - begin) + kSlots / 2);
+    if (holds_layers) held = std::max(held, static_cast<uint32_t>(plan.slices.size() - begin));
   }
   add_matrix(model, model.output, plan);
   plan.row_buffer_bytes = align_up(model.token_embedding->row_bytes(), kBlock) + kBlock;
   plan.pinned.assign(plan.slices.size(), false);
+  for (uint32_t ahead = kSlots - 1; ahead > 0; ahead /= 2) {
+    plan.n_slots = held + ahead;
+    if (plan.pinned_bytes() + plan.ring_bytes() <= bytes) break;
+  }
   const uint64_t others = plan.pinned_bytes() + plan.ring_bytes();
   choose_pinned(bytes > others ? bytes - others : 0, plan);
   return plan;
