@@ -100,22 +100,37 @@ void smollm2(benchmark::State& state, int64_t n_tokens, int n_threads) {
       static_cast<double>(n_tokens * state.iterations()), benchmark::Counter::kIsRate);
 }
 
-// The heads of one group, for the last tokens of a context of 512.
-void attend(benchmark::State& state, int64_t head_dim, int64_t group, int64_t tokens) {
-  constexpr int64_t kPositions = 512;
+// The heads of one group, for the last tokens of a context of 2,048.
+void attend(benchmark::State& state, Type type, int64_t head_dim, int64_t group, int64_t tokens) {
+  constexpr int64_t kPositions = 2048;
+  const auto row =
+      static_cast<int64_t>(find_codec(type)->row_bytes(static_cast<uint64_t>(head_dim)));
   std::vector<float> q(static_cast<size_t>(group * tokens * head_dim), 0.1f), out(q.size());
-  std::vector<uint16_t> k(static_cast<size_t>(kPositions * head_dim * 3), 0x2c00), v(k);
+  std::vector<uint8_t> cache(static_cast<size_t>(kPositions * 2 * row));
+  for (int64_t p = 0; p < 2 * kPositions; ++p)
+    kernels().encode_row(type, q.data(), head_dim, cache.data() + p * row);
+  const KvRows rows = {type, type, cache.data(), cache.data() + row, 2 * row};
   std::vector<float> scratch(kKernelScratchFloats);
   std::vector<AttendQuery> queries;
   for (int64_t i = 0; i < group * tokens; ++i)
     queries.push_back({q.data() + i * head_dim, out.data() + i * head_dim, 0,
                        kPositions - tokens + i / group + 1});
   for (auto _ : state)
-    kernels().attend(queries.data(), group * tokens, k.data(), v.data(), 3 * head_dim, head_dim,
-                     0.125f, scratch.data());
+    kernels().attend(queries.data(), group * tokens, rows, head_dim, 0.125f, scratch.data());
   state.counters["GMAC/s"] = benchmark::Counter(
       2e-9 * static_cast<double>(group * tokens * head_dim * kPositions * state.iterations()),
       benchmark::Counter::kIsRate);
+}
+
+void encode(benchmark::State& state, Type type) {
+  std::vector<float> x(128);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * i % 37) - 18;
+  uint8_t row[256];
+  for (auto _ : state) {
+    kernels().rotate(x.data(), 128);
+    kernels().encode_row(type, x.data(), 128, row);
+    benchmark::ClobberMemory();
+  }
 }
 
 void hand_out(benchmark::State& state, int n_threads) {
@@ -150,9 +165,15 @@ void register_all() {
           ("smollm2/tokens:" + std::to_string(n_tokens) + "/threads:" + std::to_string(n)).c_str(),
           smollm2, n_tokens, n)
           ->UseRealTime();
-  benchmark::RegisterBenchmark("attend/decode/64x3", attend, 64, 3, 1);
-  benchmark::RegisterBenchmark("attend/decode/128x6", attend, 128, 6, 1);
-  benchmark::RegisterBenchmark("attend/prefill/64x3", attend, 64, 3, 8);
+  for (const Type type : {Type::F16, Type::Q8_0, Type::Q4_0}) {
+    const std::string name = std::string("/") + find_codec(type)->name;
+    benchmark::RegisterBenchmark(("attend/decode/64x1" + name).c_str(), attend, type, 64, 1, 1);
+    benchmark::RegisterBenchmark(("attend/decode/64x3" + name).c_str(), attend, type, 64, 3, 1);
+    benchmark::RegisterBenchmark(("attend/decode/128x6" + name).c_str(), attend, type, 128, 6, 1);
+    benchmark::RegisterBenchmark(("attend/prefill/64x3" + name).c_str(), attend, type, 64, 3, 8);
+    benchmark::RegisterBenchmark(("attend/prefill/128x6" + name).c_str(), attend, type, 128, 6, 5);
+    benchmark::RegisterBenchmark(("cache_row/128" + name).c_str(), encode, type);
+  }
   for (const int n : {1, 2, 8})
     benchmark::RegisterBenchmark(("hand_out/threads:" + std::to_string(n)).c_str(), hand_out, n)
         ->UseRealTime();

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "cli/budget.h"
+#include "cli/cache_types.h"
 #include "cli/commands.h"
 #include "platform/threads.h"
 
@@ -22,6 +23,7 @@ InferenceRequest inference_request(const CommonOptions& options, uint32_t contex
   request.n_threads = options.threads();
   request.holds_layers = false;
   request.memory_bytes = memory_budget(options).bytes;
+  request.kv = options.kv;
   return request;
 }
 
@@ -79,6 +81,26 @@ struct Subcommand {
     number("-c,--context", options->context, what, 1, kMostTokens);
     number("-b,--batch", options->batch, "Tokens of one pass over the prompt", 1, kMostTokens);
   }
+  // How the KV cache keeps its numbers.
+  void cache_types() {
+    const auto add = [this](const char* name, const char* what, Type KvFormat::*part) {
+      command
+          ->add_option_function<std::string>(
+              name,
+              [kept = options, name, part](const std::string& text) {
+                const Status parsed = set_cache_types(text, part, kept->kv);
+                if (!parsed.ok())
+                  throw CLI::ValidationError(name,
+                                             fmt::format("{}; {}", parsed.what(), parsed.todo()));
+              },
+              what)
+          ->type_name("FORMAT");
+    };
+    add("--cache-type-k",
+        "-ctk: keys in the KV cache as f16 (default), q8_0 or q4_0; layers apart: q4_0,0-2=q8_0",
+        &KvFormat::key);
+    add("--cache-type-v", "-ctv: values in the KV cache, likewise", &KvFormat::value);
+  }
   void json() { command->add_flag("--json", options->json, "Report as JSON (docs/json.md)"); }
   // Bounds hold for what is no number at all, too.
   template <class T>
@@ -113,6 +135,7 @@ void add_plan(CLI::App& app, Action& action) {
                             "  enxuto plan model.gguf --for train --sequences 4 --context 1024\n",
                             plan_command, action);
   c.context(kContextDefault);
+  c.cache_types();
   c.number("--sequences", c.options->sequences, "Texts at the same time, each with a context", 1,
            65536);
   c.size("--bandwidth", c.options->bandwidth,
@@ -175,6 +198,7 @@ void add_run(CLI::App& app, Action& action) {
   c.number("-n,--n-predict", o.max_tokens, "Most tokens to write (-1: until the end)", -1,
            kMostTokens);
   c.context(kContextDefault);
+  c.cache_types();
   SamplingOptions& s = o.sampling;
   c.number("--temp", s.temperature, "Temperature; 0: always the most probable token", 0, 1000);
   c.number("--top-k", s.top_k, "Choose among the k most probable tokens; 0: all", 0, 1e9);
@@ -209,6 +233,7 @@ void add_eval(CLI::App& app, Action& action) {
       ->type_name("MODEL");
   c.number("--chunks", c.options->chunks, "Most chunks of 512 tokens to use (default: all)", 1,
            kMostTokens);
+  c.cache_types();
   c.json();
 }
 
@@ -222,7 +247,21 @@ void add_bench(CLI::App& app, Action& action) {
   c.number("--decode", o.decode_tokens, "Tokens to write", 1, kMostTokens);
   c.number("--repeat", o.repeats, "Runs of each; the median is reported", 1, 1000);
   c.context("Tokens of the KV cache (default: as many as needed)");
+  c.cache_types();
   c.json();
+}
+
+// Arguments, last first as CLI11 takes them, with llama.cpp's -ctk and -ctv spelled out: short
+// options have one letter, and -c is another.
+std::vector<std::string> spelled_out(int argc, const char* const* argv) {
+  std::vector<std::string> arguments;
+  for (int i = argc - 1; i > 0; --i) {
+    const std::string_view argument = argv[i];
+    arguments.emplace_back(argument == "-ctk"   ? "--cache-type-k"
+                           : argument == "-ctv" ? "--cache-type-v"
+                                                : argument);
+  }
+  return arguments;
 }
 
 }  // namespace
@@ -246,7 +285,7 @@ Result<Action> parse_arguments(int argc, const char* const* argv) {
                    [&](const CLI::App* command) { return command->check_name(argv[1]); }))
     return Status::usage(fmt::format("'{}' is no command", argv[1]), "`enxuto --help` lists them");
   try {
-    app.parse(argc, argv);
+    app.parse(spelled_out(argc, argv));
   } catch (const CLI::Success& asked) {
     app.exit(asked);
     return Action([] { return Status(); });

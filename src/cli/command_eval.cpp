@@ -59,6 +59,7 @@ Status eval_command(const EvalOptions& options) {
   EvaluateOptions how;
   how.max_chunks = options.chunks;
   how.n_threads = options.threads();
+  how.kv = options.kv;
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
   std::shared_ptr<const Model> reference;
   if (!options.reference.empty()) {

@@ -22,6 +22,7 @@ InferenceRequest request_for(const PlanOptions& options, const Model& model) {
   if (options.goal == "eval") {
     request = evaluation_request(kEvaluationTokens, options.threads());
     request.memory_bytes = memory_bytes;
+    request.kv = options.kv;
   } else if (options.goal == "compress")
     request = calibration_request(options.threads());
   else if (options.goal == "bench" && !options.context)

@@ -19,6 +19,7 @@ struct CommonOptions {
   int n_threads = 0;          // 0: the cores this process may use
   uint64_t memory_bytes = 0;  // 0: what the machine leaves free
   bool json = false;
+  std::vector<KvFormat> kv;  // as InferenceRequest's
 
   int threads() const;
 };

@@ -103,9 +103,10 @@ class ChunkScorer {
 
 Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> model,
                                                   const EvaluateOptions& options,
-                                                  uint64_t memory_bytes) {
+                                                  std::vector<KvFormat> kv, uint64_t memory_bytes) {
   InferenceRequest request = evaluation_request(options.chunk_tokens, options.n_threads);
   request.memory_bytes = memory_bytes;
+  request.kv = std::move(kv);
   if (memory_bytes) TRY(check_fits(*model, request, memory_bytes));
   return Session::open(std::move(model), request);
 }
@@ -120,10 +121,10 @@ Result<Evaluation> evaluate(std::shared_ptr<const Model> model,
   if (reference) TRY(check_same_vocabulary(*model, *reference));
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, read_tokens(*model, text, options));
   const uint64_t share = options.memory_bytes / (reference ? 2 : 1);
-  ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, options, share));
+  ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, options, options.kv, share));
   std::unique_ptr<Session> other;
   if (reference) {
-    ASSIGN_OR_RETURN(other, open_for_scoring(reference, options, share));
+    ASSIGN_OR_RETURN(other, open_for_scoring(reference, options, {}, share));
   }
   const std::span<const Token> all(tokens);
   const size_t n_chunks = tokens.size() / options.chunk_tokens;

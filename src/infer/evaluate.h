@@ -14,6 +14,7 @@ struct EvaluateOptions {
   uint32_t chunk_tokens = kEvaluationTokens;
   uint32_t max_chunks = 0;  // 0: all
   int n_threads = 1;
+  std::vector<KvFormat> kv;  // of the model; the reference keeps f16
   uint64_t memory_bytes =
       0;  // for both models together; 0: no limit. What does not fit is streamed
 };

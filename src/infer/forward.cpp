@@ -14,7 +14,7 @@ constexpr int64_t kQueries = 32;
 }  // namespace
 
 Forward::Forward(const Model& model, const SessionLayout& layout, WeightStream& weights,
-                 uint8_t* scratch, uint16_t* kv_memory)
+                 uint8_t* scratch, uint8_t* kv_memory)
     : model_(model),
       hyper_(model.hyper),
       k_(kernels()),
@@ -77,6 +77,7 @@ Status Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
     float *q_t = q + t * hyper_.query_width(), *k_t = k + t * hyper_.key_width();
     for (uint32_t h = 0; h < hyper_.n_heads; ++h)
       shape_head(w.q_norm, rope, angles + t * rope.dims(), q_t + h * hyper_.key_dim);
+    if (cache_.rotates_keys(l)) rotate_heads(q_t, hyper_.n_heads, hyper_.key_dim);
     for (uint32_t h = 0; h < hyper_.n_kv_heads; ++h)
       shape_head(w.k_norm, rope, angles + t * rope.dims(), k_t + h * hyper_.key_dim);
     cache_.store(k_, l, position + static_cast<uint32_t>(t), k_t, v + t * hyper_.value_width());
@@ -116,8 +117,9 @@ void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, f
                                 int64_t{cache_.horizon(l, at)} - kv.first,
                                 int64_t{at} + 1 - kv.first};
     }
-    k_.attend(queries, n_queries, kv.keys, kv.values, kv.stride, hyper_.key_dim,
-              hyper_.attention_scale, scratch);
+    k_.attend(queries, n_queries, kv.rows, hyper_.key_dim, hyper_.attention_scale, scratch);
+    if (cache_.rotates_values(l))
+      for (int64_t j = 0; j < n_queries; ++j) k_.rotate(queries[j].out, hyper_.value_dim);
   };
   team_.parallel_for(head_pieces * ((n + tokens - 1) / tokens), grain,
                      [&](int64_t begin, int64_t end, int thread) {
@@ -216,6 +218,10 @@ void Forward::shape_head(const Tensor* norm_weight, const Rope& rope, const floa
   if (norm_weight)
     k_.rms_norm(head, floats(norm_weight), hyper_.norm_epsilon, hyper_.key_dim, head);
   rope.turn(angles, head);
+}
+
+void Forward::rotate_heads(float* heads, uint32_t n_heads, uint32_t head_dim) {
+  for (uint32_t h = 0; h < n_heads; ++h) k_.rotate(heads + h * head_dim, head_dim);
 }
 
 MatrixView Forward::view(const Tensor& tensor) const {

@@ -23,7 +23,7 @@ struct Linear {
 class Forward {
  public:
   Forward(const Model& model, const SessionLayout& layout, WeightStream& weights, uint8_t* scratch,
-          uint16_t* kv_memory);
+          uint8_t* kv_memory);
 
   // They fail where streamed weights cannot be read.
   Status embed(std::span<const Token> tokens, float* x);
@@ -48,6 +48,7 @@ class Forward {
   void add_normed(float* branch, const Tensor* weight, int64_t n, float* x);
   void gate_mul(float* gate, const float* up, int64_t n);
   void shape_head(const Tensor* norm_weight, const Rope& rope, const float* angles, float* head);
+  void rotate_heads(float* heads, uint32_t n_heads, uint32_t head_dim);
   MatrixView view(const Tensor& tensor) const;
   const float* floats(const Tensor* tensor) const;
   template <class Body>

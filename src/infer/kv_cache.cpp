@@ -5,17 +5,13 @@
 
 namespace enxuto {
 
-KvCache::KvCache(const HyperParameters& hyper, const SessionLayout& layout, uint16_t* memory)
-    : hyper_(hyper),
-      layers_(layout.kv),
-      memory_(memory),
-      stride_(int64_t{hyper.key_dim} + hyper.value_dim),
-      first_(layout.kv.size(), 0) {}
+KvCache::KvCache(const HyperParameters& hyper, const SessionLayout& layout, uint8_t* memory)
+    : hyper_(hyper), layers_(layout.kv), memory_(memory), first_(layout.kv.size(), 0) {}
 
-uint16_t* KvCache::row(uint32_t layer, uint32_t kv_head, uint32_t position) const {
+uint8_t* KvCache::row(uint32_t layer, uint32_t kv_head, uint32_t position) const {
   const KvLayer& l = layers_[layer];
-  const int64_t index = int64_t{kv_head} * l.rows + (position - first_[layer]);
-  return memory_ + l.offset + index * stride_;
+  const uint64_t index = uint64_t{kv_head} * l.rows + (position - first_[layer]);
+  return memory_ + l.offset + index * l.row_bytes();
 }
 
 uint32_t KvCache::horizon(uint32_t layer, uint32_t position) const {
@@ -30,22 +26,29 @@ void KvCache::make_room(uint32_t layer, uint32_t position, int64_t n) {
   const uint32_t seen = horizon(layer, position);
   for (uint32_t head = 0; head < hyper_.n_kv_heads; ++head)
     std::memmove(row(layer, head, first), row(layer, head, seen),
-                 (position - seen) * stride_ * sizeof(uint16_t));
+                 uint64_t{position - seen} * layers_[layer].row_bytes());
   first = seen;
 }
 
-void KvCache::store(const KernelTable& k, uint32_t layer, uint32_t position, const float* key,
-                    const float* value) {
+void KvCache::store(const KernelTable& k, uint32_t layer, uint32_t position, float* key,
+                    float* value) {
+  const KvLayer& l = layers_[layer];
   for (uint32_t head = 0; head < hyper_.n_kv_heads; ++head) {
-    uint16_t* to = row(layer, head, position);
-    k.to_f16(key + head * hyper_.key_dim, hyper_.key_dim, to);
-    k.to_f16(value + head * hyper_.value_dim, hyper_.value_dim, to + hyper_.key_dim);
+    uint8_t* to = row(layer, head, position);
+    if (rotates_keys(layer)) k.rotate(key, hyper_.key_dim);
+    if (rotates_values(layer)) k.rotate(value, hyper_.value_dim);
+    k.encode_row(l.format.key, key, hyper_.key_dim, to);
+    k.encode_row(l.format.value, value, hyper_.value_dim, to + l.key_bytes);
+    key += hyper_.key_dim, value += hyper_.value_dim;
   }
 }
 
 KvCache::HeadView KvCache::head(uint32_t layer, uint32_t kv_head) const {
-  const uint16_t* keys = row(layer, kv_head, first_[layer]);
-  return {keys, keys + hyper_.key_dim, stride_, first_[layer]};
+  const KvLayer& l = layers_[layer];
+  const uint8_t* keys = row(layer, kv_head, first_[layer]);
+  return {
+      {l.format.key, l.format.value, keys, keys + l.key_bytes, static_cast<int64_t>(l.row_bytes())},
+      first_[layer]};
 }
 
 bool KvCache::can_continue(uint32_t position) const {

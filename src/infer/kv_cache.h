@@ -1,6 +1,6 @@
-// Keys and values of the tokens so far, f16, as plan/session_layout.h lays them out. A layer whose
-// window slides keeps window + batch rows: when a pass would run over their end, the rows that the
-// window still sees move to the front.
+// Keys and values of the tokens so far, as plan/session_layout.h lays them out, each layer in its
+// formats. A layer whose window slides keeps window + batch rows: when a pass would run over their
+// end, the rows that the window still sees move to the front.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +13,19 @@ namespace enxuto {
 
 class KvCache {
  public:
-  KvCache(const HyperParameters& hyper, const SessionLayout& layout, uint16_t* memory);
+  KvCache(const HyperParameters& hyper, const SessionLayout& layout, uint8_t* memory);
 
   // Makes room for the rows [position, position + n) of a layer.
   void make_room(uint32_t layer, uint32_t position, int64_t n);
-  // key (n_kv_heads, key_dim), value (n_kv_heads, value_dim) of one token.
-  void store(const KernelTable& k, uint32_t layer, uint32_t position, const float* key,
-             const float* value);
+  // key (n_kv_heads, key_dim), value (n_kv_heads, value_dim) of one token; they are rotated in
+  // place where the layer's formats want that.
+  void store(const KernelTable& k, uint32_t layer, uint32_t position, float* key, float* value);
+  // Whether queries must be rotated as keys are, and what attention yields be turned back.
+  bool rotates_keys(uint32_t layer) const { return rotates(layers_[layer].format.key); }
+  bool rotates_values(uint32_t layer) const { return rotates(layers_[layer].format.value); }
 
   struct HeadView {
-    const uint16_t *keys, *values;  // row 0 is position `first`
-    int64_t stride;                 // halves
+    KvRows rows;  // row 0 is position `first`
     uint32_t first;
   };
   HeadView head(uint32_t layer, uint32_t kv_head) const;
@@ -33,11 +35,11 @@ class KvCache {
   bool can_continue(uint32_t position) const;
 
  private:
-  uint16_t* row(uint32_t layer, uint32_t kv_head, uint32_t position) const;
+  static bool rotates(Type type) { return type == Type::Q4_0; }
+  uint8_t* row(uint32_t layer, uint32_t kv_head, uint32_t position) const;
   const HyperParameters& hyper_;
   const std::vector<KvLayer>& layers_;
-  uint16_t* memory_;
-  int64_t stride_;               // halves of one head's row: key and value
+  uint8_t* memory_;
   std::vector<uint32_t> first_;  // per layer: the position in its row 0
 };
 

@@ -2,27 +2,28 @@
 
 #include <gtest/gtest.h>
 
-#include "base/float16.h"
+#include <cmath>
 
 namespace enxuto {
 namespace {
 
-constexpr uint32_t kWindow = 5, kBatch = 3, kContext = 40;
+constexpr uint32_t kHeadDim = 32, kWindow = 5, kBatch = 3, kContext = 40;
 
-class KvCacheTest : public testing::Test {
+class KvCacheTest : public testing::TestWithParam<Type> {
  protected:
   KvCacheTest() {
     model_.hyper.n_layers = 2, model_.hyper.width = 32;
     model_.hyper.n_heads = model_.hyper.n_kv_heads = 2;
-    model_.hyper.key_dim = model_.hyper.value_dim = 4;
+    model_.hyper.key_dim = model_.hyper.value_dim = kHeadDim;
     model_.hyper.rope_dims = 4, model_.hyper.ffn_width = 32, model_.hyper.vocabulary = 10;
     model_.hyper.sliding_window = kWindow, model_.hyper.sliding_pattern = 2;  // layer 0 slides
     InferenceRequest request;
     request.context = kContext, request.batch = kBatch;
+    request.kv = {{GetParam(), GetParam()}};
     auto layout = lay_out_session(model_, request);
     EXPECT_TRUE(layout.ok());
     layout_ = *layout;
-    memory_.resize(layout_.kv_bytes / 2);
+    memory_.resize(layout_.kv_bytes);
   }
 
   // A pass of n tokens whose keys are their positions, and values the negative of it.
@@ -30,7 +31,8 @@ class KvCacheTest : public testing::Test {
     for (uint32_t l = 0; l < 2; ++l) {
       cache.make_room(l, position, n);
       for (uint32_t p = position; p < position + n; ++p) {
-        const std::vector<float> key(8, static_cast<float>(p)), value(8, -static_cast<float>(p));
+        std::vector<float> key(2 * kHeadDim, static_cast<float>(p));
+        std::vector<float> value(2 * kHeadDim, -static_cast<float>(p));
         cache.store(kernels(), l, p, key.data(), value.data());
       }
     }
@@ -42,18 +44,25 @@ class KvCacheTest : public testing::Test {
         const auto head = cache.head(l, h);
         ASSERT_GE(p, head.first);
         ASSERT_LT(p - head.first, layout_.kv[l].rows);
-        EXPECT_EQ(f16_to_f32(head.keys[(p - head.first) * head.stride]), static_cast<float>(p));
-        EXPECT_EQ(f16_to_f32(head.values[(p - head.first) * head.stride + 3]),
-                  -static_cast<float>(p));
+        const int64_t at = (p - head.first) * head.rows.row_bytes;
+        expect_row(cache.rotates_keys(l), head.rows.keys + at, static_cast<float>(p));
+        expect_row(cache.rotates_values(l), head.rows.values + at, -static_cast<float>(p));
       }
+  }
+
+  static void expect_row(bool rotated, const uint8_t* row, float value) {
+    std::vector<float> numbers(kHeadDim);
+    find_codec(GetParam())->decode(row, numbers.data(), kHeadDim);
+    if (rotated) kernels().rotate(numbers.data(), kHeadDim);
+    for (const float number : numbers) EXPECT_NEAR(number, value, 0.005 * std::fabs(value));
   }
 
   Model model_;
   SessionLayout layout_;
-  std::vector<uint16_t> memory_;
+  std::vector<uint8_t> memory_;
 };
 
-TEST_F(KvCacheTest, KeepsWhatEachTokenSees) {
+TEST_P(KvCacheTest, KeepsWhatEachTokenSees) {
   KvCache cache(model_.hyper, layout_, memory_.data());
   EXPECT_EQ(layout_.kv[0].rows, kWindow + kBatch);
   EXPECT_EQ(layout_.kv[1].rows, kContext);
@@ -74,6 +83,11 @@ TEST_F(KvCacheTest, KeepsWhatEachTokenSees) {
   pass(cache, 0, 3);  // anew
   expect_visible(cache, 0, 2);
 }
+
+INSTANTIATE_TEST_SUITE_P(Formats, KvCacheTest, testing::Values(Type::F16, Type::Q8_0, Type::Q4_0),
+                         [](const auto& type) {
+                           return std::string(find_codec(type.param)->name);
+                         });
 
 }  // namespace
 }  // namespace enxuto

@@ -78,9 +78,8 @@ Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> mode
   }
   ASSIGN_OR_RETURN(WeightPlan weights, plan_weights(*state->model, request));
   ASSIGN_OR_RETURN(state->weights, WeightStream::open(*state->model, std::move(weights), arena));
-  state->forward =
-      std::make_unique<Forward>(*state->model, state->layout, *state->weights, scratch.data(),
-                                reinterpret_cast<uint16_t*>(kv.data()));
+  state->forward = std::make_unique<Forward>(*state->model, state->layout, *state->weights,
+                                             scratch.data(), kv.data());
   TRY(check_vectors(*state->model, state->forward->team()));
   return std::unique_ptr<Session>(new Session(std::move(state)));
 }

@@ -41,6 +41,13 @@ struct AttendQuery {
   int64_t begin, end;
 };
 
+// Cached keys and values of one head: F16, Q8_0 or Q4_0 rows of head_dim values, row_bytes apart.
+struct KvRows {
+  Type key_type, value_type;
+  const uint8_t *keys, *values;
+  int64_t row_bytes;
+};
+
 // Floats of scratch, 64-byte aligned, that a thread hands to kernels that ask for it.
 inline constexpr int64_t kKernelScratchFloats = 16384;
 // Groups of activations whose largest is not above this are zeros to prepare.
@@ -72,12 +79,15 @@ struct KernelTable {
 
   // Attention of queries that share one key/value head, streaming softmax:
   //   out = softmax over p in [begin, end) of (scale * q . k[p]) . v[p];   zeros where none
-  // k and v rows are f16, kv_stride halves apart. Fast when handed many queries at once: the heads
-  // of a group, times a few neighbouring tokens.
-  void (*attend)(const AttendQuery* queries, int64_t n_queries, const uint16_t* k,
-                 const uint16_t* v, int64_t kv_stride, int64_t head_dim, float scale,
-                 float* scratch);
-  void (*to_f16)(const float* x, int64_t n, uint16_t* y);
+  // Blocks of keys meet 8-bit codes of q, blocks of values are widened in registers. Fast when
+  // handed many queries at once: the heads of a group, times a few neighbouring tokens.
+  void (*attend)(const AttendQuery* queries, int64_t n_queries, const KvRows& kv, int64_t head_dim,
+                 float scale, float* scratch);
+  // One row for the cache: F16, or Q8_0 and Q4_0 (n a multiple of 32) with a scale that fits well.
+  void (*encode_row)(Type type, const float* x, int64_t n, uint8_t* y);
+  // x = H x in place, H the normalized Hadamard matrix, which is its own inverse; over pieces of
+  // the largest power of two that divides n. It spreads outliers and keeps dot products.
+  void (*rotate)(float* x, int64_t n);
 };
 
 const KernelTable& kernels();  // the machine's best, or the pinned one

@@ -315,65 +315,173 @@ TEST_P(EveryTable, NothingElseDropsANaN) {
     k.rms_norm(x.data(), other.data(), 1e-5f, size, y.data());
     EXPECT_TRUE(std::ranges::all_of(y, [](float v) { return std::isnan(v); })) << place;
     std::vector<uint16_t> halves(n);
-    k.to_f16(x.data(), size, halves.data());
+    k.encode_row(Type::F16, x.data(), size, reinterpret_cast<uint8_t*>(halves.data()));
     EXPECT_TRUE(std::isnan(f16_to_f32(halves[place]))) << place;
     k.softmax(x.data(), size);
     EXPECT_TRUE(std::ranges::all_of(x, [](float v) { return std::isnan(v); })) << place;
   }
 }
 
+constexpr Type kCacheTypes[] = {Type::F16, Type::Q8_0, Type::Q4_0};
+
+// Keys and values of one head as the cache holds them: side by side, another head's between.
+struct CachedHead {
+  CachedHead(const KernelTable& k, Type key, Type value, int64_t n_positions, int64_t head_dim,
+             const std::vector<float>& keys, const std::vector<float>& values) {
+    const auto n = static_cast<uint64_t>(head_dim);
+    const auto key_bytes = static_cast<int64_t>(find_codec(key)->row_bytes(n));
+    const int64_t row = key_bytes + static_cast<int64_t>(find_codec(value)->row_bytes(n)) + 6;
+    bytes.resize(static_cast<size_t>(n_positions * row));
+    for (int64_t p = 0; p < n_positions; ++p) {
+      k.encode_row(key, keys.data() + p * head_dim, head_dim, bytes.data() + p * row);
+      k.encode_row(value, values.data() + p * head_dim, head_dim,
+                   bytes.data() + p * row + key_bytes);
+    }
+    rows = {key, value, bytes.data(), bytes.data() + key_bytes, row};
+  }
+  std::vector<uint8_t> bytes;
+  KvRows rows;
+};
+
 TEST_P(EveryTable, AttentionDropsNoNaN) {
   const int64_t head_dim = 64, n_positions = 83;
   Scratch scratch = make_scratch();
-  const std::vector<float> q(64, 0.1f);
-  std::vector<uint16_t> keys(static_cast<size_t>(head_dim * n_positions), f32_to_f16(0.5f));
-  const std::vector<uint16_t> values = keys;
-  for (int64_t place = 0; place < n_positions; ++place) {
-    std::vector<uint16_t> damaged = keys;
-    damaged[static_cast<size_t>(place * head_dim + 11)] = f32_to_f16(NAN);
-    for (const bool key : {true, false}) {
-      std::vector<float> out(64, 0.0f);
-      const AttendQuery query = {q.data(), out.data(), 0, n_positions};
-      k.attend(&query, 1, (key ? damaged : keys).data(), (key ? values : damaged).data(), head_dim,
-               head_dim, 0.125f, scratch.data());
-      EXPECT_TRUE(std::isnan(out[11])) << place << " " << key;
-    }
-  }
+  const std::vector<float> q(64, 0.1f), sound(static_cast<size_t>(head_dim * n_positions), 0.5f);
+  for (const Type type : kCacheTypes)
+    for (int64_t place = 0; place < n_positions; place += type == Type::F16 ? 1 : 9)
+      for (const float damage : {NAN, INFINITY})
+        for (const bool key : {true, false}) {
+          std::vector<float> damaged = sound, out(64, 0.0f);
+          damaged[static_cast<size_t>(place * head_dim + 11)] = damage;
+          const CachedHead head(k, type, type, n_positions, head_dim, key ? damaged : sound,
+                                key ? sound : damaged);
+          const AttendQuery query = {q.data(), out.data(), 0, n_positions};
+          k.attend(&query, 1, head.rows, head_dim, 0.125f, scratch.data());
+          EXPECT_FALSE(std::isfinite(out[11]))
+              << find_codec(type)->name << " " << place << " " << key << " " << damage;
+        }
+}
+
+// Queries that 8-bit codes hold exactly, so that they are the same to all tables.
+std::vector<float> coded_floats(size_t n, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<float> values(n);
+  for (size_t i = 0; i < n; ++i)
+    values[i] = i % 32 ? (static_cast<float>(random() % 255) - 127) / 64 : 127.0f / 64;
+  return values;
 }
 
 TEST_P(EveryTable, AttendIsTheReferences) {
   Scratch scratch = make_scratch();
-  for (const int64_t head_dim : {1, 7, 48, 64, 100, 128, 256, 512}) {
-    const int64_t n_positions = 83, stride = 3 * head_dim + 1;
-    std::vector<uint16_t> k_cache, v_cache;
-    for (const float f : random_floats(static_cast<size_t>(n_positions * stride), 3))
-      k_cache.push_back(f32_to_f16(f)), v_cache.push_back(f32_to_f16(f * f - 0.5f));
-    for (const int64_t n_queries : {1, 3, 8, 40}) {
-      const auto q = random_floats(static_cast<size_t>(n_queries * head_dim), 8);
-      std::vector<float> got(q.size(), NAN), expected(q.size(), NAN);
-      std::vector<AttendQuery> queries, oracle;
-      for (int64_t i = 0; i < n_queries; ++i) {
-        // windows of all kinds: from nothing to everything, neighbours and strangers
-        const int64_t end = (i * 29 + n_queries) % (n_positions + 1), begin = i % 3 ? 0 : end / 2;
-        queries.push_back({q.data() + i * head_dim, got.data() + i * head_dim, begin, end});
-        oracle.push_back({q.data() + i * head_dim, expected.data() + i * head_dim, begin, end});
+  for (const int64_t head_dim : {1, 7, 32, 48, 64, 96, 100, 128, 256, 512})
+    for (const Type key : kCacheTypes)
+      for (const Type value : kCacheTypes) {
+        if (head_dim % 32 && (key != Type::F16 || value != Type::F16)) continue;
+        const int64_t n_positions = 83;
+        const auto n = static_cast<size_t>(n_positions * head_dim);
+        auto values = random_floats(n, 4);
+        for (float& v : values) v = v * v - 0.5f;
+        const CachedHead head(k, key, value, n_positions, head_dim, random_floats(n, 3), values);
+        for (const int64_t n_queries : {1, 3, 8, 40}) {
+          const auto q = coded_floats(static_cast<size_t>(n_queries * head_dim), 8);
+          std::vector<float> got(q.size(), NAN), expected(q.size(), NAN);
+          std::vector<AttendQuery> queries, oracle;
+          for (int64_t i = 0; i < n_queries; ++i) {
+            // windows of all kinds: from nothing to everything, neighbours and strangers
+            const int64_t end = (i * 29 + n_queries) % (n_positions + 1);
+            const int64_t begin = i % 3 ? 0 : end / 2;
+            queries.push_back({q.data() + i * head_dim, got.data() + i * head_dim, begin, end});
+            oracle.push_back({q.data() + i * head_dim, expected.data() + i * head_dim, begin, end});
+          }
+          const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
+          k.attend(queries.data(), n_queries, head.rows, head_dim, scale, scratch.data());
+          kReferenceKernels.attend(oracle.data(), n_queries, head.rows, head_dim, scale,
+                                   scratch.data());
+          for (size_t i = 0; i < got.size(); ++i)
+            ASSERT_NEAR(got[i], expected[i], 3e-5)
+                << head_dim << " " << find_codec(key)->name << " " << find_codec(value)->name << " "
+                << n_queries << " " << i;
+        }
       }
-      const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
-      k.attend(queries.data(), n_queries, k_cache.data(), v_cache.data(), stride, head_dim, scale,
-               scratch.data());
-      kReferenceKernels.attend(oracle.data(), n_queries, k_cache.data(), v_cache.data(), stride,
-                               head_dim, scale, scratch.data());
-      for (size_t i = 0; i < got.size(); ++i)
-        ASSERT_NEAR(got[i], expected[i], 2e-5) << head_dim << " " << n_queries << " " << i;
+}
+
+double squared_error(Type type, const std::vector<float>& values, const std::vector<uint8_t>& row) {
+  std::vector<float> decoded(values.size());
+  find_codec(type)->decode(row.data(), decoded.data(), decoded.size());
+  double error = 0;
+  for (size_t i = 0; i < values.size(); ++i)
+    error += (decoded[i] - values[i]) * (decoded[i] - values[i]);
+  return error;
+}
+
+// Quick, and little worse than the codec's search, which the reference uses; better than the
+// plainest way: the largest value on the last level.
+TEST_P(EveryTable, CacheRowsLoseLittle) {
+  for (const Type type : {Type::Q8_0, Type::Q4_0}) {
+    const Codec& codec = *find_codec(type);
+    const int last_level = type == Type::Q8_0 ? 127 : 8;
+    double own = 0, reference = 0, plain = 0;
+    for (uint32_t seed = 0; seed < 60; ++seed) {
+      auto values = random_floats(128, seed, 1 + static_cast<float>(seed));
+      values[seed] *= 4;
+      std::vector<uint8_t> row(codec.row_bytes(128));
+      k.encode_row(type, values.data(), 128, row.data());
+      own += squared_error(type, values, row) / (1.0 + seed) / (1.0 + seed);
+      kReferenceKernels.encode_row(type, values.data(), 128, row.data());
+      reference += squared_error(type, values, row) / (1.0 + seed) / (1.0 + seed);
+      for (size_t block = 0; block < 128; block += 32) {
+        float largest = 0;
+        for (size_t i = block; i < block + 32; ++i)
+          if (std::fabs(values[i]) > std::fabs(largest)) largest = values[i];
+        const float step = largest / -static_cast<float>(last_level);
+        for (size_t i = block; i < block + 32; ++i) {
+          const float level = std::clamp(std::nearbyint(values[i] / step),
+                                         -static_cast<float>(last_level), last_level - 1.0f);
+          plain += std::pow(level * step - values[i], 2) / (1.0 + seed) / (1.0 + seed);
+        }
+      }
     }
+    EXPECT_LT(own, 1.1 * reference) << codec.name;
+    EXPECT_LT(own, 0.95 * plain) << codec.name;
   }
+}
+
+TEST_P(EveryTable, CacheRowsOfZerosAndOfTheSmallest) {
+  for (const Type type : kCacheTypes)
+    for (const float value : {0.0f, 1e-30f, -1e-44f, 6e-8f}) {
+      const std::vector<float> values(64, value);
+      std::vector<uint8_t> row(find_codec(type)->row_bytes(64));
+      k.encode_row(type, values.data(), 64, row.data());
+      EXPECT_LT(squared_error(type, values, row), 64 * 1e-13) << find_codec(type)->name << value;
+    }
+}
+
+TEST_P(EveryTable, RotationIsItsOwnInverseAndKeepsProducts) {
+  for (const int64_t n : {1, 6, 8, 32, 64, 80, 96, 128, 192, 256, 512}) {
+    const auto a = random_floats(static_cast<size_t>(n), 1), b = random_floats(a.size(), 2);
+    auto a2 = a, b2 = b, oracle = a;
+    k.rotate(a2.data(), n), k.rotate(b2.data(), n);
+    kReferenceKernels.rotate(oracle.data(), n);
+    double before = 0, after = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      before += double{a[i]} * b[i], after += double{a2[i]} * b2[i];
+      ASSERT_NEAR(a2[i], oracle[i], 2e-6) << n << " " << i;
+    }
+    EXPECT_NEAR(before, after, 1e-5 * static_cast<double>(n)) << n;
+    k.rotate(a2.data(), n);
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a2[i], a[i], 4e-6) << n << " " << i;
+  }
+  std::vector<float> outlier(64, 0.0f);
+  outlier[5] = 8;
+  k.rotate(outlier.data(), 64);
+  for (const float v : outlier) EXPECT_FLOAT_EQ(std::fabs(v), 1);
 }
 
 TEST_P(EveryTable, HalfPrecisionRoundsToNearestEven) {
   auto values = random_floats(1003, 5, 100);
   values[0] = 65519, values[1] = 65520, values[2] = 1e-8f, values[3] = -0.0f, values[4] = 3e-6f;
   std::vector<uint16_t> got(values.size()), expected(values.size());
-  k.to_f16(values.data(), 1003, got.data());
+  k.encode_row(Type::F16, values.data(), 1003, reinterpret_cast<uint8_t*>(got.data()));
   for (size_t i = 0; i < values.size(); ++i) expected[i] = f32_to_f16(values[i]);
   EXPECT_EQ(got, expected);
 }

@@ -46,17 +46,38 @@ uint32_t cache_rows(const HyperParameters& hyper, uint32_t layer, uint32_t conte
   return static_cast<uint32_t>(std::min<uint64_t>(context, uint64_t{hyper.sliding_window} + batch));
 }
 
-void lay_out_cache(const HyperParameters& hyper, SessionLayout& layout, Pieces& pieces) {
-  const OptionalSize width =
-      checked_mul(hyper.n_kv_heads, uint64_t{hyper.key_dim} + hyper.value_dim);
+Status cannot_hold(Type type, const char* option, uint32_t n_values) {
+  const Codec* codec = find_codec(type);
+  return Status::usage(fmt::format("heads of {} numbers cannot be kept as {}{}", n_values,
+                                   codec ? codec->name : "that format",
+                                   codec && codec->block_values > 1
+                                       ? fmt::format(", whose blocks hold {}", codec->block_values)
+                                       : std::string()),
+                       fmt::format("leave out {}: f16 holds heads of any size", option));
+}
+
+Status lay_out_cache(const HyperParameters& hyper, const InferenceRequest& request,
+                     SessionLayout& layout, Pieces& pieces) {
+  if (request.kv.size() > uint64_t{hyper.n_layers} + 1)
+    return Status::usage(fmt::format("a cache format for layer {}, and the last layer is {}",
+                                     request.kv.size() - 2, int64_t{hyper.n_layers} - 1),
+                         "layers count from 0");
   for (uint32_t l = 0; l < hyper.n_layers; ++l) {
-    const uint32_t rows = cache_rows(hyper, l, layout.context, layout.batch);
-    const uint64_t offset = pieces.next(checked_mul(checked_mul(rows, width), 2));
-    layout.kv.push_back({offset / 2, rows});
+    KvLayer layer{};
+    layer.rows = cache_rows(hyper, l, layout.context, layout.batch);
+    if (!request.kv.empty()) layer.format = request.kv[std::min<size_t>(l, request.kv.size() - 1)];
+    layer.key_bytes = kv_row_bytes(layer.format.key, hyper.key_dim);
+    layer.value_bytes = kv_row_bytes(layer.format.value, hyper.value_dim);
+    if (!layer.key_bytes) return cannot_hold(layer.format.key, "-ctk", hyper.key_dim);
+    if (!layer.value_bytes) return cannot_hold(layer.format.value, "-ctv", hyper.value_dim);
+    layer.offset =
+        pieces.next(checked_mul(checked_mul(layer.rows, hyper.n_kv_heads), layer.row_bytes()));
+    layout.kv.push_back(layer);
   }
   const OptionalSize all = checked_mul(pieces.end(), layout.sequences);
   pieces.next(all ? OptionalSize(*all - pieces.end()) : std::nullopt);
   layout.kv_bytes = pieces.end();
+  return {};
 }
 
 void lay_out_scratch(const HyperParameters& hyper, SessionLayout& layout, Pieces& pieces) {
@@ -91,6 +112,12 @@ uint32_t lookup_heads(uint32_t context) {
   return std::bit_ceil(std::clamp<uint32_t>(context, 64, 1 << 16));
 }
 
+uint64_t kv_row_bytes(Type type, uint32_t n_values) {
+  if (type != Type::F16 && type != Type::Q8_0 && type != Type::Q4_0) return 0;
+  const Codec& codec = *find_codec(type);
+  return n_values % codec.block_values ? 0 : codec.row_bytes(n_values);
+}
+
 Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest& request) {
   const HyperParameters& hyper = model.hyper;
   SessionLayout layout{};
@@ -112,7 +139,7 @@ Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest
           : 0;
   layout.n_threads = std::max(1, request.n_threads);
   Pieces cache, scratch, logits;
-  lay_out_cache(hyper, layout, cache);
+  TRY(lay_out_cache(hyper, request, layout, cache));
   lay_out_scratch(hyper, layout, scratch);
   logits.next(floats(layout.logit_rows, hyper.vocabulary));
   layout.logits_bytes = logits.end();

@@ -20,6 +20,12 @@ namespace enxuto {
 // Tokens that one pass may verify beyond the one that is certain.
 inline constexpr uint32_t kMostDrafted = 63;
 
+// How a layer keeps its keys and values: F16, Q8_0 or Q4_0, as -ctk and -ctv say.
+struct KvFormat {
+  Type key = Type::F16, value = Type::F16;
+  bool operator==(const KvFormat&) const = default;
+};
+
 struct InferenceRequest {
   uint32_t context = 0;     // tokens; 0: min(trained context, 4096)
   uint32_t batch = 128;     // most tokens of one pass
@@ -27,16 +33,20 @@ struct InferenceRequest {
   uint32_t draft = 0;       // most tokens guessed ahead and verified in one pass
   uint32_t sequences = 1;   // texts at the same time, each with a cache of its own
   int n_threads = 1;
+  std::vector<KvFormat> kv;      // of the first layers; the last one of all others too; empty: f16
   uint64_t memory_bytes = 0;     // the budget; 0: none. Weights that do not fit it are streamed
   bool holds_layers = true;      // Session::hold_layer works where weights are streamed
   uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated from the vocabulary
 };
 
-// One layer's cache: (n_kv_heads, rows, key_dim + value_dim) halves; a head's key and value of one
-// position lie side by side.
+// One layer's cache: (n_kv_heads, rows, row_bytes); a head's key and value of one position lie side
+// by side.
 struct KvLayer {
-  uint64_t offset;  // in halves
+  uint64_t offset;  // in bytes
   uint32_t rows;    // the context, or less where the layer's window slides
+  KvFormat format;
+  uint64_t key_bytes, value_bytes;  // of one head at one position
+  uint64_t row_bytes() const { return key_bytes + value_bytes; }
 };
 
 struct ScratchLayout {  // in bytes
@@ -57,6 +67,9 @@ struct SessionLayout {
 
 // Of the lookup, in powers of two: as many as the context has tokens, in reason.
 uint32_t lookup_heads(uint32_t context);
+
+// Bytes of n_values of one head in a cache format; 0 where the format cannot hold so many.
+uint64_t kv_row_bytes(Type type, uint32_t n_values);
 
 // kUsage where the request makes no sense for this model, kDoesNotFit where a size overflows.
 Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest& request);

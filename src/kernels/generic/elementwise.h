@@ -103,16 +103,6 @@ void softmax(float* x, int64_t n) {
 }
 
 template <class V>
-void to_f16(const float* x, int64_t n, uint16_t* y) {
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) V::store_f16(y + i, V::load(x + i));
-  if (i == n) return;
-  uint16_t last[8];
-  V::store_f16(last, load_some<V>(x + i, n - i, 0));
-  for (int64_t j = i; j < n; ++j) y[j] = last[j - i];
-}
-
-template <class V>
 void prepare(int64_t columns, const PreparedRow& row) {
   for (int64_t j = 0; j < columns / 32; ++j) {
     const float* x = row.values + 32 * j;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/generic/attend.h"
+#include "kernels/generic/cache_row.h"
 #include "kernels/generic/elementwise.h"
 #include "kernels/generic/float_rows.h"
 #include "kernels/generic/row_dot.h"
@@ -101,7 +102,8 @@ constexpr KernelTable make_table(const char* isa) {
       .gelu_mul = gelu_mul<V>,
       .softmax = softmax<V>,
       .attend = attend<V, T>,
-      .to_f16 = to_f16<V>,
+      .encode_row = encode_row<V>,
+      .rotate = rotate<V>,
   };
 }
 

@@ -3,6 +3,7 @@
 // 8-bit codes can be seen.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/float16.h"
 #include "kernels/tables.h"
@@ -82,33 +83,64 @@ void softmax(float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] / sum);
 }
 
-void attend_one(const AttendQuery& query, const uint16_t* k, const uint16_t* v, int64_t kv_stride,
-                int64_t head_dim, float scale) {
-  float largest = -INFINITY;
+void decode_row(Type type, const uint8_t* row, int64_t n, float* values) {
+  find_codec(type)->decode(row, values, static_cast<size_t>(n));
+}
+
+void attend_one(const AttendQuery& query, const KvRows& kv, int64_t head_dim, float scale) {
+  float largest = -INFINITY, key[kMaxHeadDim], value[kMaxHeadDim];
   double total = 0, out[kMaxHeadDim] = {};
   for (int64_t p = query.begin; p < query.end; ++p) {
+    decode_row(kv.key_type, kv.keys + p * kv.row_bytes, head_dim, key);
+    decode_row(kv.value_type, kv.values + p * kv.row_bytes, head_dim, value);
     double score = 0;
-    for (int64_t i = 0; i < head_dim; ++i)
-      score += double{query.q[i]} * f16_to_f32(k[p * kv_stride + i]);
+    for (int64_t i = 0; i < head_dim; ++i) score += double{query.q[i]} * key[i];
     const auto s = static_cast<float>(score * scale);
     const double shrink = s > largest ? std::exp(double{largest} - s) : 1;
     largest = std::max(largest, s);
     const double weight = std::exp(double{s} - largest);
     total = total * shrink + weight;
-    for (int64_t i = 0; i < head_dim; ++i)
-      out[i] = out[i] * shrink + weight * f16_to_f32(v[p * kv_stride + i]);
+    for (int64_t i = 0; i < head_dim; ++i) out[i] = out[i] * shrink + weight * value[i];
   }
   for (int64_t i = 0; i < head_dim; ++i)
     query.out[i] = total == 0 ? 0 : static_cast<float>(out[i] / total);
 }
 
-void attend(const AttendQuery* queries, int64_t n_queries, const uint16_t* k, const uint16_t* v,
-            int64_t kv_stride, int64_t head_dim, float scale, float*) {
-  for (int64_t i = 0; i < n_queries; ++i) attend_one(queries[i], k, v, kv_stride, head_dim, scale);
+void attend(const AttendQuery* queries, int64_t n_queries, const KvRows& kv, int64_t head_dim,
+            float scale, float*) {
+  for (int64_t i = 0; i < n_queries; ++i) attend_one(queries[i], kv, head_dim, scale);
 }
 
-void to_f16(const float* x, int64_t n, uint16_t* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = f32_to_f16(x[i]);
+// A block that is damaged gets a scale that is no number.
+void encode_row(Type type, const float* x, int64_t n, uint8_t* y) {
+  if (type == Type::F16) {
+    for (int64_t i = 0; i < n; ++i) {
+      const uint16_t half = f32_to_f16(x[i]);
+      std::memcpy(y + 2 * i, &half, sizeof half);
+    }
+    return;
+  }
+  const Codec& codec = *find_codec(type);
+  codec.encode(x, nullptr, y, static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; i += codec.block_values, y += codec.block_bytes)
+    if (!std::all_of(x + i, x + i + codec.block_values, [](float v) { return std::isfinite(v); })) {
+      const uint16_t damage = f32_to_f16(NAN);
+      std::memcpy(y, &damage, sizeof damage);
+    }
+}
+
+void rotate(float* x, int64_t n) {
+  const int64_t piece = n & -n;
+  for (int64_t start = 0; start < n; start += piece) {
+    double sums[kMaxHeadDim];
+    for (int64_t r = 0; r < piece; ++r) {
+      sums[r] = 0;
+      for (int64_t c = 0; c < piece; ++c)
+        sums[r] += __builtin_parityll(r & c) ? -double{x[start + c]} : double{x[start + c]};
+    }
+    for (int64_t r = 0; r < piece; ++r)
+      x[start + r] = static_cast<float>(sums[r] / std::sqrt(static_cast<double>(piece)));
+  }
 }
 
 }  // namespace
@@ -124,7 +156,8 @@ const KernelTable kReferenceKernels = {
     .gelu_mul = gelu_mul,
     .softmax = softmax,
     .attend = attend,
-    .to_f16 = to_f16,
+    .encode_row = encode_row,
+    .rotate = rotate,
 };
 
 }  // namespace enxuto
