@@ -37,12 +37,30 @@ const char* main_format(const Model& model) {
   return most == bytes.end() ? "empty" : find_codec(most->first)->name;
 }
 
+// "q8_0", "K q8_0, V f16", or how many layers have which.
+std::string kv_formats(const SessionLayout& layout) {
+  const auto name = [](Type type) {
+    return type == Type::F16 ? "f16" : type == Type::Q8_0 ? "q8_0" : "q4_0";
+  };
+  std::map<std::string, uint32_t> layers;
+  for (const KvLayer& l : layout.kv) {
+    const KvFormat f = l.format;
+    ++layers[f.key == f.value ? name(f.key)
+                              : fmt::format("K {}, V {}", name(f.key), name(f.value))];
+  }
+  if (layers.size() == 1) return layers.begin()->first;
+  std::string text;
+  for (const auto& [format, n] : layers)
+    text += fmt::format("{}{} in {} layers", text.empty() ? "" : "; ", format, n);
+  return text;
+}
+
 std::string kv_why(const HyperParameters& hyper, const SessionLayout& layout) {
   uint32_t sliding = 0;
   for (uint32_t l = 0; l < hyper.n_layers; ++l) sliding += layout.kv[l].rows < layout.context;
-  std::string why =
-      fmt::format("{} layers x ({} + {}) x {} tokens, f16", hyper.n_layers - sliding,
-                  hyper.key_width(), hyper.value_width(), format_count(layout.context));
+  std::string why = fmt::format("{} layers x ({} + {}) x {} tokens, {}", hyper.n_layers - sliding,
+                                hyper.key_width(), hyper.value_width(),
+                                format_count(layout.context), kv_formats(layout));
   if (layout.sequences > 1) why = fmt::format("{} sequences x ", layout.sequences) + why;
   if (sliding)
     why += fmt::format("; {} sliding layers keep {}", sliding,

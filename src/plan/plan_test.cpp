@@ -87,6 +87,26 @@ TEST(Plan, SlidingLayersKeepTheirWindowAndABatch) {
   EXPECT_EQ(lay_out_session(model, request_of(100))->kv[0].rows, 100u);
 }
 
+TEST(Plan, CountsTheCacheInItsFormats) {
+  Model model;
+  shape(model);
+  InferenceRequest request = request_of(2048);
+  request.kv = {{Type::Q8_0, Type::Q4_0}};
+  auto map = plan_inference(model, request);
+  ASSERT_TRUE(map.ok()) << map.status().what();
+  EXPECT_EQ(map->find(owner::kKvCache)->bytes, 30u * 3 * (68 + 36) * 2048);
+  EXPECT_NE(map->find(owner::kKvCache)->why.find("K q8_0, V q4_0"), std::string::npos);
+  request.kv = {{Type::F16, Type::F16}, {Type::Q8_0, Type::Q8_0}};  // the first layer apart
+  map = plan_inference(model, request);
+  ASSERT_TRUE(map.ok()) << map.status().what();
+  EXPECT_EQ(map->find(owner::kKvCache)->bytes, 3u * (256 + 29 * 136) * 2048);
+  request.kv.assign(32, {});
+  EXPECT_EQ(plan_inference(model, request).status().code(), Code::kUsage);
+  request.kv = {{Type::Q8_0, Type::F16}};
+  model.hyper.key_dim = 48;  // no whole blocks
+  EXPECT_EQ(plan_inference(model, request).status().code(), Code::kUsage);
+}
+
 TEST(Plan, RefusesSizesBeyondReason) {
   Model model;
   shape(model);

@@ -48,6 +48,32 @@ TEST(Session, IsTheSameForAnyNumberOfThreads) {
   }
 }
 
+double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0, energy = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    difference += (a[i] - b[i]) * (a[i] - b[i]), energy += b[i] * b[i];
+  return std::sqrt(difference / energy);
+}
+
+// In passes of five tokens, over windows that slide, and again after a rewind.
+TEST(Session, AnswersAlikeWithASmallerCache) {
+  for (const char* architecture : {"qwen3", "gemma3"}) {
+    const TemporaryModel model({.architecture = architecture}, Type::F32);
+    ASSERT_EQ(model.get()->hyper.key_dim, 32u);
+    const auto exact = logits_of(*open(model.get()), kTokens);
+    for (const auto& [type, distance] : {std::pair(Type::Q8_0, 0.02), std::pair(Type::Q4_0, 0.2)}) {
+      InferenceRequest request = small_request();
+      request.kv = {{type, type}};
+      const auto session = open(model.get(), request);
+      const auto first = logits_of(*session, kTokens);
+      EXPECT_LT(relative_distance(first, exact), distance) << architecture;
+      EXPECT_NE(first, exact) << architecture;
+      const uint32_t held = session->rewind(10);
+      EXPECT_EQ(logits_of(*session, std::span(kTokens).subspan(held)), first) << architecture;
+    }
+  }
+}
+
 TEST(Session, SaysThatTheContextIsFull) {
   const TemporaryModel model(TinyOptions{}, Type::F32);
   const auto session = open(model.get());
