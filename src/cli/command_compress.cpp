@@ -94,6 +94,7 @@ Json report_json(const CompressReport& report, const Model& model, const Compres
                                        static_cast<double>(compose(model).total.parameters)},
                {"predicted_kld", report.predicted_kld},
                {"seconds", report.seconds},
+               {"planned_bytes", report.map.total_bytes()},
                {"peak_rss_bytes", peak_rss_bytes()},
                {"formats", formats}};
   if (!with_tensors) return json;
@@ -121,8 +122,9 @@ void report_text(const CompressReport& report, const Model& model, const Compres
              format_count(report.file_bytes), format_count(report.target_bytes),
              100 * static_cast<double>(report.file_bytes) / static_cast<double>(model.file_bytes),
              format_count(model.file_bytes));
-  fmt::print("predicted KL divergence {:.4f} nats, {:.0f} s, peak {}\n", report.predicted_kld,
-             report.seconds, format_bytes(peak_rss_bytes()));
+  fmt::print("predicted KL divergence {:.4f} nats, {:.0f} s, peak {} of {} planned\n",
+             report.predicted_kld, report.seconds, format_bytes(peak_rss_bytes()),
+             format_bytes(report.map.total_bytes()));
 }
 
 Status write_report(const std::string& path, const std::string& text) {
@@ -147,6 +149,7 @@ Status compress_command(const CompressOptions& options) {
   ASSIGN_OR_RETURN(request.target_bytes, target_bytes(*model, options));
   request.n_threads = options.threads();
   request.replace_output = options.force;
+  request.memory_bytes = memory_budget(options).bytes;
   ProgressBar progress;
   auto report = compress(model, options.output, request, progress.callback());
   progress.erase();

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/plan_report.h"
+#include "plan/compression_plan.h"
 #include "plan/goal.h"
 #include "plan/html_page.h"
 #include "plan/training.h"
@@ -23,9 +24,7 @@ InferenceRequest request_for(const PlanOptions& options, const Model& model) {
     request = evaluation_request(kEvaluationTokens, options.threads());
     request.memory_bytes = memory_bytes;
     request.kv = options.kv;
-  } else if (options.goal == "compress")
-    request = calibration_request(options.threads());
-  else if (options.goal == "bench" && !options.context)
+  } else if (options.goal == "bench" && !options.context)
     request.context = BenchOptions().prefill_tokens;
   if (runs(options)) request.sequences = options.sequences;
   if (const auto tokenizer = Tokenizer::create(model.metadata); tokenizer.ok())
@@ -55,8 +54,6 @@ TrainingRequest training_request(const PlanOptions& options, const InferenceRequ
 Result<MemoryMap> map_for(const PlanOptions& options, const Model& model,
                           const InferenceRequest& request) {
   if (options.goal == "train") return plan_training(model, training_request(options, request));
-  if (options.goal == "compress")
-    return plan_compression(model, request.n_threads, request.tokenizer_bytes);
   return plan_inference(model, request);
 }
 
@@ -69,18 +66,27 @@ std::string smaller_training(const Model& model, TrainingRequest training) {
                      least.ok() ? format_bytes(least->total_bytes()) : "too much as well");
 }
 
+// The plan by which compress itself works within the budget.
+Result<CompressionPlan> compression_plan(const PlanOptions& options, const Model& model,
+                                         const InferenceRequest& request) {
+  return plan_compression(
+      model, {request.n_threads, memory_budget(options).bytes, request.tokenizer_bytes});
+}
+
 Status verdict(const PlanOptions& options, const Model& model, const InferenceRequest& request,
                const PlanReport& report) {
   if (report.fits()) return {};
-  if (options.goal != "train" && options.goal != "compress")
-    return check_budget(model, request, options);
+  if (options.goal == "compress") {
+    ASSIGN_OR_RETURN(const CompressionPlan plan, compression_plan(options, model, request));
+    return check_fits(plan, report.budget.bytes);
+  }
+  if (options.goal != "train") return check_budget(model, request, options);
   const uint64_t total = report.map.total_bytes();
   return Status::does_not_fit(
       fmt::format("needs {}, {} more than the {} allowed ({})", format_bytes(total),
                   format_bytes(total - report.budget.bytes), format_bytes(report.budget.bytes),
                   report.budget.source),
-      options.goal == "train" ? smaller_training(model, training_request(options, request))
-                              : std::string("allow more memory"));
+      smaller_training(model, training_request(options, request)));
 }
 
 Status write_page(const PlanOptions& options, const Model& model, const InferenceRequest& request,
@@ -103,10 +109,16 @@ Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
                                const InferenceRequest& request) {
   PlanReport report;
   report.goal = options.goal == "run" && options.sequences > 1 ? "serve" : options.goal;
+  report.budget = memory_budget(options);
+  if (options.goal == "compress") {
+    ASSIGN_OR_RETURN(CompressionPlan plan, compression_plan(options, model, request));
+    ASSIGN_OR_RETURN(report.layout, lay_out_session(model, plan.inference));
+    report.map = std::move(plan.map);
+    return report;
+  }
   ASSIGN_OR_RETURN(report.layout, lay_out_session(model, request));
   ASSIGN_OR_RETURN(report.map, map_for(options, model, request));
-  report.budget = memory_budget(options);
-  if (options.goal == "train" || options.goal == "compress") return report;
+  if (options.goal == "train") return report;
   ASSIGN_OR_RETURN(const WeightPlan weights, plan_weights(model, request));
   report.streamed_bytes = weights.streams ? weights.streamed_bytes() : 0;
   if (!runs(options)) return report;

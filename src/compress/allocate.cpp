@@ -4,11 +4,13 @@
 #include <cmath>
 #include <limits>
 
+#include "plan/compression_plan.h"
+
 namespace enxuto {
 namespace {
 
 // States kept per item by the exact search; beyond, only the most promising of each byte range.
-constexpr size_t kMostStates = 8192;
+constexpr size_t kMostStates = kSearchStates;
 
 size_t cheapest(const Choices& choices, double lambda) {
   size_t best = 0;
@@ -86,25 +88,28 @@ class CoreSearch {
 
   // The chosen, or nothing better than the plan known.
   std::optional<std::vector<size_t>> run() {
-    levels_.push_back({State{0, 0, 0, 0}});
+    states_ = {State{0, 0, {0, 0}}};
     order_by_regret();
     for (const size_t item : order_) extend(item);
     const State* best = nullptr;
     double best_excess = gap_;
-    for (const State& s : levels_.back()) {
+    for (const State& s : states_) {
       if (s.bytes > room_) continue;
       const double excess = s.regret + lambda_ * static_cast<double>(room_ - s.bytes);
       if (excess < best_excess) best_excess = excess, best = &s;
     }
     if (!best) return std::nullopt;
-    return trace(*best);
+    return trace(static_cast<size_t>(best - states_.data()));
   }
 
  private:
+  struct Step {
+    uint32_t parent, choice;
+  };
   struct State {
     int64_t bytes;  // more than the base plan
     double regret;
-    uint32_t parent, choice;
+    Step step;
   };
 
   double regret(size_t item, size_t choice) const {
@@ -133,13 +138,16 @@ class CoreSearch {
       if (more_regret >= gap_) continue;
       const int64_t more = static_cast<int64_t>(items_[item][c].bytes) -
                            static_cast<int64_t>(items_[item][base_[item]].bytes);
-      const auto& from = levels_.back();
-      for (size_t s = 0; s < from.size(); ++s)
-        if (from[s].regret + more_regret < gap_)
-          next.push_back({from[s].bytes + more, from[s].regret + more_regret,
-                          static_cast<uint32_t>(s), static_cast<uint32_t>(c)});
+      for (size_t s = 0; s < states_.size(); ++s)
+        if (states_[s].regret + more_regret < gap_)
+          next.push_back({states_[s].bytes + more,
+                          states_[s].regret + more_regret,
+                          {static_cast<uint32_t>(s), static_cast<uint32_t>(c)}});
     }
-    levels_.push_back(thinned(std::move(next)));
+    states_ = thinned(std::move(next));
+    std::vector<Step>& steps = steps_.emplace_back();
+    steps.reserve(states_.size());
+    for (const State& s : states_) steps.push_back(s.step);
   }
 
   // Of equal bytes the smallest regret; of too many states, the smallest regret per byte range.
@@ -164,11 +172,12 @@ class CoreSearch {
     return kept;
   }
 
-  std::vector<size_t> trace(State s) const {
+  std::vector<size_t> trace(size_t s) const {
     std::vector<size_t> chosen = base_;
     for (size_t level = order_.size(); level > 0; --level) {
-      chosen[order_[level - 1]] = s.choice;
-      s = levels_[level - 1][s.parent];
+      const Step& step = steps_[level - 1][s];
+      chosen[order_[level - 1]] = step.choice;
+      s = step.parent;
     }
     return chosen;
   }
@@ -177,7 +186,8 @@ class CoreSearch {
   double lambda_, gap_;
   int64_t room_;
   std::vector<size_t> base_, order_;
-  std::vector<std::vector<State>> levels_;
+  std::vector<State> states_;             // of the items so far
+  std::vector<std::vector<Step>> steps_;  // per item of order_: how each of its states was reached
 };
 
 }  // namespace

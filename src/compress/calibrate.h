@@ -8,10 +8,9 @@
 #include <map>
 #include <vector>
 
-#include "base/progress.h"
 #include "compress/calibration_text.h"
+#include "compress/hidden_states.h"
 #include "compress/weights.h"
-#include "infer/session.h"
 
 namespace enxuto {
 
@@ -22,21 +21,26 @@ std::vector<float> token_weights(const float* x, int64_t x_stride, int64_t n_tok
 // Mean squares of one input's columns, outliers capped.
 class ColumnEnergy {
  public:
-  explicit ColumnEnergy(uint64_t columns) : sums_(columns) {}
+  explicit ColumnEnergy(std::span<double> sums) : sums_(sums) {}  // (columns), zeros
   // x: (n_tokens, columns), rows x_stride floats apart.
   void add(const float* x, int64_t x_stride, int64_t n_tokens);
-  std::vector<float> mean() const;
+  void mean(std::span<float> mean) const;
 
  private:
-  std::vector<double> sums_;
+  std::span<double> sums_;
   double weight_ = 0;
 };
 
-// Importance of the columns, by the tensor whose input it is (Weight::input).
-using Importance = std::map<const Tensor*, std::vector<float>>;
+// The text before the first layer, and through one: all chunks, while the layer is in memory.
+Result<HiddenStates> begin_text(const Workbench& bench,
+                                const std::vector<std::vector<Token>>& chunks);
+Status run_text(const Workbench& bench, uint32_t layer,
+                const std::vector<std::vector<Token>>& chunks, HiddenStates& states);
 
-Result<Importance> measure_importance(Session& session, const std::vector<Weight>& weights,
-                                      const std::vector<std::vector<Token>>& chunks,
-                                      const Progress& progress);
+// Importance of the columns, by the tensor whose input it is (Weight::input). Lies in the arena.
+using Importance = std::map<const Tensor*, std::span<const float>>;
+
+Result<Importance> measure_importance(const Workbench& bench, const std::vector<Weight>& weights,
+                                      const std::vector<std::vector<Token>>& chunks);
 
 }  // namespace enxuto

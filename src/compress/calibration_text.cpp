@@ -47,12 +47,11 @@ Result<CalibrationChunks> cut_tokens(std::span<const Token> tokens, Token bos,
   return chunks;
 }
 
-Result<CalibrationChunks> cut_calibration_text(const Model& model, std::string_view text,
+Result<CalibrationChunks> cut_calibration_text(const Tokenizer& tokenizer, std::string_view text,
                                                const ChunkLimits& limits) {
-  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model.metadata));
   const std::vector<Token> tokens =
-      tokenizer->encode(text.substr(0, kMostBytes), /*add_special=*/false, /*parse_special=*/false);
-  return cut_tokens(tokens, tokenizer->adds_bos() ? tokenizer->bos() : -1, limits);
+      tokenizer.encode(text.substr(0, kMostBytes), /*add_special=*/false, /*parse_special=*/false);
+  return cut_tokens(tokens, tokenizer.adds_bos() ? tokenizer.bos() : -1, limits);
 }
 
 }  // namespace enxuto

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/status.h"
-#include "models/model.h"
 #include "tokenizer/tokenizer.h"
 
 namespace enxuto {
@@ -25,7 +24,7 @@ struct ChunkLimits {
 };
 
 // Spread evenly over the whole text. kBadInput where the text is too short to hold one of each.
-Result<CalibrationChunks> cut_calibration_text(const Model& model, std::string_view text,
+Result<CalibrationChunks> cut_calibration_text(const Tokenizer& tokenizer, std::string_view text,
                                                const ChunkLimits& limits);
 // The same over ids.
 Result<CalibrationChunks> cut_tokens(std::span<const Token> tokens, Token bos,

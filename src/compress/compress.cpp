@@ -4,19 +4,21 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "compress/allocate.h"
 #include "compress/calibrate.h"
 #include "compress/calibration_text.h"
+#include "compress/check.h"
 #include "compress/emit.h"
 #include "compress/layer_walk.h"
 #include "compress/measure.h"
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
 #include "infer/session.h"
-#include "plan/goal.h"
+#include "plan/compression_plan.h"
 #include "plan/output_size.h"
 #include "platform/interrupt.h"
 
@@ -44,12 +46,20 @@ class Compression {
       if (same_file(file->path(), output_path))
         return Status::usage(fmt::format("{} is the input itself", output_path),
                              "write the result under another name");
-    ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
     TRY(plan_bytes());
-    TRY(measure());
+    ASSIGN_OR_RETURN(const CalibrationChunks chunks, plan_memory());
+    ASSIGN_OR_RETURN(dense_, Dense::load());
+    ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
+    ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
+    ASSIGN_OR_RETURN(arena_, Arena::open(plan_.stages));
+    ASSIGN_OR_RETURN(reader_, TensorReader::open(*model_, plan_, *arena_));
+    const std::string folder = std::filesystem::path(output_path).parent_path();
+    const Workbench bench{plan_,    *session_, *arena_, *reader_, folder.empty() ? "." : folder,
+                          progress_};
+    TRY(measure(bench, chunks));
     const auto allocation = allocate(choices_, request_.target_bytes - fixed_bytes_);
     if (!allocation) return Status::failed("the plan of formats does not fit after all");
-    TRY(emit_plan(*allocation, out));
+    TRY(emit_plan(bench, chunks, *allocation, out));
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(report_);
@@ -84,64 +94,69 @@ class Compression {
                     format_count(report_.smallest_bytes), report_.smallest_bytes));
   }
 
-  // Fills in what each choice costs, in nats of KL divergence.
-  Status measure() {
+  // What the work will take; refused at once where that is more than it may. Cuts the text first:
+  // its tokenizer's tables are part of the plan.
+  Result<CalibrationChunks> plan_memory() {
     const CalibrationShape shape = calibration_shape(*model_);
     const ChunkLimits limits{shape.fit_tokens, shape.fit_chunks, shape.probe_tokens,
                              shape.probe_chunks};
     const std::string_view text = request_.calibration_text.empty()
                                       ? builtin_calibration_text()
                                       : std::string_view(request_.calibration_text);
-    ASSIGN_OR_RETURN(chunks_, cut_calibration_text(*model_, text, limits));
-    ASSIGN_OR_RETURN(dense_, Dense::load());
-    const InferenceRequest inference = calibration_request(request_.n_threads);
-    ASSIGN_OR_RETURN(session_, Session::open(model_, inference));
-    ThreadTeam& team = session_->team();
-    TRY(check_weights(*model_, team, progress_));
-    ASSIGN_OR_RETURN(importance_,
-                     measure_importance(*session_, weights_, some_of(chunks_.fit), progress_));
-    ASSIGN_OR_RETURN(const auto sensitivities, measure_sensitivity(*session_, weights_, importance_,
-                                                                   chunks_.held_out, progress_));
-    errors_.resize(weights_.size());
-    return in_layer_order("measuring", [&](size_t i, const Covariance* covariance) {
-      const Weight& weight = weights_[i];
-      const Metric metric{covariance, importance_of(weight)};
-      const Sensitivity& sensitivity = sensitivities[i];
-      const RowSample sample(*weight.tensor, metric, team);
-      const double probed =
-          sensitivity.probe ? sample.relative_error(sensitivity.probe->type, false) : 1;
-      for (size_t c = 0; c < menus_[i].size(); ++c) {
-        const double error = sample.relative_error(menus_[i][c], true);
-        errors_[i].push_back(error);
-        choices_[i][c].cost = sensitivity.kld * error / std::max(probed, 1e-12);
-      }
-      release_pages_of(*model_, *weight.tensor);
-    });
+    ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model_->metadata));
+    ASSIGN_OR_RETURN(plan_, plan_compression(*model_, {request_.n_threads, request_.memory_bytes,
+                                                       tokenizer->table_bytes()}));
+    TRY(check_fits(plan_, request_.memory_bytes));
+    report_.map = plan_.map;
+    return cut_calibration_text(*tokenizer, text, limits);
   }
 
-  // Calls body(weight's index, covariance of its input) for every weight, layer by layer, while the
-  // calibration text is carried through the model. The embedding and the head come with null.
-  template <class Body>
-  Status in_layer_order(const char* stage, const Body& body) {
-    LayerWalk walk(*session_, dense_, weights_, chunks_.fit);
+  // Fills in what each choice costs, in nats of KL divergence.
+  Status measure(const Workbench& bench, const CalibrationChunks& chunks) {
+    TRY(check_weights(bench));
+    ASSIGN_OR_RETURN(importance_, measure_importance(bench, weights_, some_of(chunks.fit)));
+    bench.clear();
+    ASSIGN_OR_RETURN(const auto sensitivities,
+                     measure_sensitivity(bench, weights_, importance_, chunks.held_out));
+    bench.clear();
+    errors_.resize(weights_.size());
+    LayerWalk walk(bench, dense_, weights_, chunks.fit);
     TRY(walk.begin());
-    for (uint32_t l = 0; l <= model_->hyper.n_layers; ++l) {
-      if (progress_)
-        progress_(stage, static_cast<double>(l) / static_cast<double>(model_->hyper.n_layers));
-      if (l < model_->hyper.n_layers) TRY(walk.next());
+    ASSIGN_OR_RETURN(const auto memory, bench.take<float>(largest_sample(weights_)));
+    const uint32_t n_layers = model_->hyper.n_layers;
+    for (uint32_t l = 0; l <= n_layers; ++l) {
+      if (progress_) progress_("measuring", static_cast<double>(l) / n_layers);
+      if (l < n_layers) TRY(walk.next());
       for (size_t i = 0; i < weights_.size(); ++i) {
+        if (weights_[i].layer != l) continue;
         if (interrupted()) return Status::interrupted();
-        if (weights_[i].layer == l)
-          body(i,
-               l < model_->hyper.n_layers && weights_[i].input ? &walk.of(weights_[i]) : nullptr);
+        const bool walked = l < n_layers && weights_[i].input;
+        const Metric metric{walked ? &walk.of(weights_[i]) : nullptr, importance_of(weights_[i])};
+        ASSIGN_OR_RETURN(const RowSample sample,
+                         RowSample::of(bench, *weights_[i].tensor, metric, memory));
+        price(i, sample, sensitivities[i]);
       }
     }
+    bench.clear();
     return Status();
   }
 
-  Status emit_plan(const Allocation& allocation, OutputFile& out) {
+  // What each format of weight i costs, in nats.
+  void price(size_t i, const RowSample& sample, const Sensitivity& sensitivity) {
+    double nats = 1;
+    if (sensitivity.probe)
+      nats =
+          sensitivity.kld / std::max(sample.relative_error(sensitivity.probe->type, false), 1e-12);
+    for (size_t c = 0; c < menus_[i].size(); ++c) {
+      errors_[i].push_back(sample.relative_error(menus_[i][c], true));
+      choices_[i][c].cost = nats * errors_[i][c];
+    }
+  }
+
+  Status emit_plan(const Workbench& bench, const CalibrationChunks& chunks,
+                   const Allocation& allocation, OutputFile& out) {
     std::vector<Emission> emissions;
-    LayerWalk walk(*session_, dense_, weights_, chunks_.fit);
+    LayerWalk walk(bench, dense_, weights_, chunks.fit);
     TRY(walk.begin());
     for (const Tensor& tensor : model_->tensors) {
       Emission e = unchanged(tensor);
@@ -167,7 +182,7 @@ class Compression {
     }
     std::ranges::stable_sort(emissions, {}, &Emission::layer);
     const Metadata metadata = metadata_for(*model_, emissions);
-    TRY(emit(*model_, metadata, emissions, out, session_->team(), progress_));
+    TRY(emit(bench, metadata, emissions, out));
     report_.file_bytes = out.size();
     return Status();
   }
@@ -199,9 +214,11 @@ class Compression {
   std::vector<std::vector<Type>> menus_;
   std::vector<Choices> choices_;
   std::vector<std::vector<double>> errors_;  // relative, of each choice
+  CompressionPlan plan_;
   std::unique_ptr<Session> session_;
+  std::unique_ptr<Arena> arena_;
+  std::unique_ptr<TensorReader> reader_;
   Importance importance_;
-  CalibrationChunks chunks_;
   Dense dense_;
 };
 

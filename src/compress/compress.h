@@ -8,6 +8,7 @@
 
 #include "base/progress.h"
 #include "base/status.h"
+#include "memory/memory_map.h"
 #include "models/model.h"
 
 namespace enxuto {
@@ -17,6 +18,7 @@ struct CompressRequest {
   std::string calibration_text;  // empty: the built-in one
   std::vector<Type> types;       // the menu; empty: every type we encode
   int n_threads = 1;
+  uint64_t memory_bytes = 0;  // that it may take; 0: no limit
   bool replace_output = false;
 };
 
@@ -31,6 +33,7 @@ struct TensorReport {
 struct CompressReport {
   uint64_t file_bytes = 0, target_bytes = 0, smallest_bytes = 0;
   double predicted_kld = 0;
+  MemoryMap map;  // as planned
   std::vector<TensorReport> tensors;
   double seconds = 0;
 };

@@ -3,21 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "plan/compression_plan.h"
+
 namespace enxuto {
 namespace {
 
-constexpr int64_t kMostColumns = 4096, kColumnUnit = 256;
 constexpr int64_t kTile = 128, kPanel = 64;
 // Added to the diagonal, as a part of its mean: keeps columns apart that the sample cannot tell
 // apart.
 constexpr double kDamping = 0.01;
-
-// Wide inputs are cut into blocks of nearly the same size, whole super-blocks each.
-int64_t block_columns(int64_t columns) {
-  const int64_t n_blocks = (columns + kMostColumns - 1) / kMostColumns;
-  const int64_t even = (columns + n_blocks - 1) / n_blocks;
-  return n_blocks == 1 ? columns : (even + kColumnUnit - 1) / kColumnUnit * kColumnUnit;
-}
 
 // The pair (i, j), j <= i, of the k-th tile of a lower triangle.
 struct TilePair {
@@ -114,19 +108,11 @@ class Factorization {
 
 }  // namespace
 
-uint64_t Covariance::bytes(int64_t columns) {
-  const int64_t block = block_columns(columns);
-  int64_t floats = columns;
-  for (int64_t begin = 0; begin < columns; begin += block) {
-    const int64_t n = std::min(block, columns - begin);
-    floats += n * n;
-  }
-  return static_cast<uint64_t>(floats) * sizeof(float);
-}
-
 Covariance::Covariance(const Dense& dense, int64_t columns)
-    : dense_(dense), columns_(columns), memory_(bytes(columns) / sizeof(float)) {
-  const int64_t block = block_columns(columns);
+    : dense_(dense),
+      columns_(columns),
+      memory_(*covariance_bytes(static_cast<uint64_t>(columns)) / sizeof(float)) {
+  const auto block = static_cast<int64_t>(covariance_block(static_cast<uint64_t>(columns)));
   float* matrix = memory_.data() + columns;
   for (int64_t begin = 0; begin < columns; begin += block) {
     const int64_t n = std::min(block, columns - begin);

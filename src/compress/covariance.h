@@ -31,8 +31,6 @@ class Covariance {
  public:
   Covariance(const Dense& dense, int64_t columns);
 
-  static uint64_t bytes(int64_t columns);
-
   // x: (n_tokens, columns), rows x_stride floats apart; weights: (n_tokens), none negative.
   void add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
            const float* weights);

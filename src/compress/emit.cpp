@@ -13,8 +13,6 @@
 namespace enxuto {
 namespace {
 
-constexpr uint64_t kPieceBytes = 1 << 20;
-
 // general.file_type as llama.cpp numbers it: a name for the format of most weights, shown to users.
 struct FileType {
   Type type;
@@ -53,32 +51,54 @@ void copy_elements(const Model& model, const Tensor& vector, uint8_t* to) {
                 vector.data.data() + model.emit_row(vector, i) * sizeof(float), sizeof(float));
 }
 
-// Rows [begin, end) of the file's order, encoded side by side.
-void encode_piece(const Model& model, const Emission& e, uint64_t begin, uint64_t end,
+// Some rows that are in memory, the first of them the tensor's `first`, into the file's order and
+// format.
+void encode_piece(const Model& model, const Emission& e, uint64_t first, const Tensor& piece,
                   const Covariance* covariance, uint8_t* blocks, ThreadTeam& team) {
-  const Tensor& tensor = *e.tensor;
-  if (tensor.rows() == 1 && tensor.type == Type::F32 && e.type == Type::F32)
-    return copy_elements(model, tensor, blocks);
   const Codec& codec = *find_codec(e.type);
-  const uint64_t row_bytes = codec.row_bytes(tensor.columns());
-  const auto columns = static_cast<int64_t>(tensor.columns());
-  const auto body = [&](int64_t first, int64_t last, int) {
-    const int64_t n = last - first;
-    std::vector<float> rows(static_cast<size_t>(n * columns)),
-        scratch(static_cast<size_t>(round_scratch(n, columns)));
-    uint8_t* to = blocks + static_cast<uint64_t>(first) * row_bytes;
+  const uint64_t row_bytes = codec.row_bytes(piece.columns());
+  const auto columns = static_cast<int64_t>(piece.columns());
+  const auto body = [&](int64_t begin, int64_t end, int) {
+    const int64_t n = end - begin;
+    const bool copied = e.type == piece.type;
+    std::vector<float> rows(copied ? 0 : static_cast<size_t>(n * columns)),
+        scratch(copied ? 0 : static_cast<size_t>(round_scratch(n, columns)));
+    uint8_t* to = blocks + static_cast<uint64_t>(begin) * row_bytes;
     for (int64_t i = 0; i < n; ++i) {
-      const uint64_t from = model.emit_row(tensor, begin + static_cast<uint64_t>(first + i));
-      if (e.type == tensor.type)
-        std::memcpy(to + static_cast<uint64_t>(i) * row_bytes, tensor.row(from).data(), row_bytes);
+      const uint64_t from =
+          model.emit_row(*e.tensor, first + static_cast<uint64_t>(begin + i)) - first;
+      if (copied)
+        std::memcpy(to + static_cast<uint64_t>(i) * row_bytes, piece.row(from).data(), row_bytes);
       else
-        decode_row(tensor, from, rows.data() + i * columns);
+        decode_row(piece, from, rows.data() + i * columns);
     }
-    if (e.type == tensor.type) return;
-    encode_rows(codec, {covariance, e.importance}, rows.data(), n, columns, kSweeps, to,
-                scratch.data());
+    if (!copied)
+      encode_rows(codec, {covariance, e.importance}, rows.data(), n, columns, kSweeps, to,
+                  scratch.data());
   };
-  team.parallel_for(static_cast<int64_t>(end - begin), kRowsAtOnce, body);
+  team.parallel_for(static_cast<int64_t>(piece.rows()), kRowsAtOnce, body);
+}
+
+Status emit_tensor(const Workbench& bench, const Emission& e, std::span<uint8_t> memory,
+                   const OutputFile& out, GgufWriter& writer) {
+  const uint64_t row_bytes = find_codec(e.type)->row_bytes(e.tensor->columns());
+  if (e.tensor->rows() == 1 && e.tensor->type == Type::F32 && e.type == Type::F32) {
+    std::vector<uint8_t> elements(row_bytes);
+    copy_elements(bench.model(), *e.tensor, elements.data());
+    return writer.write(elements);
+  }
+  const Covariance* covariance = nullptr;
+  if (e.covariance && e.type != e.tensor->type) {
+    ASSIGN_OR_RETURN(covariance, e.covariance());
+  }
+  return bench.reader.for_pieces(*e.tensor, [&](uint64_t first, const Tensor& rows) {
+    if (interrupted()) return Status::interrupted();
+    if (bench.progress)
+      bench.progress("writing",
+                     static_cast<double>(out.size()) / static_cast<double>(writer.file_bytes()));
+    encode_piece(bench.model(), e, first, rows, covariance, memory.data(), bench.session.team());
+    return writer.write(memory.first(rows.rows() * row_bytes));
+  });
 }
 
 }  // namespace
@@ -87,31 +107,16 @@ Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions
   return output_metadata(model, file_type_of(emissions));
 }
 
-Status emit(const Model& model, const Metadata& metadata, const std::vector<Emission>& emissions,
-            OutputFile& out, ThreadTeam& team, const Progress& progress) {
+Status emit(const Workbench& bench, const Metadata& metadata,
+            const std::vector<Emission>& emissions, OutputFile& out) {
   GgufWriter writer(out, metadata);
   TRY(announce(writer, emissions));
   TRY(writer.begin());
-  const auto total = static_cast<double>(writer.file_bytes());
-  std::vector<uint8_t> piece;
-  for (const Emission& e : emissions) {
-    const uint64_t row_bytes = find_codec(e.type)->row_bytes(e.tensor->columns());
-    const uint64_t rows = e.tensor->rows();
-    const uint64_t at_once = std::clamp<uint64_t>(kPieceBytes / row_bytes, 1, rows);
-    piece.resize(at_once * row_bytes);
-    const Covariance* covariance = nullptr;
-    if (e.covariance && e.type != e.tensor->type) {
-      ASSIGN_OR_RETURN(covariance, e.covariance());
-    }
-    for (uint64_t begin = 0; begin < rows; begin += at_once) {
-      if (interrupted()) return Status::interrupted();
-      if (progress) progress("writing", static_cast<double>(out.size()) / total);
-      const uint64_t end = std::min(begin + at_once, rows);
-      encode_piece(model, e, begin, end, covariance, piece.data(), team);
-      TRY(writer.write({piece.data(), (end - begin) * row_bytes}));
-    }
-    release_pages_of(model, *e.tensor);
-  }
+  uint64_t most = 0;
+  for (const Emission& e : emissions)
+    most = std::max(most, bench.reader.at_once(*e.tensor) * e.tensor->row_bytes());
+  ASSIGN_OR_RETURN(const auto memory, bench.take<uint8_t>(most));
+  for (const Emission& e : emissions) TRY(emit_tensor(bench, e, memory, out, writer));
   TRY(writer.finish());
   return out.commit();
 }

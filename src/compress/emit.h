@@ -4,12 +4,11 @@
 #include <functional>
 #include <vector>
 
-#include "base/progress.h"
 #include "compress/calibrate.h"
 #include "compress/measure.h"
+#include "compress/workbench.h"
 #include "formats/gguf.h"
 #include "models/model.h"
-#include "platform/threads.h"
 
 namespace enxuto {
 
@@ -25,8 +24,9 @@ struct Emission {
 // What the file says of itself: the model's metadata with the keys of quantization set anew.
 Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions);
 
-// In the order given. Commits `out` when all is written.
-Status emit(const Model& model, const Metadata& metadata, const std::vector<Emission>& emissions,
-            OutputFile& out, ThreadTeam& team, const Progress& progress);
+// In the order given; the working memory may hold a layer walk already. Commits `out` when all is
+// written.
+Status emit(const Workbench& bench, const Metadata& metadata,
+            const std::vector<Emission>& emissions, OutputFile& out);
 
 }  // namespace enxuto

@@ -7,18 +7,18 @@
 #include <vector>
 
 #include "compress/covariance.h"
+#include "compress/hidden_states.h"
 #include "compress/weights.h"
-#include "infer/session.h"
 
 namespace enxuto {
 
 class LayerWalk {
  public:
   // The session's batch may be shorter than a chunk.
-  LayerWalk(Session& session, const Dense& dense, const std::vector<Weight>& weights,
+  LayerWalk(const Workbench& bench, const Dense& dense, const std::vector<Weight>& weights,
             const std::vector<std::vector<Token>>& chunks);
 
-  // Looks the tokens up: before the first layer.
+  // Takes its memory, before anything else of the stage, and looks the tokens up.
   Status begin();
   // Runs the next layer over all chunks.
   Status next();
@@ -29,12 +29,12 @@ class LayerWalk {
  private:
   void see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens);
 
-  Session& session_;
+  const Workbench& bench_;
   const Dense& dense_;
   const std::vector<Weight>& weights_;
   const std::vector<std::vector<Token>>& chunks_;
   uint32_t layers_done_ = 0;
-  std::vector<float> states_;  // (tokens of all chunks, width), before the next layer
+  HiddenStates states_;  // of each chunk, before the next layer
   std::map<const Tensor*, Covariance> covariances_;
 };
 

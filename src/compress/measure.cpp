@@ -4,18 +4,6 @@
 #include <numeric>
 
 namespace enxuto {
-namespace {
-
-// Enough for an error to be known to a percent or so.
-constexpr uint64_t kSampleValues = 1 << 16;
-
-uint64_t sample_rows(const Tensor& tensor) {
-  return std::clamp<uint64_t>(kSampleValues / tensor.columns(),
-                              std::min<uint64_t>(tensor.rows(), 64), tensor.rows());
-}
-
-}  // namespace
-
 void encode_rows(const Codec& codec, const Metric& metric, const float* rows, int64_t n_rows,
                  int64_t columns, int sweeps, uint8_t* blocks, float* scratch) {
   if (metric.covariance && codec.block_values > 1) {
@@ -28,32 +16,60 @@ void encode_rows(const Codec& codec, const Metric& metric, const float* rows, in
                  static_cast<size_t>(columns));
 }
 
-RowSample::RowSample(const Tensor& tensor, const Metric& metric, ThreadTeam& team)
-    : tensor_(tensor),
+uint64_t largest_sample(const std::vector<Weight>& weights) {
+  uint64_t most = 0;
+  for (const Weight& weight : weights)
+    most = std::max(most, sample_rows(*weight.tensor) * weight.tensor->columns());
+  return most;
+}
+
+// body(first row, rows, scratch) of each piece, added up in order: the same result whoever computed
+// them.
+template <class Body>
+double RowSample::over_pieces(const Body& body) const {
+  std::vector<double> sums(static_cast<size_t>((n_rows_ + kRowsAtOnce - 1) / kRowsAtOnce));
+  team_->parallel_for(static_cast<int64_t>(sums.size()), 1, [&](int64_t piece, int64_t, int) {
+    const int64_t first = piece * kRowsAtOnce, n = std::min(kRowsAtOnce, n_rows_ - first);
+    std::vector<float> scratch(static_cast<size_t>(round_scratch(n, columns_)));
+    sums[static_cast<size_t>(piece)] = body(first, n, scratch.data());
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+Result<RowSample> RowSample::of(const Workbench& bench, const Tensor& tensor, const Metric& metric,
+                                std::span<float> memory) {
+  const uint64_t n = sample_rows(tensor), columns = tensor.columns();
+  for (uint64_t i = 0; i < n; ++i) {
+    ASSIGN_OR_RETURN(const Tensor row, bench.reader.rows(tensor, i * tensor.rows() / n, 1));
+    decode_row(row, 0, memory.data() + i * columns);
+  }
+  return RowSample(tensor, metric, bench.session.team(), memory.first(n * columns));
+}
+
+RowSample::RowSample(const Tensor& tensor, const Metric& metric, ThreadTeam& team,
+                     std::span<float> rows)
+    : tensor_(&tensor),
       metric_(metric),
-      team_(team),
+      team_(&team),
       n_rows_(static_cast<int64_t>(sample_rows(tensor))),
       columns_(static_cast<int64_t>(tensor.columns())),
-      rows_(static_cast<size_t>(n_rows_ * columns_)) {
+      rows_(rows) {
   energy_ = over_pieces([&](int64_t first, int64_t n, float* scratch) {
-    float* rows = rows_.data() + first * columns_;
-    for (int64_t r = 0; r < n; ++r)
-      decode_row(tensor, static_cast<uint64_t>(first + r) * tensor.rows() / sample_rows(tensor),
-                 rows + r * columns_);
-    if (metric_.covariance) return loss_of_zeros(*metric_.covariance, rows, n, scratch);
+    const float* piece = rows_.data() + first * columns_;
+    if (metric_.covariance) return loss_of_zeros(*metric_.covariance, piece, n, scratch);
     double energy = 0;
-    for (int64_t r = 0; r < n; ++r) energy += weighted_square(rows + r * columns_, nullptr);
+    for (int64_t r = 0; r < n; ++r) energy += weighted_square(piece + r * columns_, nullptr);
     return energy;
   });
 }
 
 double RowSample::relative_error(Type type, bool feedback) const {
-  if (type == tensor_.type) return 0;
+  if (type == tensor_->type) return 0;
   const Codec& codec = *find_codec(type);
   const Metric rounding{feedback ? metric_.covariance : nullptr, metric_.importance};
   const double error = over_pieces([&](int64_t first, int64_t n, float* scratch) {
     const float* rows = rows_.data() + first * columns_;
-    std::vector<uint8_t> blocks(static_cast<size_t>(n) * codec.row_bytes(tensor_.columns()));
+    std::vector<uint8_t> blocks(static_cast<size_t>(n) * codec.row_bytes(tensor_->columns()));
     encode_rows(codec, rounding, rows, n, columns_, kSweepsToCompare, blocks.data(), scratch);
     if (metric_.covariance)
       return loss_of(codec, *metric_.covariance, rows, n, blocks.data(), scratch);
@@ -64,19 +80,6 @@ double RowSample::relative_error(Type type, bool feedback) const {
     return sum;
   });
   return energy_ > 0 ? error / energy_ : 0;
-}
-
-// body(first row, rows, scratch) of each piece, added up in order: the same result whoever computed
-// them.
-template <class Body>
-double RowSample::over_pieces(const Body& body) const {
-  std::vector<double> sums(static_cast<size_t>((n_rows_ + kRowsAtOnce - 1) / kRowsAtOnce));
-  team_.parallel_for(static_cast<int64_t>(sums.size()), 1, [&](int64_t piece, int64_t, int) {
-    const int64_t first = piece * kRowsAtOnce, n = std::min(kRowsAtOnce, n_rows_ - first);
-    std::vector<float> scratch(static_cast<size_t>(round_scratch(n, columns_)));
-    sums[static_cast<size_t>(piece)] = body(first, n, scratch.data());
-  });
-  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 // Of a row, or of what is off in another.

@@ -3,10 +3,9 @@
 
 #include <vector>
 
-#include "base/progress.h"
 #include "compress/feedback.h"
 #include "compress/weights.h"
-#include "platform/threads.h"
+#include "compress/workbench.h"
 
 namespace enxuto {
 
@@ -23,7 +22,9 @@ void encode_rows(const Codec& codec, const Metric& metric, const float* rows, in
 // Rows spread over a tensor, decoded once: enough for an error to be known to a percent or so.
 class RowSample {
  public:
-  RowSample(const Tensor& tensor, const Metric& metric, ThreadTeam& team);
+  // memory: largest_sample() floats, which the rows then lie in.
+  static Result<RowSample> of(const Workbench& bench, const Tensor& tensor, const Metric& metric,
+                              std::span<float> memory);
 
   // Squared error of the outputs over the squared outputs, as the metric knows them: e' H e where
   // it has a covariance, else squares weighted by importance. 0 for the tensor's own type.
@@ -31,16 +32,20 @@ class RowSample {
   double relative_error(Type type, bool feedback) const;
 
  private:
+  RowSample(const Tensor& tensor, const Metric& metric, ThreadTeam& team, std::span<float> rows);
   template <class Body>
   double over_pieces(const Body& body) const;
   double weighted_square(const float* row, const float* other) const;
 
-  const Tensor& tensor_;
+  const Tensor* tensor_;
   Metric metric_;
-  ThreadTeam& team_;
+  ThreadTeam* team_;
   int64_t n_rows_, columns_;
-  std::vector<float> rows_;
+  std::span<const float> rows_;
   double energy_ = 0;
 };
+
+// Floats of the largest sample of these.
+uint64_t largest_sample(const std::vector<Weight>& weights);
 
 }  // namespace enxuto

@@ -1,9 +1,11 @@
 #include "compress/sensitivity.h"
 
 #include <algorithm>
+#include <cmath>
 
-#include "infer/scores.h"
-#include "plan/goal.h"
+#include "compress/coarse_copy.h"
+#include "compress/head_divergence.h"
+#include "compress/hidden_states.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -12,162 +14,246 @@ namespace {
 // Below this nothing is measured but rounding in the arithmetic.
 constexpr double kLeastKld = 1e-9;
 
-// A whole tensor in another format, in memory.
-class CoarseCopy {
+// Of a chunk its second half is scored: there, enough context has been seen.
+size_t scored_rows(const std::vector<Token>& chunk) { return (chunk.size() + 1) / 2; }
+
+// State 0 is the undisturbed model's; state 1 + i that of the model with weight i made coarse.
+class Probes {
  public:
-  CoarseCopy(const Tensor& tensor, const Codec& codec, const float* importance, ThreadTeam& team)
-      : tensor_(&tensor), blocks_(tensor.rows() * codec.row_bytes(tensor.columns())) {
-    const uint64_t row_bytes = codec.row_bytes(tensor.columns());
-    team.parallel_for(
-        static_cast<int64_t>(tensor.rows()), 16, [&](int64_t begin, int64_t end, int) {
-          std::vector<float> row(tensor.columns());
-          for (int64_t i = begin; i < end; ++i) {
-            decode_row(tensor, static_cast<uint64_t>(i), row.data());
-            codec.encode(row.data(), importance,
-                         blocks_.data() + static_cast<uint64_t>(i) * row_bytes, row.size());
-          }
-        });
-    view_ = {codec.type, blocks_.data(), static_cast<int64_t>(tensor.rows()),
-             static_cast<int64_t>(tensor.columns()), row_bytes};
-  }
-
-  ForwardHooks hooks() const {
-    ForwardHooks hooks;
-    hooks.replacement = [this](const Tensor& asked) {
-      return &asked == tensor_ ? &view_ : nullptr;
-    };
-    return hooks;
-  }
-
- private:
-  const Tensor* tensor_;
-  std::vector<uint8_t> blocks_;
-  MatrixView view_;
-};
-
-// The undisturbed model on the held-out chunks: hidden states before every layer, and logits of the
-// second half of each chunk (there, enough context has been seen).
-class Probe {
- public:
-  Probe(Session& session, const std::vector<std::vector<Token>>& chunks)
-      : session_(session), chunks_(chunks), hyper_(session.model().hyper) {}
-
-  Status prepare() {
-    size_t tokens = 0, rows = 0;
-    for (const auto& chunk : chunks_) tokens += chunk.size(), rows += scored_rows(chunk);
-    states_.assign(hyper_.n_layers + 1, {});
-    for (auto& states : states_) states.reserve(tokens * hyper_.width);
-    logits_.reserve(rows * hyper_.vocabulary);
-    for (const auto& chunk : chunks_) {
-      const auto n = static_cast<int64_t>(chunk.size());
-      float* hidden = session_.hidden_buffer();
-      TRY(session_.embed(chunk, hidden));
-      for (uint32_t l = 0; l <= hyper_.n_layers; ++l) {
-        if (interrupted()) return Status::interrupted();
-        states_[l].insert(states_[l].end(), hidden, hidden + n * hyper_.width);
-        if (l == hyper_.n_layers) break;
-        TRY(session_.run_layers(l, l + 1, 0, n, hidden));
-        release_pages_of(session_.model(), l);
-      }
-      const size_t before = logits_.size(), vocabulary = hyper_.vocabulary;
-      logits_.resize(before + scored_rows(chunk) * vocabulary);
-      TRY(for_scored_rows(chunk, [&](size_t row, std::span<const float> logits) {
-        std::copy(logits.begin(), logits.end(), logits_.begin() + before + row * vocabulary);
-      }));
+  Probes(const Workbench& bench, const std::vector<Weight>& weights, const Importance& importance,
+         const std::vector<std::vector<Token>>& chunks)
+      : bench_(bench),
+        session_(bench.session),
+        hyper_(bench.model().hyper),
+        weights_(weights),
+        importance_(importance),
+        chunks_(chunks) {
+    for (const auto& chunk : chunks) n_scored_ += scored_rows(chunk);
+    for (const Weight& weight : weights) {
+      const Codec* codec = probe_codec(*weight.tensor);
+      codecs_.push_back(codec && codec->type != weight.tensor->type ? codec : nullptr);
     }
-    return Status();
+    const uint32_t n = hyper_.n_layers;
+    total_work_ = static_cast<double>(weights.size()) * (n / 2.0 + head_work());
   }
 
-  // Mean KL divergence of the model with `hooks` from the undisturbed one, where they change
-  // something from `layer` on.
-  Result<double> kld(const Weight& weight, ForwardHooks hooks) {
-    session_.set_hooks(std::move(hooks));
-    const Result<double> result = disturbed_kld(weight);
-    session_.set_hooks({});
-    return result;
+  Result<std::vector<Sensitivity>> run() {
+    ASSIGN_OR_RETURN(states_, HiddenStates::create(bench_, 1 + weights_.size(),
+                                                   uint64_t{bench_.plan.shape.probe_tokens} *
+                                                       bench_.plan.shape.probe_chunks));
+    TRY(begin());
+    TRY(run_layers());
+    TRY(score());
+    std::vector<Sensitivity> all(weights_.size());
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      if (!codecs_[i]) continue;
+      double sum = 0;
+      for (size_t r = 0; r < n_scored_; ++r)
+        sum += disturbed_[i * n_scored_ + r].kld(references_[r]);
+      all[i] = {std::max(sum / static_cast<double>(n_scored_), kLeastKld), codecs_[i]};
+    }
+    return all;
   }
 
  private:
-  Result<double> disturbed_kld(const Weight& weight) {
-    const uint32_t first = weight.embeds ? 0 : weight.layer;
-    float* hidden = session_.hidden_buffer();
-    const size_t vocabulary = hyper_.vocabulary;
-    double sum = 0;
-    size_t rows = 0, state = 0;
+  const float* importance_of(const Weight& weight) const {
+    return weight.input ? importance_.at(weight.input).data() : nullptr;
+  }
+  // A state of its own from this layer on; a head's is the undisturbed one.
+  uint32_t first_layer(const Weight& weight) const { return weight.embeds ? 0 : weight.layer; }
+
+  // In units of one layer's.
+  double head_work() const {
+    uint64_t layer = 1;
+    for (const Weight& weight : weights_)
+      if (weight.layer == 0 && !weight.embeds) layer += weight.tensor->count();
+    return static_cast<double>(bench_.model().output->count()) / 2 / static_cast<double>(layer);
+  }
+  void tell(double work) {
+    done_work_ += work;
+    if (bench_.progress) bench_.progress("probing", std::min(1.0, done_work_ / total_work_));
+  }
+
+  // What each chunk's tokens are, before the first layer.
+  Status begin() {
+    ASSIGN_OR_RETURN(float* state, states_.load(0));
     for (const auto& chunk : chunks_) {
-      const auto n = static_cast<int64_t>(chunk.size());
-      if (weight.embeds)
-        TRY(session_.embed(chunk, hidden));
-      else
-        std::copy_n(states_[first].begin() + state, n * hyper_.width, hidden);
+      TRY(session_.embed(chunk, state));
       state += chunk.size() * hyper_.width;
-      for (uint32_t l = first; l < hyper_.n_layers; ++l) {
-        if (interrupted()) return Status::interrupted();
-        TRY(session_.run_layers(l, l + 1, 0, n, hidden));
-        release_pages_of(session_.model(), l);
+    }
+    TRY(states_.store(0));
+    for (size_t i = 0; i < weights_.size(); ++i)
+      if (weights_[i].embeds && codecs_[i]) TRY(embed_coarsely(i));
+    return {};
+  }
+
+  Status embed_coarsely(size_t i) {
+    ASSIGN_OR_RETURN(float* row, states_.load(1 + i));
+    for (const auto& chunk : chunks_)
+      for (const Token token : chunk) {
+        ASSIGN_OR_RETURN(const Tensor exact,
+                         bench_.reader.rows(*weights_[i].tensor, static_cast<uint64_t>(token), 1));
+        decode_row(exact, 0, row);
+        make_coarse(*codecs_[i], importance_of(weights_[i]), {row, hyper_.width});
+        for (uint32_t c = 0; c < hyper_.width; ++c) row[c] *= hyper_.embedding_scale;
+        row += hyper_.width;
       }
-      std::vector<double> klds(scored_rows(chunk));
-      TRY(for_scored_rows(chunk, [&](size_t row, std::span<const float> logits) {
-        const std::span<const float> own(logits_.data() + (rows + row) * vocabulary, vocabulary);
-        klds[row] = score_row(logits, own, 0).kld;
-      }));
-      for (const double kld : klds) sum += kld;
-      rows += klds.size();
-    }
-    return sum / static_cast<double>(rows);
+    return states_.store(1 + i);
   }
 
-  static size_t scored_rows(const std::vector<Token>& chunk) { return (chunk.size() + 1) / 2; }
-
-  // body(row, logits), by threads: it writes what is the row's own.
-  template <class Body>
-  Status for_scored_rows(const std::vector<Token>& chunk, const Body& body) {
-    const size_t n = scored_rows(chunk), first = chunk.size() - n, vocabulary = hyper_.vocabulary;
-    for (size_t at = 0; at < n; at += session_.logit_rows()) {
-      const auto some = static_cast<int64_t>(std::min<size_t>(session_.logit_rows(), n - at));
-      TRY(session_.logits(session_.hidden_buffer() + (first + at) * hyper_.width, some,
-                          session_.logits_buffer()));
-      session_.team().parallel_for(some, 1, [&](int64_t i, int64_t, int) {
-        body(at + static_cast<size_t>(i),
-             std::span<const float>(session_.logits_buffer() + static_cast<size_t>(i) * vocabulary,
-                                    vocabulary));
-      });
+  Status run_layers() {
+    uint64_t most = 0;
+    for (size_t i = 0; i < weights_.size(); ++i)
+      if (codecs_[i] && !weights_[i].embeds && weights_[i].layer < hyper_.n_layers)
+        most = std::max(most, codecs_[i]->row_bytes(weights_[i].tensor->columns()) *
+                                  weights_[i].tensor->rows());
+    ASSIGN_OR_RETURN(const auto coarse, bench_.take<uint8_t>(most));
+    for (uint32_t l = 0; l < hyper_.n_layers; ++l) {
+      TRY(session_.hold_layer(l));
+      for (size_t i = 0; i < weights_.size(); ++i) {
+        const Weight& weight = weights_[i];
+        if (!codecs_[i]) continue;
+        if (first_layer(weight) < l || (weight.embeds && l == 0)) {
+          ASSIGN_OR_RETURN(float* state, states_.load(1 + i));
+          TRY(run_layer(l, state));
+          TRY(states_.store(1 + i));
+        } else if (first_layer(weight) == l) {
+          TRY(disturb(i, coarse));
+        }
+      }
+      ASSIGN_OR_RETURN(float* own, states_.load(0));
+      TRY(run_layer(l, own));
+      TRY(states_.store(0));
+      session_.let_go();
     }
-    return Status();
+    return {};
   }
 
+  Status run_layer(uint32_t l, float* state) {
+    for (const auto& chunk : chunks_) {
+      if (interrupted()) return Status::interrupted();
+      TRY(session_.run_layers(l, l + 1, 0, static_cast<int64_t>(chunk.size()), state));
+      state += chunk.size() * hyper_.width;
+    }
+    tell(1);
+    return {};
+  }
+
+  // The weight's own layer, on what the undisturbed model hands it.
+  Status disturb(size_t i, std::span<uint8_t> memory) {
+    const Weight& weight = weights_[i];
+    ASSIGN_OR_RETURN(const CoarseCopy copy,
+                     CoarseCopy::of(bench_, *weight.tensor, importance_of(weight), memory));
+    ASSIGN_OR_RETURN(float* state, states_.copy(0, 1 + i));
+    session_.set_hooks(copy.hooks(*weight.tensor));
+    const Status status = run_layer(weight.layer, state);
+    session_.set_hooks({});
+    TRY(status);
+    return states_.store(1 + i);
+  }
+
+  // The head, slice by slice over the vocabulary, for all states.
+  Status score() {
+    for (size_t s = 0; s <= weights_.size(); ++s)
+      if (s == 0 || has_state(s - 1)) TRY(norm_scored(s));
+    const Tensor& head = *bench_.model().output;
+    const uint64_t slice = bench_.reader.at_once(head);
+    const Codec* codec = probe_codec(head);
+    ASSIGN_OR_RETURN(coarse_,
+                     bench_.take<uint8_t>(codec ? slice * codec->row_bytes(head.columns()) : 0));
+    for (std::span<float>* logits : {&logits_, &weights_of_logits_, &other_logits_}) {
+      ASSIGN_OR_RETURN(*logits, bench_.take<float>(n_scored_ * slice));
+    }
+    references_.resize(n_scored_);
+    disturbed_.resize(n_scored_ * weights_.size());
+    return bench_.reader.for_pieces(
+        head, [&](uint64_t, const Tensor& rows) { return score_slice(rows); });
+  }
+
+  bool has_state(size_t i) const {
+    return codecs_[i] && (weights_[i].embeds || weights_[i].layer < hyper_.n_layers);
+  }
+
+  // Leaves the normed scored rows of a state at its beginning, as the head reads them.
+  Status norm_scored(size_t s) {
+    ASSIGN_OR_RETURN(float* state, states_.load(s));
+    const float* from = state;
+    for (const auto& chunk : chunks_) {
+      const size_t n = scored_rows(chunk), width = hyper_.width;
+      float* normed = session_.hidden_buffer();
+      session_.final_norm(from + (chunk.size() - n) * width, static_cast<int64_t>(n), normed);
+      state = std::copy_n(normed, n * width, state);
+      from += chunk.size() * width;
+    }
+    return states_.store(s);
+  }
+
+  Status score_slice(const Tensor& rows) {
+    const MatrixView exact = {rows.type, rows.data.data(), static_cast<int64_t>(rows.rows()),
+                              static_cast<int64_t>(rows.columns()), rows.row_bytes()};
+    const size_t n = rows.rows();
+    TRY(head_of(0, exact, logits_));
+    session_.team().parallel_for(static_cast<int64_t>(n_scored_), 1, [&](int64_t r, int64_t, int) {
+      references_[r].add(logits_.subspan(r * n, n), weights_of_logits_.subspan(r * n, n));
+    });
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      if (interrupted()) return Status::interrupted();
+      if (!codecs_[i]) continue;
+      MatrixView view = exact;
+      if (weights_[i].layer == hyper_.n_layers)
+        view =
+            CoarseCopy::of_rows(rows, importance_of(weights_[i]), session_.team(), coarse_).view();
+      TRY(head_of(has_state(i) ? 1 + i : 0, view, other_logits_));
+      session_.team().parallel_for(
+          static_cast<int64_t>(n_scored_), 1, [&](int64_t r, int64_t, int) {
+            disturbed_[i * n_scored_ + r].add(references_[r], logits_.subspan(r * n, n),
+                                              weights_of_logits_.subspan(r * n, n),
+                                              other_logits_.subspan(r * n, n));
+          });
+      tell(head_work() * static_cast<double>(n) /
+           static_cast<double>(bench_.model().output->rows()));
+    }
+    return {};
+  }
+
+  // logits: (n_scored, rows of the slice)
+  Status head_of(size_t s, const MatrixView& slice, std::span<float> logits) {
+    ASSIGN_OR_RETURN(const float* normed, states_.load(s, n_scored_ * hyper_.width));
+    for (size_t r = 0; r < n_scored_; r += session_.batch()) {
+      const size_t n = std::min<size_t>(session_.batch(), n_scored_ - r);
+      session_.multiply(slice, normed + r * hyper_.width, static_cast<int64_t>(n),
+                        logits.data() + r * static_cast<size_t>(slice.rows));
+    }
+    const float cap = hyper_.final_logit_softcap;
+    if (cap != 0.0f)
+      for (float& z : logits.first(n_scored_ * static_cast<size_t>(slice.rows)))
+        z = cap * std::tanh(z / cap);
+    return {};
+  }
+
+  const Workbench& bench_;
   Session& session_;
-  const std::vector<std::vector<Token>>& chunks_;
   const HyperParameters& hyper_;
-  std::vector<std::vector<float>> states_;  // per layer: (tokens of all chunks, width)
-  std::vector<float> logits_;               // (scored rows of all chunks, vocabulary)
+  const std::vector<Weight>& weights_;
+  const Importance& importance_;
+  const std::vector<std::vector<Token>>& chunks_;
+  std::vector<const Codec*> codecs_;  // per weight; null: not probed
+  HiddenStates states_;
+  size_t n_scored_ = 0;
+  double done_work_ = 0, total_work_ = 0;
+  // The slice of the head that is at hand, and the sums over those before it.
+  std::span<uint8_t> coarse_;
+  std::span<float> logits_, weights_of_logits_, other_logits_;
+  std::vector<ReferenceRow> references_;
+  std::vector<DisturbedRow> disturbed_;
 };
 
 }  // namespace
 
-Result<std::vector<Sensitivity>> measure_sensitivity(Session& session,
-                                                     const std::vector<Weight>& weights,
-                                                     const Importance& importance,
-                                                     const std::vector<std::vector<Token>>& chunks,
-                                                     const Progress& progress) {
-  Probe probe(session, chunks);
-  TRY(probe.prepare());
-  std::vector<Sensitivity> all;
-  for (const Weight& weight : weights) {
-    if (progress)
-      progress("probing", static_cast<double>(all.size()) / static_cast<double>(weights.size()));
-    const Codec* codec = probe_codec(*weight.tensor);
-    Sensitivity& sensitivity = all.emplace_back();
-    if (!codec || codec->type == weight.tensor->type) {
-      continue;
-    }
-    const float* columns = weight.input ? importance.at(weight.input).data() : nullptr;
-    const CoarseCopy copy(*weight.tensor, *codec, columns, session.team());
-    ASSIGN_OR_RETURN(const double kld, probe.kld(weight, copy.hooks()));
-    release_pages_of(session.model(), *weight.tensor);
-    sensitivity = {std::max(kld, kLeastKld), codec};
-  }
-  return all;
+Result<std::vector<Sensitivity>> measure_sensitivity(
+    const Workbench& bench, const std::vector<Weight>& weights, const Importance& importance,
+    const std::vector<std::vector<Token>>& chunks) {
+  return Probes(bench, weights, importance, chunks).run();
 }
 
 }  // namespace enxuto

@@ -1,30 +1,29 @@
 // Sensitivity: how much KL divergence of the whole model one tensor's rounding costs, measured.
 //
-// Each tensor in turn is replaced by a coarse version of itself, and held-out text runs through the
-// layers from there on; the hidden states of the undisturbed model stand ready at every layer. For
-// small errors KL is proportional to the squared error, so one measurement prices every format:
+// Each tensor in turn is replaced by a coarse version of itself, and held-out text runs on from
+// there. All disturbed texts walk through the model side by side: each layer is read once, for all
+// of them. For small errors KL is proportional to the squared error, so one measurement prices
+// every format:
 //   predicted kld(format) = probe's kld * error(format) / probe's error
 #pragma once
 
 #include <vector>
 
-#include "base/progress.h"
 #include "compress/calibrate.h"
 #include "compress/weights.h"
-#include "infer/session.h"
+#include "compress/workbench.h"
 
 namespace enxuto {
 
 struct Sensitivity {
-  double kld = 0;                // nats
+  double kld = 0;                // nats, of the coarse version
   const Codec* probe = nullptr;  // the coarse format; null: the tensor cannot be coarser
 };
 
 // One for each weight. The session's batch holds a chunk.
-Result<std::vector<Sensitivity>> measure_sensitivity(Session& session,
+Result<std::vector<Sensitivity>> measure_sensitivity(const Workbench& bench,
                                                      const std::vector<Weight>& weights,
                                                      const Importance& importance,
-                                                     const std::vector<std::vector<Token>>& chunks,
-                                                     const Progress& progress);
+                                                     const std::vector<std::vector<Token>>& chunks);
 
 }  // namespace enxuto

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "models/finite.h"
-#include "platform/interrupt.h"
-
 namespace enxuto {
 namespace {
 
@@ -53,31 +50,6 @@ std::vector<Type> menu_for(const Tensor& tensor, std::span<const Type> allowed) 
 
 void decode_row(const Tensor& tensor, uint64_t row, float* values) {
   tensor.codec().decode(tensor.row(row).data(), values, tensor.columns());
-}
-
-Status check_weights(const Model& model, ThreadTeam& team, const Progress& progress) {
-  uint64_t done = 0, total = 0;
-  for (const Tensor& tensor : model.tensors) total += tensor.count();
-  for (const Tensor& tensor : model.tensors) {
-    if (interrupted()) return Status::interrupted();
-    if (progress) progress("checking", static_cast<double>(done) / static_cast<double>(total));
-    done += tensor.count();
-    if (!all_finite(tensor, team)) return not_finite(tensor);
-    release_pages_of(model, tensor);
-  }
-  return Status();
-}
-
-void release_pages_of(const Model& model, const Tensor& tensor) {
-  for (const auto& file : model.files) {
-    const ByteView all = file->bytes();
-    if (tensor.data.data() >= all.data() && tensor.data.data() < all.data() + all.size())
-      file->drop(tensor.data);
-  }
-}
-
-void release_pages_of(const Model& model, uint32_t layer) {
-  for (const Tensor* tensor : matrices_of(model.layers[layer])) release_pages_of(model, *tensor);
 }
 
 }  // namespace enxuto

@@ -4,9 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "base/progress.h"
 #include "models/model.h"
-#include "platform/threads.h"
 
 namespace enxuto {
 
@@ -30,12 +28,5 @@ std::vector<Type> menu_for(const Tensor& tensor, std::span<const Type> allowed);
 
 // One row as floats.
 void decode_row(const Tensor& tensor, uint64_t row, float* values);
-
-// Reads every weight once. kBadInput names the tensor that holds a NaN or an infinity.
-Status check_weights(const Model& model, ThreadTeam& team, const Progress& progress);
-
-// Gives the pages of a tensor back to the kernel: it is read again from its file when needed.
-void release_pages_of(const Model& model, const Tensor& tensor);
-void release_pages_of(const Model& model, uint32_t layer);
 
 }  // namespace enxuto

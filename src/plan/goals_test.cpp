@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
-#include "plan/goal.h"
+#include "plan/compression_plan.h"
 #include "plan/html_page.h"
 #include "plan/lesson.h"
 
@@ -76,21 +76,38 @@ TEST_F(Goals, TheMapOfTrainingIsTheSumOfItsSizes) {
   EXPECT_EQ(plan_training(model_, request_).status().code(), Code::kDoesNotFit);
 }
 
-TEST_F(Goals, CompressionHoldsProbesAndACopyOfOneTensor) {
+TEST_F(Goals, CompressionTakesWhatItsLargestStageTakes) {
   model_.tensors[0].shape[0] = 320;  // Q4_0 divides it, 10 blocks a row
+  model_.hyper.width = 320, model_.hyper.n_layers = 40;
   Tensor& layer = model_.tensors.emplace_back();
   layer.name = "layer", layer.type = Type::F16, layer.n_dims = 2;
-  layer.shape[0] = 32, layer.shape[1] = 1000;
+  layer.shape[0] = 320, layer.shape[1] = 1000;
   model_.output = model_.token_embedding = &model_.tensors[0];
-  model_.layers.resize(2);
-  for (LayerWeights& weights : model_.layers) weights.gate = &layer;
-  const auto map = plan_compression(model_, 1, 1);
-  ASSERT_TRUE(map.ok());
-  EXPECT_EQ(map->find(owner::kWeights)->bytes, 2u * 320 * 10000 + 2 * 32 * 1000);
-  EXPECT_EQ(map->find("probe states")->bytes, 3u * 64 * 5 * 100 * 4);
-  EXPECT_EQ(map->find("probe logits")->bytes, 3u * 32 * 1000 * 4);
-  EXPECT_EQ(map->find("coarse copy")->bytes, 10000u * 10 * 18);
-  EXPECT_EQ(map->find("importance")->bytes, (320u + 32) * 12);
+  model_.layers.resize(40);
+  for (LayerWeights& weights : model_.layers)
+    weights.q = weights.k = weights.v = weights.gate = weights.up = &layer;
+  const auto plan = plan_compression(model_, {.tokenizer_bytes = 1});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_FALSE(plan->streams);
+  EXPECT_FALSE(plan->states_on_disk);
+  // The undisturbed state and 201 disturbed ones, of 3 x 64 tokens; a coarse layer (180,000 bytes,
+  // in lines of 64); of the head's 10,000 rows a coarse copy, three sets of 3 x 32 rows of logits,
+  // and three sums for each row.
+  EXPECT_EQ(
+      plan->map.find(owner::kWorking)->bytes,
+      202u * 3 * 64 * 320 * 4 + 180032 + 10000 * 10 * 18 + 3 * 96 * 10000 * 4 + 202 * 96 * 24);
+  EXPECT_EQ(plan->map.find(owner::kImportance)->bytes, 81u * 320 * 4);
+}
+
+TEST_F(Goals, CompressionSaysTheLeastThatItNeeds) {
+  model_.output = model_.token_embedding = &model_.tensors[0];
+  const auto plan = plan_compression(model_, {.memory_bytes = 1});
+  ASSERT_TRUE(plan.ok());
+  const uint64_t least = plan->map.total_bytes();
+  EXPECT_TRUE(check_fits(*plan, least).ok());
+  const Status status = check_fits(*plan, least - 1);
+  EXPECT_EQ(status.code(), Code::kDoesNotFit);
+  EXPECT_NE(status.todo().find(std::to_string(least)), std::string::npos) << status.todo();
 }
 
 TEST_F(Goals, LessonsSayTheModelsOwnFigures) {

@@ -131,7 +131,8 @@ std::map<std::string, std::vector<float>> inputs_of(const Model& model) {
     inputs[tensor.name].assign(x, x + n * stride);
   };
   (*session)->set_hooks(std::move(hooks));
-  const auto chunks = cut_calibration_text(model, builtin_calibration_text(), {64, 1, 8, 1});
+  const auto tokenizer = Tokenizer::create(model.metadata);
+  const auto chunks = cut_calibration_text(**tokenizer, builtin_calibration_text(), {64, 1, 8, 1});
   EXPECT_TRUE((*session)->feed(chunks->fit.front()).ok());
   return inputs;
 }

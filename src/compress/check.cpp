@@ -1,0 +1,22 @@
+#include "compress/check.h"
+
+#include "models/finite.h"
+#include "platform/interrupt.h"
+
+namespace enxuto {
+
+Status check_weights(const Workbench& bench) {
+  uint64_t done = 0, total = 0;
+  for (const Tensor& tensor : bench.model().tensors) total += tensor.count();
+  for (const Tensor& tensor : bench.model().tensors)
+    TRY(bench.reader.for_pieces(tensor, [&](uint64_t, const Tensor& piece) {
+      if (interrupted()) return Status::interrupted();
+      if (bench.progress)
+        bench.progress("checking", static_cast<double>(done) / static_cast<double>(total));
+      done += piece.count();
+      return all_finite(piece, bench.session.team()) ? Status() : not_finite(tensor);
+    }));
+  return Status();
+}
+
+}  // namespace enxuto

@@ -1,0 +1,34 @@
+// What the stages of compress share: the session that runs text, the memory that was planned for
+// them, and the way to the weights' rows.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "compress/tensor_reader.h"
+#include "infer/session.h"
+#include "memory/arena.h"
+#include "plan/compression_plan.h"
+
+namespace enxuto {
+
+struct Workbench {
+  const CompressionPlan& plan;
+  Session& session;
+  Arena& arena;  // plan.stages
+  TensorReader& reader;
+  std::string folder;  // for a scratch file
+  const Progress& progress;
+
+  const Model& model() const { return session.model(); }
+  // Between stages: the working memory is empty, and uncharged.
+  void clear() const { arena.reset(owner::kWorking); }
+  template <class T>
+  Result<std::span<T>> take(uint64_t n) const {
+    return arena.take<T>(owner::kWorking, n);
+  }
+};
+
+}  // namespace enxuto

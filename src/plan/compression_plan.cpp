@@ -1,0 +1,299 @@
+#include "plan/compression_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "plan/format_mix.h"
+
+namespace enxuto {
+namespace {
+
+// A covariance wants several times as many tokens as its input has columns.
+constexpr uint32_t kFitTokens = 256, kFitChunks = 12, kMostFitChunks = 48;
+constexpr uint32_t kTokensPerColumn = 16;
+constexpr uint32_t kProbeTokens = 64, kProbeChunks = 3;
+constexpr uint64_t kLargeModel = 500'000'000;  // parameters
+constexpr uint32_t kLargeProbeChunks = 2;
+// Coarse enough to stand out of the sampling noise, fine enough for KL to be still quadratic.
+constexpr Type kProbeTypes[] = {Type::Q4_0, Type::Q8_0};
+constexpr uint64_t kPieceBytes = 8 * kMiB;  // read, and written, at once
+// Enough values for an error to be known to a percent or so.
+constexpr uint64_t kSampleValues = 1 << 16, kSampleRows = 64;
+// Of each column, while 32 rows are rounded: their values, and twice that of scratch.
+constexpr uint64_t kRowFloats = 3 * 32;
+constexpr uint64_t kCovarianceColumns = 4096, kCovarianceUnit = 256;
+constexpr uint64_t kLine = 64;     // pieces start on cache lines
+constexpr uint64_t kBlock = 4096;  // what direct reads and writes are made of
+// Of each state of the search: how it was reached; and the states of one item while they are made.
+constexpr uint64_t kTraceBytes = 8, kSearchBytes = 12 * kMiB;
+constexpr uint64_t kMostBytes = uint64_t{1} << 56;
+constexpr uint64_t kFloat = sizeof(float), kDouble = sizeof(double);
+
+using Matrices = std::vector<const Tensor*>;
+
+Matrices matrices_of(const LayerWeights& w) {
+  Matrices all;
+  for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
+    if (t) all.push_back(t);
+  return all;
+}
+
+Matrices weights_of(const Model& model) {
+  Matrices all;
+  for (const LayerWeights& layer : model.layers)
+    for (const Tensor* t : matrices_of(layer)) all.push_back(t);
+  if (model.output) all.push_back(model.output);
+  if (model.token_embedding && !model.tied()) all.push_back(model.token_embedding);
+  return all;
+}
+
+// Adds up what is alive at the same time.
+struct Sum {
+  OptionalSize bytes = 0;
+  void add(OptionalSize n, OptionalSize each) {
+    bytes = checked_add(bytes, checked_align(checked_mul(n, each), kLine));
+  }
+};
+
+OptionalSize larger(OptionalSize a, OptionalSize b) {
+  return !a || !b ? std::nullopt : OptionalSize(std::max(*a, *b));
+}
+
+// The sizes of what the stages hold, of one model.
+class Sizes {
+ public:
+  Sizes(const Model& model, const CalibrationShape& shape, int n_threads)
+      : model_(model), shape_(shape), n_threads_(n_threads), weights_(weights_of(model)) {
+    for (const Tensor* weight : weights_)
+      sample_ = larger(sample_,
+                       checked_mul(checked_mul(sample_rows(*weight), weight->columns()), kFloat));
+    for (const Tensor& tensor : model.tensors)
+      piece_ = larger(piece_, checked_mul(rows_at_once(model, tensor), tensor.row_bytes()));
+  }
+
+  OptionalSize read_buffer() const { return checked_add(checked_align(piece_, kBlock), kBlock); }
+  uint64_t n_states() const { return weights_.size() + 1; }
+
+  // Means of every input's columns, kept to the end.
+  OptionalSize importance() const { return inputs(kFloat); }
+
+  OptionalSize calibrating(bool on_disk) const {
+    return checked_add(inputs(kDouble), text(on_disk));
+  }
+
+  OptionalSize probing(bool on_disk) const {
+    Sum states;
+    states.add(on_disk ? 1 : n_states(), state_bytes(model_.hyper, probe_tokens()));
+    return checked_add(states.bytes, checked_add(coarse_copy(), head()));
+  }
+
+  // Both walk the text through the layers once more, under their covariances.
+  OptionalSize measuring(bool on_disk) const {
+    return checked_add(checked_add(text(on_disk), rounding()), sample_);
+  }
+  OptionalSize writing(bool on_disk) const {
+    return checked_add(checked_add(text(on_disk), rounding()), checked_align(piece_, kLine));
+  }
+  OptionalSize allocating() const {
+    return checked_add(checked_mul(weights_.size() * kSearchStates, kTraceBytes), kSearchBytes);
+  }
+
+ private:
+  OptionalSize text(bool on_disk) const {
+    return checked_mul(on_disk ? 1 : shape_.fit_chunks,
+                       state_bytes(model_.hyper, shape_.fit_tokens));
+  }
+
+  // The covariances of a layer's inputs, what is added to them, and rows while they are rounded.
+  OptionalSize rounding() const {
+    OptionalSize most = 0;
+    for (const LayerWeights& w : model_.layers) {
+      OptionalSize layer = 0;
+      for (const Tensor* t : {w.q, w.attn_output, w.gate, w.down}) {
+        if (!t) continue;
+        layer = checked_add(layer, covariance_bytes(t->columns()));
+        layer = checked_add(layer, checked_mul(t->columns(), shape_.probe_tokens * kFloat));
+        if (t == w.down)
+          layer = checked_add(
+              layer, checked_mul(t->columns(), uint64_t(n_threads_) * kRowFloats * kFloat));
+      }
+      most = larger(most, layer);
+    }
+    return most;
+  }
+
+  uint64_t probe_tokens() const { return uint64_t{shape_.probe_tokens} * shape_.probe_chunks; }
+
+  OptionalSize inputs(uint64_t bytes_per_column) const {
+    Sum sum;
+    for (const LayerWeights& w : model_.layers)
+      for (const Tensor* t : {w.q, w.attn_output, w.gate, w.down})
+        if (t) sum.add(t->columns(), bytes_per_column);
+    if (model_.output) sum.add(model_.output->columns(), bytes_per_column);
+    return sum.bytes;
+  }
+
+  OptionalSize coarse_copy() const {
+    OptionalSize most = 0;
+    for (const LayerWeights& layer : model_.layers)
+      for (const Tensor* t : matrices_of(layer))
+        if (const Codec* codec = probe_codec(*t))
+          most = larger(most, checked_mul(codec->row_bytes(t->columns()), t->rows()));
+    return checked_align(most, kLine);
+  }
+
+  // A slice of the head: its coarse copy, logits of the undisturbed model and of a probe, and the
+  // sums over slices.
+  OptionalSize head() const {
+    if (!model_.output) return 0;
+    const uint64_t scored = uint64_t{(shape_.probe_tokens + 1) / 2} * shape_.probe_chunks;
+    const uint64_t slice = rows_at_once(model_, *model_.output);
+    Sum sum;
+    if (const Codec* codec = probe_codec(*model_.output))
+      sum.add(slice, codec->row_bytes(model_.output->columns()));
+    for (int i = 0; i < 3; ++i) sum.add(scored * slice, kFloat);
+    sum.add(n_states() * scored, 3 * kDouble);
+    return sum.bytes;
+  }
+
+  const Model& model_;
+  const CalibrationShape& shape_;
+  int n_threads_;
+  Matrices weights_;
+  OptionalSize sample_ = 0, piece_ = 0;
+};
+
+struct Mode {
+  bool streams, on_disk;
+};
+
+struct Phase {
+  const char* name;
+  OptionalSize bytes;
+  std::string why;
+};
+
+Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& request,
+                                  Mode mode) {
+  CompressionPlan plan;
+  plan.shape = calibration_shape(model);
+  plan.streams = mode.streams, plan.states_on_disk = mode.on_disk;
+  const Sizes sizes(model, plan.shape, request.n_threads);
+  const char* where = mode.on_disk ? ", in a file" : "";
+  const Phase phases[] = {
+      {"calibrating", sizes.calibrating(mode.on_disk),
+       fmt::format("{} x {} tokens{}", plan.shape.fit_chunks, plan.shape.fit_tokens, where)},
+      {"probing", sizes.probing(mode.on_disk),
+       fmt::format("{} disturbed copies of {} x {} held-out tokens{}", sizes.n_states() - 1,
+                   plan.shape.probe_chunks, plan.shape.probe_tokens, where)},
+      {"measuring", sizes.measuring(mode.on_disk), "covariances of a layer, rows in every format"},
+      {"allocating", sizes.allocating(), "plans of formats that may still win"},
+      {"writing", sizes.writing(mode.on_disk),
+       "covariances of a layer, rows on their way to the file"}};
+  bool absurd = false;
+  const auto known = [&](OptionalSize bytes) {
+    absurd |= !bytes || *bytes > kMostBytes;
+    return bytes.value_or(0);
+  };
+  const Phase* largest = &phases[0];
+  for (const Phase& phase : phases)
+    if (known(phase.bytes) > largest->bytes.value_or(0)) largest = &phase;
+  std::vector<MemoryPart>& stages = plan.stages.parts;
+  stages.push_back({owner::kImportance, known(sizes.importance()),
+                    "what each column of each input carries", "calibration to the end",
+                    PartKind::kArena});
+  if (mode.streams)
+    stages.push_back({owner::kReadBuffer, known(sizes.read_buffer()),
+                      "rows of a tensor, read to be encoded", "always", PartKind::kArena});
+  stages.push_back({owner::kWorking, known(largest->bytes),
+                    fmt::format("most of all {}: {}", largest->name, largest->why), largest->name,
+                    PartKind::kArena});
+  if (absurd) return Status::bad_input("the model's tensors claim more bytes than can be counted");
+
+  plan.inference.context = plan.shape.fit_tokens;
+  plan.inference.batch = plan.shape.probe_tokens;
+  plan.inference.n_threads = request.n_threads;
+  plan.inference.tokenizer_bytes = request.tokenizer_bytes;
+  const uint64_t own = plan.stages.total_bytes();
+  if (mode.streams)
+    plan.inference.memory_bytes = request.memory_bytes > own ? request.memory_bytes - own : 1;
+  ASSIGN_OR_RETURN(plan.map, plan_inference(model, plan.inference));
+  plan.map.parts.insert(plan.map.parts.end(), stages.begin(), stages.end());
+  return plan;
+}
+
+}  // namespace
+
+CalibrationShape calibration_shape(const Model& model) {
+  const uint32_t most = model.hyper.trained_context;
+  const Result<uint64_t> parameters = count_parameters(model);
+  const bool large = parameters.ok() && *parameters > kLargeModel;
+  const uint64_t widest = std::max<uint64_t>(model.hyper.width, model.hyper.ffn_width);
+  const auto chunks = static_cast<uint32_t>(
+      std::clamp<uint64_t>(widest * kTokensPerColumn / kFitTokens, kFitChunks, kMostFitChunks));
+  return {std::min(kFitTokens, most), chunks, std::min(kProbeTokens, most),
+          large ? kLargeProbeChunks : kProbeChunks};
+}
+
+const Codec* probe_codec(const Tensor& tensor) {
+  for (const Type type : kProbeTypes) {
+    const Codec* codec = find_codec(type);
+    if (tensor.columns() % codec->block_values == 0) return codec;
+  }
+  return nullptr;
+}
+
+uint64_t rows_at_once(const Model& model, const Tensor& tensor) {
+  uint64_t rows = std::max<uint64_t>(1, kPieceBytes / std::max<uint64_t>(1, tensor.row_bytes()));
+  // Rows that change places do so within a head.
+  if (model.permuted_qk)
+    rows = std::max<uint64_t>(1, rows / model.hyper.key_dim) * model.hyper.key_dim;
+  return std::clamp<uint64_t>(rows, 1, std::max<uint64_t>(1, tensor.rows()));
+}
+
+uint64_t sample_rows(const Tensor& tensor) {
+  return std::clamp<uint64_t>(kSampleValues / std::max<uint64_t>(1, tensor.columns()),
+                              std::min<uint64_t>(tensor.rows(), kSampleRows), tensor.rows());
+}
+
+OptionalSize state_bytes(const HyperParameters& hyper, uint64_t tokens) {
+  return checked_align(checked_mul(checked_mul(tokens, hyper.width), kFloat), kBlock);
+}
+
+uint64_t covariance_block(uint64_t columns) {
+  const uint64_t n_blocks = (columns + kCovarianceColumns - 1) / kCovarianceColumns;
+  return n_blocks <= 1 ? columns : align_up((columns + n_blocks - 1) / n_blocks, kCovarianceUnit);
+}
+
+OptionalSize covariance_bytes(uint64_t columns) {
+  const uint64_t block = std::max<uint64_t>(1, covariance_block(columns));
+  const uint64_t whole = columns / block, rest = columns % block;
+  const OptionalSize squares =
+      checked_add(checked_mul(whole, block * block), OptionalSize(rest * rest));
+  return checked_mul(checked_add(squares, columns), kFloat);
+}
+
+Result<CompressionPlan> plan_compression(const Model& model, const CompressionRequest& request) {
+  ASSIGN_OR_RETURN(CompressionPlan plan, plan_mode(model, request, {false, false}));
+  if (request.memory_bytes == 0) return plan;
+  for (const Mode mode : {Mode{true, false}, Mode{true, true}}) {
+    if (plan.map.total_bytes() <= request.memory_bytes) break;
+    ASSIGN_OR_RETURN(CompressionPlan smaller, plan_mode(model, request, mode));
+    if (smaller.map.total_bytes() < plan.map.total_bytes()) plan = std::move(smaller);
+  }
+  return plan;
+}
+
+Status check_fits(const CompressionPlan& plan, uint64_t budget_bytes) {
+  const uint64_t needed = plan.map.total_bytes();
+  if (budget_bytes == 0 || needed <= budget_bytes) return {};
+  return Status::does_not_fit(
+      fmt::format("compress needs at least {} for this model, {} more than the {} allowed",
+                  format_bytes(needed), format_bytes(needed - budget_bytes),
+                  format_bytes(budget_bytes)),
+      fmt::format("allow {} bytes: --memory {}", format_count(needed), needed));
+}
+
+}  // namespace enxuto

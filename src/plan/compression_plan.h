@@ -1,0 +1,65 @@
+// What compress takes, part by part, and where it puts what does not fit: weights that are too many
+// are streamed layer by layer, hidden states that are too many wait in a file.
+//
+// The stages come one after the other and share one part, the working memory: it is as large as the
+// largest of them needs.
+#pragma once
+
+#include "base/checked.h"
+#include "memory/memory_map.h"
+#include "plan/plan.h"
+
+namespace enxuto {
+
+namespace owner {
+inline constexpr const char* kImportance = "importance";
+inline constexpr const char* kReadBuffer = "read buffer";
+inline constexpr const char* kWorking = "working memory";
+}  // namespace owner
+
+// Tokens of text that it calibrates on and probes with, fewer for a large model, whose probes cost
+// layers^2.
+struct CalibrationShape {
+  uint32_t fit_tokens, fit_chunks;
+  uint32_t probe_tokens, probe_chunks;
+};
+CalibrationShape calibration_shape(const Model& model);
+
+struct CompressionRequest {
+  int n_threads = 1;
+  uint64_t memory_bytes = 0;     // the budget; 0: none
+  uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated
+};
+
+struct CompressionPlan {
+  CalibrationShape shape;
+  InferenceRequest inference;  // of the session that it runs text through
+  bool streams = false;        // weights, through the session's ring and the read buffer
+  bool states_on_disk = false;
+  MemoryMap map;     // of all that it takes, the session's parts first
+  MemoryMap stages;  // those of its own, opened as one arena
+};
+
+// The plan that keeps within the budget, or where none does the smallest one.
+Result<CompressionPlan> plan_compression(const Model& model, const CompressionRequest& request);
+
+// OK, or kDoesNotFit with the least that compress needs.
+Status check_fits(const CompressionPlan& plan, uint64_t budget_bytes);
+
+// The format of the coarse copy by which compress probes a tensor; nothing where none divides it.
+const Codec* probe_codec(const Tensor& tensor);
+
+// Rows of a tensor that are read, and written, at once.
+uint64_t rows_at_once(const Model& model, const Tensor& tensor);
+// Rows of a tensor that are encoded to know what a format costs it.
+uint64_t sample_rows(const Tensor& tensor);
+// A covariance lies in diagonal blocks of at most so many columns where the input is wide: nearly
+// the same size, whole super-blocks each.
+uint64_t covariance_block(uint64_t columns);
+OptionalSize covariance_bytes(uint64_t columns);
+// Hidden states of `tokens` tokens, as they lie in memory or in a file.
+OptionalSize state_bytes(const HyperParameters& hyper, uint64_t tokens);
+// Plans that the search for an allocation keeps in mind per weight.
+inline constexpr uint64_t kSearchStates = 8192;
+
+}  // namespace enxuto

@@ -1,0 +1,126 @@
+// compress in little memory: streamed weights and states in a file change nothing of the result;
+// what is too little is refused before the work.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "compress/compress.h"
+#include "compress/sensitivity.h"
+#include "tests/parity/temporary_model.h"
+
+namespace enxuto {
+namespace {
+
+// Enough layers that two of them and the rest of a plan are less than the whole.
+TinyOptions many_layers(const char* architecture) {
+  return {.architecture = architecture, .width = 96, .n_layers = 8};
+}
+
+std::vector<std::vector<Token>> chunks_of(size_t n, size_t n_tokens) {
+  std::vector<std::vector<Token>> chunks(n, std::vector<Token>(n_tokens));
+  for (size_t c = 0; c < n; ++c)
+    for (size_t t = 0; t < n_tokens; ++t)
+      chunks[c][t] = static_cast<Token>((c * 77 + t * 31 + t * t) % 256);
+  return chunks;
+}
+
+struct Measured {
+  std::vector<float> importance;
+  std::vector<double> klds;
+};
+
+Result<Measured> measure(const std::shared_ptr<const Model>& model, const CompressionPlan& plan,
+                         const std::string& folder) {
+  const std::vector<Weight> weights = find_weights(*model);
+  ASSIGN_OR_RETURN(const auto session, Session::open(model, plan.inference));
+  ASSIGN_OR_RETURN(const auto arena, Arena::open(plan.stages));
+  ASSIGN_OR_RETURN(const auto reader, TensorReader::open(*model, plan, *arena));
+  const Progress progress;
+  const Workbench bench{plan, *session, *arena, *reader, folder, progress};
+  Measured measured;
+  ASSIGN_OR_RETURN(const Importance importance,
+                   measure_importance(bench, weights, chunks_of(3, 100)));
+  for (const Weight& weight : weights)
+    if (weight.input)
+      measured.importance.insert(measured.importance.end(), importance.at(weight.input).begin(),
+                                 importance.at(weight.input).end());
+  bench.clear();
+  ASSIGN_OR_RETURN(const auto all,
+                   measure_sensitivity(bench, weights, importance, chunks_of(2, 33)));
+  for (const Sensitivity& sensitivity : all) measured.klds.push_back(sensitivity.kld);
+  return measured;
+}
+
+TEST(CompressMemory, WhereThingsLieDoesNotChangeWhatIsMeasured) {
+  const std::string folder = std::filesystem::temp_directory_path();
+  for (const char* architecture : {"llama", "gemma3"}) {
+    const TemporaryModel model(tiny_model(many_layers(architecture)), Type::F32);
+    const auto mapped = plan_compression(*model.get(), {.n_threads = 1});
+    ASSERT_TRUE(mapped.ok());
+    ASSERT_FALSE(mapped->streams);
+    const auto expected = measure(model.get(), *mapped, folder);
+    ASSERT_TRUE(expected.ok()) << expected.status().what();
+    for (const double kld : expected->klds) EXPECT_GT(kld, 1e-9);
+    auto streamed = plan_compression(*model.get(), {.n_threads = 1, .memory_bytes = 1});
+    ASSERT_TRUE(streamed.ok());
+    ASSERT_TRUE(streamed->streams);
+    for (const bool on_disk : {false, true}) {
+      streamed->states_on_disk = on_disk;
+      const auto measured = measure(model.get(), *streamed, folder);
+      ASSERT_TRUE(measured.ok()) << measured.status().what();
+      EXPECT_EQ(measured->importance, expected->importance);
+      EXPECT_EQ(measured->klds, expected->klds);
+    }
+  }
+}
+
+class CompressMemoryFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "enxuto-memory-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Result<std::string> run(const std::shared_ptr<const Model>& model, uint64_t memory_bytes,
+                          const Progress& progress = {}) {
+    CompressRequest request;
+    request.target_bytes = model->file_bytes / 3;
+    request.types = {Type::Q4_0, Type::Q8_0};
+    request.n_threads = 2;
+    request.memory_bytes = memory_bytes;
+    request.replace_output = true;
+    ASSIGN_OR_RETURN(const CompressReport report,
+                     compress(model, folder_ / "out.gguf", request, progress));
+    EXPECT_TRUE(memory_bytes == 0 || report.map.total_bytes() <= memory_bytes);
+    std::ifstream in(folder_ / "out.gguf", std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(CompressMemoryFile, TheLeastMemoryGivesTheSameFileAndOneByteLessIsRefused) {
+  const TemporaryModel model(tiny_model(many_layers("qwen2")), Type::F16);
+  const auto tokenizer = Tokenizer::create(model.get()->metadata);
+  ASSERT_TRUE(tokenizer.ok());
+  const auto plan = plan_compression(
+      *model.get(),
+      {.n_threads = 2, .memory_bytes = 1, .tokenizer_bytes = (*tokenizer)->table_bytes()});
+  ASSERT_TRUE(plan.ok());
+  ASSERT_TRUE(plan->streams);
+  const uint64_t least = plan->map.total_bytes();
+  bool worked = false;
+  const auto refused =
+      run(model.get(), least - 1, [&](std::string_view, double) { worked = true; });
+  EXPECT_EQ(refused.status().code(), Code::kDoesNotFit);
+  EXPECT_FALSE(worked);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+  const auto whole = run(model.get(), 0), little = run(model.get(), least);
+  ASSERT_TRUE(whole.ok()) << whole.status().what();
+  ASSERT_TRUE(little.ok()) << little.status().what();
+  EXPECT_TRUE(*whole == *little);
+}
+
+}  // namespace
+}  // namespace enxuto
