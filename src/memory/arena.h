@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/status.h"
+#include "memory/ledger.h"
 #include "memory/memory_map.h"
 
 namespace enxuto {
@@ -31,6 +32,7 @@ class Arena {
   // the part can be handed out anew.
   void reset(std::string_view owner);
   const MemoryMap& map() const { return map_; }
+  std::vector<LedgerLine> lines() const;  // of its kArena parts: the most so far
 
  private:
   explicit Arena(MemoryMap map) : map_(std::move(map)) {}
@@ -38,6 +40,7 @@ class Arena {
   struct Region {
     uint8_t* data = nullptr;
     uint64_t bytes = 0, used = 0;
+    uint64_t peak_used = 0, peak_touched = 0;  // before it was reset
   };
   MemoryMap map_;
   std::vector<Region> regions_;  // one per part of the map
