@@ -101,6 +101,12 @@ struct Subcommand {
         &KvFormat::key);
     add("--cache-type-v", "-ctv: values in the KV cache, likewise", &KvFormat::value);
   }
+  void report() {
+    command
+        ->add_option("--report", options->report_file,
+                     "Write what was planned, taken and found here, as .json or .html")
+        ->type_name("FILE");
+  }
   void json() { command->add_flag("--json", options->json, "Report as JSON (docs/json.md)"); }
   // Bounds hold for what is no number at all, too.
   template <class T>
@@ -174,8 +180,7 @@ void add_compress(CLI::App& app, Action& action) {
       ->delimiter(',')
       ->type_name("LIST");
   c.command->add_flag("--force", o.force, "Replace the output where it exists");
-  c.command->add_option("--report", o.report_file, "Write the full report here, as JSON")
-      ->type_name("FILE");
+  c.report();
   c.json();
 }
 
@@ -217,7 +222,8 @@ void add_run(CLI::App& app, Action& action) {
       ->check(CLI::Range(0u, kMostDrafted), "")
       ->type_name("N");
   c.json();
-  c.command->add_flag("-v,--verbose", o.verbose, "Say the speed at the end");
+  c.command->add_flag("-v,--verbose", o.verbose, "Say the speed and the memory at the end");
+  c.report();
 }
 
 void add_eval(CLI::App& app, Action& action) {
@@ -234,6 +240,7 @@ void add_eval(CLI::App& app, Action& action) {
   c.number("--chunks", c.options->chunks, "Most chunks of 512 tokens to use (default: all)", 1,
            kMostTokens);
   c.cache_types();
+  c.report();
   c.json();
 }
 
@@ -248,6 +255,7 @@ void add_bench(CLI::App& app, Action& action) {
   c.number("--repeat", o.repeats, "Runs of each; the median is reported", 1, 1000);
   c.context("Tokens of the KV cache (default: as many as needed)");
   c.cache_types();
+  c.report();
   c.json();
 }
 

@@ -18,7 +18,7 @@ constexpr uint32_t kUsefulContext = 256;  // no suggestion goes below
 Budget memory_budget(const CommonOptions& options) {
   if (options.memory_bytes) return {options.memory_bytes, "--memory"};
   const MemoryLimit limit = probe_memory();
-  return {limit.bytes, limit.source};
+  return {limit.bytes - memory_margin(limit.bytes), limit.source + ", less a margin"};
 }
 
 Status check_budget(const Model& model, const InferenceRequest& request,

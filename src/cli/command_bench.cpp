@@ -11,6 +11,7 @@
 #include "cli/json_output.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal_text.h"
+#include "cli/usage_report.h"
 #include "infer/session.h"
 #include "kernels/kernels.h"
 #include "platform/interrupt.h"
@@ -95,21 +96,21 @@ double disk_rate(const Session& session) {
   return s.read_seconds > 0 ? static_cast<double>(s.bytes_read) / s.read_seconds : 0;
 }
 
-void report_json(const Figures& f, const BenchOptions& options, const Session& session) {
-  print_json({{"prefill_tokens_per_second", median(f.prefill_rates)},
-              {"decode_tokens_per_second", median(f.decode_rates)},
-              {"time_to_first_token_seconds", f.first_token_seconds},
-              {"peak_rss_bytes", peak_rss_bytes()},
-              {"planned_bytes", session.memory_map().total_bytes()},
-              {"file_bytes", session.model().file_bytes},
-              {"threads", options.threads()},
-              {"prefill_tokens", options.prefill_tokens},
-              {"decode_tokens", options.decode_tokens},
-              {"context", session.context()},
-              {"repeats", options.repeats},
-              {"streamed_bytes_per_pass", session.stream_statistics().bytes_per_pass},
-              {"disk_bytes_per_second", disk_rate(session)},
-              {"instruction_set", kernels().isa}});
+Json report_json(const Figures& f, const BenchOptions& options, const Session& session) {
+  return {{"prefill_tokens_per_second", median(f.prefill_rates)},
+          {"decode_tokens_per_second", median(f.decode_rates)},
+          {"time_to_first_token_seconds", f.first_token_seconds},
+          {"peak_rss_bytes", peak_rss_bytes()},
+          {"planned_bytes", session.memory_map().total_bytes()},
+          {"file_bytes", session.model().file_bytes},
+          {"threads", options.threads()},
+          {"prefill_tokens", options.prefill_tokens},
+          {"decode_tokens", options.decode_tokens},
+          {"context", session.context()},
+          {"repeats", options.repeats},
+          {"streamed_bytes_per_pass", session.stream_statistics().bytes_per_pass},
+          {"disk_bytes_per_second", disk_rate(session)},
+          {"instruction_set", kernels().isa}};
 }
 
 void report_text(const Figures& f, const BenchOptions& options, const Session& session) {
@@ -136,6 +137,7 @@ void report_text(const Figures& f, const BenchOptions& options, const Session& s
 }  // namespace
 
 Status bench_command(const BenchOptions& options) {
+  ASSIGN_OR_RETURN(const auto report, UsageReport::begin("bench", options));
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::create(model->metadata));
   const uint32_t needed = std::max({options.prefill_tokens, options.decode_tokens, 32u});
@@ -144,13 +146,16 @@ Status bench_command(const BenchOptions& options) {
   request.tokenizer_bytes = tokenizer->table_bytes();
   TRY(check_budget(*model, request, options));
   ASSIGN_OR_RETURN(const auto session, Session::open(model, request));
+  report->plan(session->memory_map(), memory_budget(options));
+  report->watch(model);
   ASSIGN_OR_RETURN(const double first_token_seconds, time_first_token(*session, *tokenizer));
   ASSIGN_OR_RETURN(const Figures figures, measure(*session, options, first_token_seconds));
+  const Json results = report_json(figures, options, *session);
   if (options.json)
-    report_json(figures, options, *session);
+    print_json(results);
   else
     report_text(figures, options, *session);
-  return {};
+  return report->finish(results);
 }
 
 }  // namespace enxuto

@@ -12,6 +12,7 @@
 #include "cli/progress_bar.h"
 #include "cli/terminal_text.h"
 #include "cli/text_input.h"
+#include "cli/usage_report.h"
 #include "compress/compress.h"
 #include "platform/file.h"
 #include "platform/memory_probe.h"
@@ -127,12 +128,6 @@ void report_text(const CompressReport& report, const Model& model, const Compres
              format_bytes(report.map.total_bytes()));
 }
 
-Status write_report(const std::string& path, const std::string& text) {
-  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path, /*replace=*/true));
-  TRY(file.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
-  return file.commit();
-}
-
 }  // namespace
 
 Status compress_command(const CompressOptions& options) {
@@ -144,23 +139,24 @@ Status compress_command(const CompressOptions& options) {
   if (!options.calibration_file.empty()) {
     ASSIGN_OR_RETURN(request.calibration_text, read_text(options.calibration_file));
   }
+  ASSIGN_OR_RETURN(const auto usage, UsageReport::begin("compress", options));
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
   TRY(check_output(*model, options));
   ASSIGN_OR_RETURN(request.target_bytes, target_bytes(*model, options));
   request.n_threads = options.threads();
   request.replace_output = options.force;
   request.memory_bytes = memory_budget(options).bytes;
+  usage->watch(model);
   ProgressBar progress;
   auto report = compress(model, options.output, request, progress.callback());
   progress.erase();
   TRY(report.status());
-  if (!options.report_file.empty())
-    TRY(write_report(options.report_file, to_text(report_json(*report, *model, options, true))));
+  usage->plan(report->map, memory_budget(options));
   if (options.json)
     print_json(report_json(*report, *model, options, false));
   else
     report_text(*report, *model, options);
-  return {};
+  return usage->finish(report_json(*report, *model, options, true));
 }
 
 }  // namespace enxuto

@@ -8,13 +8,14 @@
 #include "cli/progress_bar.h"
 #include "cli/terminal_text.h"
 #include "cli/text_input.h"
+#include "cli/usage_report.h"
 #include "infer/evaluate.h"
 #include "platform/memory_probe.h"
 
 namespace enxuto {
 namespace {
 
-void report_json(const Evaluation& e, const Model& model) {
+Json report_json(const Evaluation& e, const Model& model) {
   Json json = {{"file_bytes", model.file_bytes},
                {"chunks", e.chunks},
                {"scored_tokens", e.scored_tokens},
@@ -31,7 +32,7 @@ void report_json(const Evaluation& e, const Model& model) {
   }
   json["seconds"] = e.seconds;
   json["peak_rss_bytes"] = peak_rss_bytes();
-  print_json(json);
+  return json;
 }
 
 void report_text(const Evaluation& e) {
@@ -56,6 +57,7 @@ void report_text(const Evaluation& e) {
 
 Status eval_command(const EvalOptions& options) {
   ASSIGN_OR_RETURN(const std::string text, read_text(options.text_file));
+  ASSIGN_OR_RETURN(const auto report, UsageReport::begin("eval", options));
   EvaluateOptions how;
   how.max_chunks = options.chunks;
   how.n_threads = options.threads();
@@ -65,16 +67,23 @@ Status eval_command(const EvalOptions& options) {
   if (!options.reference.empty()) {
     ASSIGN_OR_RETURN(reference, open_model(options.reference));
   }
-  how.memory_bytes = memory_budget(options).bytes;
+  const Budget budget = memory_budget(options);
+  how.memory_bytes = budget.bytes;
+  ASSIGN_OR_RETURN(const MemoryMap map, plan_evaluation(*model, reference.get(), how.n_threads,
+                                                        how.kv, how.memory_bytes));
+  report->plan(map, budget);
+  report->watch(model);
+  if (reference) report->watch(reference);
   ProgressBar progress;
   const auto evaluation = evaluate(model, reference, text, how, progress.callback());
   progress.erase();
   TRY(evaluation.status());
+  const Json results = report_json(*evaluation, *model);
   if (options.json)
-    report_json(*evaluation, *model);
+    print_json(results);
   else
     report_text(*evaluation);
-  return {};
+  return report->finish(results);
 }
 
 }  // namespace enxuto

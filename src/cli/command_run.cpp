@@ -12,6 +12,7 @@
 #include "cli/json_output.h"
 #include "cli/terminal_text.h"
 #include "cli/text_input.h"
+#include "cli/usage_report.h"
 #include "tokenizer/chat.h"
 
 namespace enxuto {
@@ -65,7 +66,8 @@ Json run_json(const std::string& text, const Generation& g) {
           {"disk_bytes_per_second", g.disk_bytes_per_second()}};
 }
 
-Status write_once(Writer& writer, const RunOptions& options, const std::string& prompt) {
+Status write_once(Writer& writer, const RunOptions& options, const std::string& prompt,
+                  UsageReport& report) {
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, prompt_tokens(writer, prompt, options.chat));
   const bool terminal = is_terminal(Stream::kOutput);
   std::string all;
@@ -91,9 +93,11 @@ Status write_once(Writer& writer, const RunOptions& options, const std::string& 
     print_note(fmt::format("the context is full ({} tokens); a larger --context holds more",
                            format_count(writer.context())));
   if (options.verbose || (terminal && is_terminal(Stream::kError)))
-    print_note(speed_text(*written));
+    print_note(speed_text(*written) + "; memory: " + report.summary());
   if (const std::string text = stream_text(*written); !text.empty()) print_note(text);
-  return {};
+  Json results = run_json({}, *written);
+  results.erase("text");
+  return report.finish(results);
 }
 
 }  // namespace
@@ -110,8 +114,13 @@ Status run_command(const RunOptions& options) {
   if (!options.prompt && !typed) {
     ASSIGN_OR_RETURN(prompt, read_standard_input());
   }
+  ASSIGN_OR_RETURN(const auto report, UsageReport::begin("run", options));
   ASSIGN_OR_RETURN(const auto writer, Writer::open(options));
-  return typed ? chat(*writer, options) : write_once(*writer, options, prompt);
+  report->plan(writer->session().memory_map(), memory_budget(options));
+  report->watch(writer->shared_model());
+  if (!typed) return write_once(*writer, options, prompt, *report);
+  TRY(chat(*writer, options));
+  return report->finish(Json::object());
 }
 
 }  // namespace enxuto

@@ -20,6 +20,7 @@ struct CommonOptions {
   uint64_t memory_bytes = 0;  // 0: what the machine leaves free
   bool json = false;
   std::vector<KvFormat> kv;  // as InferenceRequest's
+  std::string report_file;   // run, eval, bench and compress: empty: none
 
   int threads() const;
 };
@@ -47,7 +48,6 @@ struct CompressOptions : CommonOptions {
   std::string calibration_file;  // empty: the built-in text
   std::vector<std::string> types;
   bool force = false;
-  std::string report_file;
 };
 
 struct RunOptions : CommonOptions {

@@ -83,7 +83,8 @@ Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options) {
   std::random_device entropy;
   seeded.sampling.seed =
       options.seed ? *options.seed : static_cast<uint64_t>(entropy()) << 32 | entropy();
-  return std::unique_ptr<Writer>(new Writer(seeded, std::move(tokenizer), std::move(session)));
+  return std::unique_ptr<Writer>(
+      new Writer(seeded, std::move(model), std::move(tokenizer), std::move(session)));
 }
 
 uint32_t Writer::keep_common_prefix(const std::vector<Token>& prompt) {

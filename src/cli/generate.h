@@ -40,6 +40,8 @@ class Writer {
   const Model& model() const { return session_->model(); }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   uint32_t context() const { return session_->context(); }
+  const Session& session() const { return *session_; }
+  std::shared_ptr<const Model> shared_model() const { return model_; }
 
   // Continues `prompt`, the whole sequence so far: what the cache already holds of it is not
   // computed again. Whole characters go to `show`; a false answer ends the text.
@@ -47,9 +49,10 @@ class Writer {
                            const std::function<bool(const std::string&)>& show);
 
  private:
-  Writer(const RunOptions& options, std::unique_ptr<Tokenizer> tokenizer,
-         std::unique_ptr<Session> session)
+  Writer(const RunOptions& options, std::shared_ptr<const Model> model,
+         std::unique_ptr<Tokenizer> tokenizer, std::unique_ptr<Session> session)
       : options_(options),
+        model_(std::move(model)),
         tokenizer_(std::move(tokenizer)),
         session_(std::move(session)),
         decoder_(*session_) {}
@@ -57,6 +60,7 @@ class Writer {
   uint32_t most_ahead(const Generation& so_far) const;
 
   RunOptions options_;
+  std::shared_ptr<const Model> model_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<Session> session_;
   Decoder decoder_;

@@ -41,15 +41,15 @@ void Arena::reset(std::string_view owner) {
     discard_pages(region.data, region.bytes);
     region.used = 0;
   }
+}
 
 std::vector<LedgerLine> Arena::lines() const {
   std::vector<LedgerLine> lines;
   for (size_t i = 0; i < regions_.size(); ++i) {
     const Region& region = regions_[i];
     if (region.bytes == 0) continue;
-    lines.push_back(
-        {map_.parts[i].owner, region.bytes, std::max(region.peak_used, region.used),
-         std::max(region.peak_touched, touched_bytes(region.data, region.bytes))});
+    lines.push_back({map_.parts[i].owner, region.bytes, std::max(region.peak_used, region.used),
+                     std::max(region.peak_touched, touched_bytes(region.data, region.bytes))});
   }
   return lines;
 }

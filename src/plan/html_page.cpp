@@ -5,51 +5,10 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/html.h"
 
 namespace enxuto {
 namespace {
-
-constexpr const char* kStyle = R"(
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --paper: #ffffff; --line: #d1d9e0;
-  --bar: #1f6f8b; --good: #1a7f37; --bad: #b3261e; --tint: #eaf5ec; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --paper: #0d1117;
-  --line: #3d444d; --bar: #58b4d1; --good: #4ac26b; --bad: #ff8a80; --tint: #12261a; } }
-body { margin: 2rem auto; max-width: 62rem; padding: 0 1rem; background: var(--paper);
-  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-h3 { font-size: 1rem; margin-bottom: 0; } p { margin-top: .3rem; }
-.soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right;
-  white-space: nowrap; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child, .text { text-align: left; } .text { white-space: normal; }
-td.fits { background: var(--tint); } td.not { color: var(--soft); }
-svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 14px system-ui, sans-serif; }
-svg .bar { fill: var(--bar); } svg .budget { stroke: var(--bad); stroke-width: 2; stroke-dasharray: 5 4; }
-svg .quiet { fill: var(--soft); }
-)";
-
-std::string escaped(std::string_view text) {
-  std::string safe;
-  for (const char c : text) switch (c) {
-      case '&':
-        safe += "&amp;";
-        break;
-      case '<':
-        safe += "&lt;";
-        break;
-      case '>':
-        safe += "&gt;";
-        break;
-      case '"':
-        safe += "&quot;";
-        break;
-      default:
-        safe += static_cast<unsigned char>(c) < 32 ? ' ' : c;
-    }
-  return safe;
-}
 
 // Bars by part and one for the total, with the budget as a line across.
 std::string chart(const PlanPage& page) {
@@ -72,7 +31,7 @@ std::string chart(const PlanPage& page) {
         "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>"
         "<rect class=\"bar\" x=\"{}\" y=\"{}\" width=\"{:.1f}\" height=\"20\" rx=\"2\"/>"
         "<text class=\"quiet\" x=\"{:.1f}\" y=\"{}\">{}</text>\n",
-        kLeft - 10, y + 15, escaped(name), kLeft, y, width, kLeft + width + 8, y + 15,
+        kLeft - 10, y + 15, html_escaped(name), kLeft, y, width, kLeft + width + 8, y + 15,
         format_bytes(bytes));
     y += kRow;
   };
@@ -97,7 +56,8 @@ std::string parts_table(const MemoryMap& map) {
   for (const MemoryPart& part : map.parts)
     html += fmt::format(
         "<tr><td>{}</td><td>{}</td><td class=\"text\">{}</td><td class=\"text\">{}</td></tr>\n",
-        escaped(part.owner), format_count(part.bytes), escaped(part.why), escaped(part.when));
+        html_escaped(part.owner), format_count(part.bytes), html_escaped(part.why),
+        html_escaped(part.when));
   return html + fmt::format(
                     "<tr><td><b>total</b></td><td><b>{}</b></td><td></td><td></td></tr>\n"
                     "</tbody></table></div>\n",
@@ -106,7 +66,7 @@ std::string parts_table(const MemoryMap& map) {
 
 std::string choice_row(const ChoiceTable& table, const MixChoice& mix, bool speed) {
   std::string row =
-      fmt::format("<tr><td>{}</td><td>{}</td><td>{:.2f}</td><td>{:.4f}</td>", escaped(mix.mix),
+      fmt::format("<tr><td>{}</td><td>{}</td><td>{:.2f}</td><td>{:.4f}</td>", html_escaped(mix.mix),
                   format_bytes(mix.file_bytes), mix.bits_per_weight, mix.expected_kld);
   if (speed) row += fmt::format("<td>{:.1f}</td>", mix.expected_tokens_per_second);
   for (const Combination& c : mix.combinations)
@@ -139,13 +99,14 @@ std::string choices_section(const ChoiceTable& table) {
   const Recommendation& r = *table.recommendation;
   return html +
          fmt::format("<p><b>Recommended: <span class=\"good\">{}</span></b>, {} in all: {}.</p>\n",
-                     escaped(r.mix), format_bytes(r.total_bytes), escaped(r.reason));
+                     html_escaped(r.mix), format_bytes(r.total_bytes), html_escaped(r.reason));
 }
 
 std::string lessons_section(const std::vector<Lesson>& lessons) {
   std::string html = "<h2>Where the memory goes</h2>\n";
   for (const Lesson& lesson : lessons)
-    html += fmt::format("<h3>{}</h3>\n<p>{}</p>\n", escaped(lesson.title), escaped(lesson.text));
+    html += fmt::format("<h3>{}</h3>\n<p>{}</p>\n", html_escaped(lesson.title),
+                        html_escaped(lesson.text));
   return html;
 }
 
@@ -154,19 +115,16 @@ std::string lessons_section(const std::vector<Lesson>& lessons) {
 std::string html_page(const PlanPage& page) {
   const uint64_t total = page.map.total_bytes();
   const bool fits = total <= page.budget_bytes;
-  std::string html = fmt::format(
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>Memory of {0}</title>\n<style>{1}</style>\n</head>\n<body>\n<h1>{0}</h1>\n"
-      "<p class=\"soft\">What it takes to {2}, planned before anything is taken</p>\n"
-      "<p><b class=\"{3}\">{4}</b>: {5} needed, {6} allowed ({7})</p>\n",
-      escaped(page.title), kStyle, escaped(page.goal), fits ? "good" : "bad",
-      fits ? "It fits" : "It does not fit", format_bytes(total), format_bytes(page.budget_bytes),
-      escaped(page.budget_source));
+  std::string html = html_begin("Memory of " + page.title, page.title);
+  html += fmt::format(
+      "<p class=\"soft\">What it takes to {}, planned before anything is taken</p>\n"
+      "<p><b class=\"{}\">{}</b>: {} needed, {} allowed ({})</p>\n",
+      html_escaped(page.goal), fits ? "good" : "bad", fits ? "It fits" : "It does not fit",
+      format_bytes(total), format_bytes(page.budget_bytes), html_escaped(page.budget_source));
   html += chart(page) + parts_table(page.map);
   if (page.choices) html += choices_section(*page.choices);
   if (!page.lessons.empty()) html += lessons_section(page.lessons);
-  return html + "</body>\n</html>\n";
+  return html + kHtmlEnd;
 }
 
 }  // namespace enxuto

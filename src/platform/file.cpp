@@ -114,7 +114,7 @@ Result<OutputFile> OutputFile::create(const std::string& path, bool replace) {
   if (fd < 0)
     return Status::failed(fmt::format("cannot write {}: {}", path, reason()),
                           "check that the folder exists and may be written");
-  set_unfinished_file(part);
+  add_unfinished_file(part);
   OutputFile file(path, std::move(part), fd);
   file.buffer_ = std::make_unique<uint8_t[]>(kBufferBytes);
   return file;
@@ -126,13 +126,14 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
       fd_(std::exchange(other.fd_, -1)),
       size_(other.size_),
       flushed_(other.flushed_),
+      reserved_(other.reserved_),
       buffer_(std::move(other.buffer_)) {}
 
 OutputFile::~OutputFile() {
   if (fd_ < 0) return;
   ::close(fd_);
   ::unlink(part_path_.c_str());
-  set_unfinished_file("");
+  remove_unfinished_file(part_path_);
 }
 
 Status OutputFile::write_through(const uint8_t* data, uint64_t size, uint64_t offset) {
@@ -174,13 +175,27 @@ Status OutputFile::flush() {
   return {};
 }
 
+Status OutputFile::reserve(uint64_t bytes) {
+  const bool full = fault_here(FaultPoint::kWrite) ||
+                    (::fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) != 0 &&
+                     (errno == ENOSPC || errno == EDQUOT));
+  if (full)
+    return Status::failed(fmt::format("cannot write {}: the disk is full", path_),
+                          "free some space, or write elsewhere");
+  reserved_ = true;
+  return {};
+}
+
 Status OutputFile::commit() {
   TRY(flush());
+  // Gives back what was reserved and not needed.
+  if (reserved_ && ::ftruncate(fd_, static_cast<off_t>(size_)) != 0)
+    return Status::failed(fmt::format("cannot write {}: {}", path_, reason()));
   if (fault_here(FaultPoint::kWrite) || ::fsync(fd_) != 0)
     return Status::failed(fmt::format("cannot sync {}: {}", path_, reason()));
   if (fault_here(FaultPoint::kWrite) || ::rename(part_path_.c_str(), path_.c_str()) != 0)
     return Status::failed(fmt::format("cannot name {}: {}", path_, reason()));
-  set_unfinished_file("");
+  remove_unfinished_file(part_path_);
   ::close(std::exchange(fd_, -1));
   Descriptor folder(::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() >= 0) ::fsync(folder.get());

@@ -54,6 +54,9 @@ class OutputFile {
   Status write(ByteView bytes);                      // appends, buffered
   Status write_at(uint64_t offset, ByteView bytes);  // overwrites bytes already written
   Status flush();
+  // Room on the disk for so many bytes, where the file system can promise it: kFailed says that it
+  // is full before the work is done.
+  Status reserve(uint64_t bytes);
   uint64_t size() const { return size_; }
   Status commit();  // flush, fsync, rename, fsync of the folder
 
@@ -64,6 +67,7 @@ class OutputFile {
   std::string path_, part_path_;
   int fd_ = -1;
   uint64_t size_ = 0, flushed_ = 0;
+  bool reserved_ = false;
   std::unique_ptr<uint8_t[]> buffer_;
 };
 

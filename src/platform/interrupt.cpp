@@ -9,13 +9,17 @@ namespace enxuto {
 namespace {
 
 volatile std::sig_atomic_t requests = 0;
-// A copy that the handler may read at any time: the flag is 1 only while it is whole.
-char unfinished_file[PATH_MAX];
-volatile std::sig_atomic_t has_unfinished_file = 0;
+// Copies that the handler may read at any time: a flag is 1 only while its name is whole.
+struct UnfinishedFile {
+  volatile std::sig_atomic_t there;
+  char path[PATH_MAX];
+};
+UnfinishedFile unfinished_files[4];
 
 void on_signal(int) {
   if (requests) {
-    if (has_unfinished_file) ::unlink(unfinished_file);
+    for (const UnfinishedFile& file : unfinished_files)
+      if (file.there) ::unlink(file.path);
     ::_exit(130);
   }
   requests = 1;
@@ -36,12 +40,20 @@ void remove_interrupt_handler() {
   std::signal(SIGTERM, SIG_DFL);
 }
 
-void set_unfinished_file(const std::string& path) {
-  has_unfinished_file = 0;
-  if (path.empty() || path.size() >= sizeof unfinished_file) return;
-  path.copy(unfinished_file, path.size());
-  unfinished_file[path.size()] = '\0';
-  has_unfinished_file = 1;
+void add_unfinished_file(const std::string& path) {
+  if (path.size() >= PATH_MAX) return;
+  for (UnfinishedFile& file : unfinished_files) {
+    if (file.there) continue;
+    path.copy(file.path, path.size());
+    file.path[path.size()] = '\0';
+    file.there = 1;
+    return;
+  }
+}
+
+void remove_unfinished_file(const std::string& path) {
+  for (UnfinishedFile& file : unfinished_files)
+    if (file.there && path == file.path) file.there = 0;
 }
 
 bool interrupted() { return requests != 0; }

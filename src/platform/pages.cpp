@@ -37,9 +37,9 @@ uint64_t touched_bytes(const uint8_t* data, uint64_t bytes) {
     const ssize_t got = ::pread(fd, entries.data(), n * 8, static_cast<off_t>(at * 8));
     if (got < 8) break;
     const uint64_t read = static_cast<uint64_t>(got) / 8;
-    touched += static_cast<uint64_t>(std::count_if(
-        entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(read),
-        [](uint64_t entry) { return (entry & kPresent) != 0; }));
+    touched += static_cast<uint64_t>(
+        std::count_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(read),
+                      [](uint64_t entry) { return (entry & kPresent) != 0; }));
     at += read;
   }
   ::close(fd);
