@@ -12,6 +12,7 @@
 #include "cli/arguments.h"
 #include "cli/clock.h"
 #include "cli/terminal_text.h"
+#include "platform/heap.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -41,6 +42,7 @@ Status run_program(int argc, const char* const* argv) try {
 }  // namespace enxuto
 
 int main(int argc, char** argv) {
+  enxuto::bound_heap();
   enxuto::start_clock();
   enxuto::install_interrupt_handler();
   const enxuto::Status status = enxuto::run_program(argc, argv);
