@@ -52,8 +52,9 @@ TEST_F(Report, HoldsThePlanBesideWhatTheKernelCounted) {
       planned += part["planned_bytes"].get<uint64_t>();
       if (!part["peak_bytes"].is_null()) measured += part["peak_bytes"].get<uint64_t>();
       // Whole pages: at most one more than was planned, at each end.
-      if (part["kind"] == "arena" && !part["peak_bytes"].is_null())
+      if (part["kind"] == "arena" && !part["peak_bytes"].is_null()) {
         EXPECT_LE(part["peak_bytes"].get<uint64_t>(), part["planned_bytes"].get<uint64_t>() + 8192);
+      }
     }
     EXPECT_EQ(planned, memory["planned_bytes"]);
     EXPECT_GE(measured, memory["peak_rss_bytes"]);
