@@ -88,7 +88,7 @@ def cells(model, contexts, kv_formats, goals, scratch):
                     options += ["-ctk", kv, "-ctv", kv]
                 name = " ".join(str(p) for p in (pathlib.Path(model).stem, goal, context or "", kv) if p)
                 command = {
-                    "run": ["run", model, "-p", PROMPT * max(1, (context or 0) // 12), "-n", 16, "--temp", 0],
+                    "run": ["run", model, "-p", PROMPT * max(1, ((context or 0) - 24) // 8), "-n", 16, "--temp", 0],
                     "bench": ["bench", model, "--prefill", (context or 64) - 1, "--decode", 8, "--repeat", 1],
                     "eval": ["eval", model, DEMO_TEXT],
                     "compress": ["compress", model, "-o", scratch / "out.gguf", "--force", "--bpw", 5],
