@@ -150,11 +150,4 @@ void Covariance::factor(ThreadTeam& team) {
   for (const CovarianceBlock& block : blocks_) Factorization(dense_, block).run(team);
 }
 
-std::vector<float> Covariance::diagonal() const {
-  std::vector<float> diagonal;
-  for (const CovarianceBlock& block : blocks_)
-    for (int64_t i = 0; i < block.n; ++i) diagonal.push_back(block.matrix[i * block.n + i]);
-  return diagonal;
-}
-
 }  // namespace enxuto

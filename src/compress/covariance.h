@@ -40,7 +40,6 @@ class Covariance {
   int64_t columns() const { return columns_; }
   const std::vector<CovarianceBlock>& blocks() const { return blocks_; }
   const Dense& dense() const { return dense_; }
-  std::vector<float> diagonal() const;
 
  private:
   Dense dense_;

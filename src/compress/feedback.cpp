@@ -60,6 +60,32 @@ ENXUTO_CLONES void move_each(const BlockGrid& grid, const float* w, const float*
   }
 }
 
+// The square of H at columns [begin, begin + n), whole; below the diagonal it is stored.
+void copy_corner(const CovarianceBlock& h, int64_t begin, int64_t n, float* corner,
+                 int64_t stride) {
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j <= i; ++j)
+      corner[i * stride + j] = corner[j * stride + i] = h.matrix[(begin + i) * h.n + begin + j];
+}
+
+// g (n_rows, h.n) = e * H; e: rows stride floats apart.
+void find_gradient(const Dense& dense, const CovarianceBlock& h, const float* e, int64_t stride,
+                   int64_t n_rows, float* g) {
+  for (int64_t begin = 0; begin < h.n; begin += kPanel, g += kPanel) {
+    const int64_t n = std::min(kPanel, h.n - begin), below = begin + n;
+    float corner[kPanel * kPanel];
+    copy_corner(h, begin, n, corner, kPanel);
+    dense.multiply(n_rows, n, n, 1, {e + begin, stride}, {corner, kPanel}, 0, g, h.n);
+    // H above the diagonal is H' below it.
+    if (begin > 0)
+      dense.multiply(n_rows, n, begin, 1, {e, stride}, {h.matrix + begin * h.n, h.n, true}, 1, g,
+                     h.n);
+    if (below < h.n)
+      dense.multiply(n_rows, n, h.n - below, 1, {e + below, stride},
+                     {h.matrix + below * h.n + begin, h.n}, 1, g, h.n);
+  }
+}
+
 // Rows of one covariance block.
 class Rounding {
  public:
@@ -76,7 +102,7 @@ class Rounding {
         target_(scratch),
         error_(scratch + n_rows * h.n) {}
 
-  double run(int sweeps) {
+  void run(int sweeps) {
     for (int64_t r = 0; r < n_rows_; ++r)
       std::copy_n(rows_ + r * columns_, h_.n, target_ + r * h_.n);
     for (int64_t begin = 0; begin < h_.n; begin += kPanel) {
@@ -89,46 +115,6 @@ class Rounding {
     }
     if (codec_.grid)
       for (int sweep = 0; sweep < sweeps; ++sweep) move_codes();
-    return loss();
-  }
-
-  // target_ = error_ * H
-  void gradient() {
-    for (int64_t begin = 0; begin < h_.n; begin += kPanel) {
-      const int64_t n = std::min(kPanel, h_.n - begin), below = begin + n;
-      // H above the diagonal is H' below it.
-      const float* h = h_.matrix;
-      float* g = target_ + begin;
-      float corner[kPanel * kPanel];
-      for (int64_t i = 0; i < n; ++i)
-        for (int64_t j = 0; j <= i; ++j)
-          corner[i * kPanel + j] = corner[j * kPanel + i] = h[(begin + i) * h_.n + begin + j];
-      dense_.multiply(n_rows_, n, n, 1, {error_ + begin, h_.n}, {corner, kPanel}, 0, g, h_.n);
-      if (begin > 0)
-        dense_.multiply(n_rows_, n, begin, 1, {error_, h_.n}, {h + begin * h_.n, h_.n, true}, 1, g,
-                        h_.n);
-      if (below < h_.n)
-        dense_.multiply(n_rows_, n, h_.n - below, 1, {error_ + below, h_.n},
-                        {h + below * h_.n + begin, h_.n}, 1, g, h_.n);
-    }
-  }
-
-  double loss() {
-    gradient();
-    double sum = 0;
-    for (int64_t i = 0; i < n_rows_ * h_.n; ++i) sum += static_cast<double>(error_[i]) * target_[i];
-    return sum;
-  }
-
-  void set_error(bool zeros) {
-    for (int64_t r = 0; r < n_rows_; ++r) {
-      float* e = error_ + r * h_.n;
-      if (zeros)
-        std::fill_n(e, h_.n, 0.0f);
-      else
-        codec_.decode(block_at(r, 0), e, static_cast<size_t>(h_.n));
-      for (int64_t c = 0; c < h_.n; ++c) e[c] = rows_[r * columns_ + c] - e[c];
-    }
   }
 
  private:
@@ -164,14 +150,11 @@ class Rounding {
 
   // Each code moves to where the loss is least with all others as they are.
   void move_codes() {
-    gradient();
+    find_gradient(dense_, h_, error_, h_.n, n_rows_, target_);
     const int64_t n = width();
     float moved[kMostBlock * kRowsAtOnce];
     for (int64_t begin = 0; begin < h_.n; begin += n) {
-      for (int64_t i = 0; i < n; ++i)
-        for (int64_t j = 0; j <= i; ++j)
-          corner_[i * kMostBlock + j] = corner_[j * kMostBlock + i] =
-              h_.matrix[(begin + i) * h_.n + begin + j];
+      copy_corner(h_, begin, n, corner_, kMostBlock);
       for (int64_t r = 0; r < n_rows_; ++r) move_block(r, begin, moved + r * n);
       if (begin + n < h_.n)
         dense_.multiply(n_rows_, h_.n - begin - n, n, -1, {moved, n},
@@ -203,44 +186,28 @@ class Rounding {
   float corner_[kMostBlock * kMostBlock];
 };
 
-template <class Body>
-double over_blocks(const Codec& codec, const Covariance& covariance, const float* rows,
-                   int64_t n_rows, uint8_t* blocks, float* scratch, const Body& body) {
-  double loss = 0;
-  for (const CovarianceBlock& h : covariance.blocks()) {
-    Rounding rounding(codec, covariance.dense(), h, rows, n_rows, covariance.columns(), blocks,
-                      scratch);
-    loss += body(rounding);
-  }
-  return loss;
-}
-
 }  // namespace
 
 int64_t round_scratch(int64_t n_rows, int64_t columns) { return 2 * n_rows * columns; }
 
-double round_rows(const Codec& codec, const Covariance& covariance, const float* rows,
-                  int64_t n_rows, int sweeps, uint8_t* blocks, float* scratch) {
-  return over_blocks(codec, covariance, rows, n_rows, blocks, scratch,
-                     [&](Rounding& rounding) { return rounding.run(sweeps); });
+void round_rows(const Codec& codec, const Covariance& covariance, const float* rows, int64_t n_rows,
+                int sweeps, uint8_t* blocks, float* scratch) {
+  for (const CovarianceBlock& h : covariance.blocks())
+    Rounding(codec, covariance.dense(), h, rows, n_rows, covariance.columns(), blocks, scratch)
+        .run(sweeps);
 }
 
-double loss_of(const Codec& codec, const Covariance& covariance, const float* rows, int64_t n_rows,
-               const uint8_t* blocks, float* scratch) {
-  return over_blocks(codec, covariance, rows, n_rows, const_cast<uint8_t*>(blocks), scratch,
-                     [](Rounding& rounding) {
-                       rounding.set_error(false);
-                       return rounding.loss();
-                     });
-}
-
-double loss_of_zeros(const Covariance& covariance, const float* rows, int64_t n_rows,
-                     float* scratch) {
-  return over_blocks(*find_codec(Type::F32), covariance, rows, n_rows, nullptr, scratch,
-                     [](Rounding& rounding) {
-                       rounding.set_error(true);
-                       return rounding.loss();
-                     });
+double loss_of(const Covariance& covariance, const float* errors, int64_t n_rows, float* scratch) {
+  const int64_t stride = covariance.columns();
+  double loss = 0;
+  for (const CovarianceBlock& h : covariance.blocks()) {
+    const float* e = errors + h.begin;
+    find_gradient(covariance.dense(), h, e, stride, n_rows, scratch);
+    for (int64_t r = 0; r < n_rows; ++r)
+      for (int64_t c = 0; c < h.n; ++c)
+        loss += static_cast<double>(e[r * stride + c]) * scratch[r * h.n + c];
+  }
+  return loss;
 }
 
 }  // namespace enxuto

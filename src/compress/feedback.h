@@ -19,16 +19,12 @@ int64_t round_scratch(int64_t n_rows, int64_t columns);
 // Sweeps that are worth their time: for a file, and to tell formats apart.
 inline constexpr int kSweeps = 4, kSweepsToCompare = 1;
 
-// Encodes rows (n_rows, columns) of floats into blocks, codec.row_bytes(columns) apart. Returns the
-// loss that is left: the sum over rows of e' H e, per block of the covariance.
-double round_rows(const Codec& codec, const Covariance& covariance, const float* rows,
-                  int64_t n_rows, int sweeps, uint8_t* blocks, float* scratch);
+// Encodes rows (n_rows, columns) of floats into blocks, codec.row_bytes(columns) apart.
+void round_rows(const Codec& codec, const Covariance& covariance, const float* rows, int64_t n_rows,
+                int sweeps, uint8_t* blocks, float* scratch);
 
-// The loss of rows as they were encoded.
-double loss_of(const Codec& codec, const Covariance& covariance, const float* rows, int64_t n_rows,
-               const uint8_t* blocks, float* scratch);
-// The loss of having nothing in their place: what losses are set in relation to.
-double loss_of_zeros(const Covariance& covariance, const float* rows, int64_t n_rows,
-                     float* scratch);
+// The loss of errors (n_rows, columns): the sum over rows of e' H e, block by block of the
+// covariance. scratch: as many floats.
+double loss_of(const Covariance& covariance, const float* errors, int64_t n_rows, float* scratch);
 
 }  // namespace enxuto

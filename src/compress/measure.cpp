@@ -55,11 +55,7 @@ RowSample::RowSample(const Tensor& tensor, const Metric& metric, ThreadTeam& tea
       columns_(static_cast<int64_t>(tensor.columns())),
       rows_(rows) {
   energy_ = over_pieces([&](int64_t first, int64_t n, float* scratch) {
-    const float* piece = rows_.data() + first * columns_;
-    if (metric_.covariance) return loss_of_zeros(*metric_.covariance, piece, n, scratch);
-    double energy = 0;
-    for (int64_t r = 0; r < n; ++r) energy += weighted_square(piece + r * columns_, nullptr);
-    return energy;
+    return cost_of(rows_.data() + first * columns_, n, scratch);
   });
 }
 
@@ -69,27 +65,23 @@ double RowSample::relative_error(Type type, bool feedback) const {
   const Metric rounding{feedback ? metric_.covariance : nullptr, metric_.importance};
   const double error = over_pieces([&](int64_t first, int64_t n, float* scratch) {
     const float* rows = rows_.data() + first * columns_;
+    const int64_t values = n * columns_;
     std::vector<uint8_t> blocks(static_cast<size_t>(n) * codec.row_bytes(tensor_->columns()));
     encode_rows(codec, rounding, rows, n, columns_, kSweepsToCompare, blocks.data(), scratch);
-    if (metric_.covariance)
-      return loss_of(codec, *metric_.covariance, rows, n, blocks.data(), scratch);
-    codec.decode(blocks.data(), scratch, static_cast<size_t>(n * columns_));
-    double sum = 0;
-    for (int64_t r = 0; r < n; ++r)
-      sum += weighted_square(rows + r * columns_, scratch + r * columns_);
-    return sum;
+    codec.decode(blocks.data(), scratch, static_cast<size_t>(values));
+    for (int64_t i = 0; i < values; ++i) scratch[i] = rows[i] - scratch[i];
+    return cost_of(scratch, n, scratch + values);
   });
   return energy_ > 0 ? error / energy_ : 0;
 }
 
-// Of a row, or of what is off in another.
-double RowSample::weighted_square(const float* row, const float* other) const {
+// Of errors (n_rows, columns), as the metric weighs them. scratch: as many floats.
+double RowSample::cost_of(const float* errors, int64_t n_rows, float* scratch) const {
+  if (metric_.covariance) return loss_of(*metric_.covariance, errors, n_rows, scratch);
   double sum = 0;
-  for (int64_t i = 0; i < columns_; ++i) {
-    const double weight = metric_.importance ? metric_.importance[i] : 1.0;
-    const double off = static_cast<double>(row[i]) - (other ? static_cast<double>(other[i]) : 0.0);
-    sum += weight * off * off;
-  }
+  for (int64_t r = 0; r < n_rows; ++r, errors += columns_)
+    for (int64_t i = 0; i < columns_; ++i)
+      sum += (metric_.importance ? metric_.importance[i] : 1.0) * errors[i] * errors[i];
   return sum;
 }
 

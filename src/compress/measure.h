@@ -35,7 +35,7 @@ class RowSample {
   RowSample(const Tensor& tensor, const Metric& metric, ThreadTeam& team, std::span<float> rows);
   template <class Body>
   double over_pieces(const Body& body) const;
-  double weighted_square(const float* row, const float* other) const;
+  double cost_of(const float* errors, int64_t n_rows, float* scratch) const;
 
   const Tensor* tensor_;
   Metric metric_;

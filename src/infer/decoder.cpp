@@ -21,8 +21,10 @@ void Decoder::push(Token token) {
 void Decoder::drop_guesses() {
   draft_.clear();
   confirmed_ = 0;
-  [[maybe_unused]] const uint32_t left = session_.rewind(static_cast<uint32_t>(tokens_.size()));
-  assert(left == tokens_.size());
+  const auto wanted = static_cast<uint32_t>(tokens_.size());
+  // A pass that failed has left fewer.
+  [[maybe_unused]] const uint32_t held = session_.n_tokens(), left = session_.rewind(wanted);
+  assert(left == std::min(held, wanted));
 }
 
 uint32_t Decoder::rewind(uint32_t n) {
