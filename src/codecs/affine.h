@@ -2,6 +2,7 @@
 #pragma once
 
 #include "codecs/lanes.h"
+#include "codecs/registry.h"
 
 namespace enxuto::search {
 
@@ -158,6 +159,22 @@ ENXUTO_INLINE void affine_codes(const float* x, float scale, float low, Code* co
   const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
   for (int i = 0; i < kN; ++i)
     codes[i] = static_cast<Code>(clamp(round_even((x[i] + low) * inverse), 0, kMax));
+}
+
+// The encoder of a format whose block begins with its f16 scale and its f16 minimum, -low.
+template <int kMax, int kN, int kVectors>
+void encode_affine(const Codec& codec, float from, float cut, const float* values,
+                   const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += codec.block_bytes, values += kN) {
+    Block<kN> block;
+    uint8_t codes[kN];
+    load_block(values, importance, block);
+    if (importance) importance += kN;
+    const auto fit = best_stored_affine<kMax, kN, kVectors>(block, from, cut);
+    const float d = store_f16(b, fit.scale), low = -store_f16(b + 2, -fit.low);
+    affine_codes<kMax, kN>(block.x, d, low, codes);
+    codec.set_codes(codes, b);
+  }
 }
 
 }  // namespace enxuto::search

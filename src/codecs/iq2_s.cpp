@@ -3,6 +3,7 @@
 //   point number | 16 scales of 4 bits, low nibble first value = d (scale + 1/2) / 4 * level, eight
 //   values a point
 #include "codecs/codebook.h"
+#include "codecs/packing.h"
 
 namespace enxuto {
 namespace {
@@ -36,8 +37,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
       b[34 + p] = block.signs[p];
       b[66 + p / 4] = static_cast<uint8_t>(b[66 + p / 4] | (point >> 8) << 2 * (p % 4));
     }
-    for (int i = 0; i < 8; ++i)
-      b[74 + i] = static_cast<uint8_t>(fit.scales[2 * i] | fit.scales[2 * i + 1] << 4);
+    pack_nibble_pairs(fit.scales, 8, b + 74);
   }
 }
 

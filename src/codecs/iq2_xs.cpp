@@ -3,6 +3,7 @@
 //   first
 //   value = d (scale + 1/2) / 4 * level, eight values a point, signs of even parity
 #include "codecs/codebook.h"
+#include "codecs/packing.h"
 
 namespace enxuto {
 namespace {
@@ -35,8 +36,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
       const int signs = search::stored_signs<Points>(block, p, fit.numbers[p]);
       store_u16(b + 2 + 2 * p, static_cast<uint16_t>(point | (signs & 127) << 9));
     }
-    for (int i = 0; i < 8; ++i)
-      b[66 + i] = static_cast<uint8_t>(fit.scales[2 * i] | fit.scales[2 * i + 1] << 4);
+    pack_nibble_pairs(fit.scales, 8, b + 66);
   }
 }
 

@@ -3,6 +3,7 @@
 //   of 4 bits, low nibble first
 //   value = d (2 scale + 1) * level, four values a point
 #include "codecs/codebook.h"
+#include "codecs/packing.h"
 
 namespace enxuto {
 namespace {
@@ -37,8 +38,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
       b[66 + p / 8] = static_cast<uint8_t>(b[66 + p / 8] | (point >> 8) << p % 8);
     }
     std::memcpy(b + 74, block.signs, 32);
-    for (int i = 0; i < 4; ++i)
-      b[106 + i] = static_cast<uint8_t>(fit.scales[2 * i] | fit.scales[2 * i + 1] << 4);
+    pack_nibble_pairs(fit.scales, 4, b + 106);
   }
 }
 

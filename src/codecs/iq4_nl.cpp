@@ -1,6 +1,7 @@
 // IQ4_NL: 32 values in 18 bytes.  d f16 | 16 bytes of nibbles, laid as in Q4_0
 //   value = d * kIq4Levels[code]
 #include "codecs/levels16.h"
+#include "codecs/packing.h"
 #include "codecs/search.h"
 
 namespace enxuto {
@@ -21,20 +22,10 @@ void decode(const uint8_t* b, float* values, size_t n) {
 
 void grid(const uint8_t* b, BlockGrid& grid) { grid = {16, kN, kIq4Levels, {load_f16(b)}, {}}; }
 
-void set_codes(const uint8_t* codes, uint8_t* b) {
-  for (int i = 0; i < 16; ++i) b[2 + i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
-}
+void set_codes(const uint8_t* codes, uint8_t* b) { pack_nibbles(codes, 16, b + 2); }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const float d = store_f16(b, search::best_stored_scale<Levels, kN, 2, 2>(block, 0.70f, 1.3f));
-    search::codes_at<Levels, kN>(block.x, d, codes);
-    set_codes(codes, b);
-  }
+  search::encode_scaled<Levels, kN, 2, 2>(kIQ4_NL, 0, 0.70f, 1.3f, values, importance, b, n);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 //   d f16 | u16: 2 high bits of each scale | 4 bytes: 4 low bits of each scale | 8 x 16 bytes of
 //   nibbles, laid as in IQ4_NL value = d * (scale - 32) * kIq4Levels[code]
 #include "codecs/levels16.h"
+#include "codecs/packing.h"
 #include "codecs/super_block.h"
 
 namespace enxuto {
@@ -34,9 +35,7 @@ void grid(const uint8_t* b, BlockGrid& grid) {
 }
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
-  b += 8;
-  for (int s = 0; s < kSubs; ++s, codes += 32, b += 16)
-    for (int i = 0; i < 16; ++i) b[i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
+  for (int s = 0; s < kSubs; ++s) pack_nibbles(codes + 32 * s, 16, b + 8 + 16 * s);
 }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {

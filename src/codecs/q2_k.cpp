@@ -2,6 +2,7 @@
 //   16 bytes: scale (low nibble) and minimum (high) | 64 bytes of 2-bit codes | d f16 | dmin f16
 //   value = d * scale * code - dmin * minimum; codes of value 128 h + 32 j + l in bits 2 j of byte
 //   32 h + l
+#include "codecs/packing.h"
 #include "codecs/super_block.h"
 
 namespace enxuto {
@@ -30,13 +31,7 @@ void grid(const uint8_t* b, BlockGrid& grid) {
   }
 }
 
-void set_codes(const uint8_t* codes, uint8_t* b) {
-  std::memset(b + 16, 0, 64);
-  for (int i = 0; i < kN; ++i) {
-    uint8_t& q = b[16 + i / 128 * 32 + i % 32];
-    q = static_cast<uint8_t>(q | codes[i] << 2 * (i % 128 / 32));
-  }
-}
+void set_codes(const uint8_t* codes, uint8_t* b) { pack_quarters(codes, b + 16); }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {

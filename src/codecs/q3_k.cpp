@@ -3,6 +3,7 @@
 //   6-bit scales | d f16 value = d * (scale - 32) * (code - 4); the third bit of value 32 j + l is
 //   bit j of byte l scales: low nibbles of 0 … 7 and of 8 … 15 share bytes 0 … 7; bits 2 (s / 4) of
 //   byte 8 + s mod 4 hold the two high bits
+#include "codecs/packing.h"
 #include "codecs/super_block.h"
 
 namespace enxuto {
@@ -39,12 +40,10 @@ void grid(const uint8_t* b, BlockGrid& grid) {
 }
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
-  std::memset(b, 0, 96);
-  for (int i = 0; i < kN; ++i) {
-    uint8_t& q = b[32 + i / 128 * 32 + i % 32];
-    q = static_cast<uint8_t>(q | (codes[i] & 3) << 2 * (i % 128 / 32));
+  pack_quarters(codes, b + 32);
+  std::memset(b, 0, 32);
+  for (int i = 0; i < kN; ++i)
     b[i % 32] = static_cast<uint8_t>(b[i % 32] | (codes[i] >> 2) << (i / 32));
-  }
 }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {

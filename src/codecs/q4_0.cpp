@@ -1,6 +1,7 @@
 // Q4_0: 32 values in 18 bytes.  d f16 | 16 bytes: value i in the low nibble of byte i, value i + 16
 // in the high one
 //   value = d * (code - 8)
+#include "codecs/packing.h"
 #include "codecs/search.h"
 
 namespace enxuto {
@@ -24,20 +25,10 @@ void grid(const uint8_t* b, BlockGrid& grid) {
   grid = {16, kN, nullptr, {d}, {-8 * d}};
 }
 
-void set_codes(const uint8_t* codes, uint8_t* b) {
-  for (int i = 0; i < 16; ++i) b[2 + i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
-}
+void set_codes(const uint8_t* codes, uint8_t* b) { pack_nibbles(codes, 16, b + 2); }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const float d = store_f16(b, search::best_stored_scale<Levels, kN, 3>(block, 0.75f, 1.6f));
-    search::codes_at<Levels, kN>(block.x, d, codes);
-    set_codes(codes, b);
-  }
+  search::encode_scaled<Levels, kN, 3>(kQ4_0, 0, 0.75f, 1.6f, values, importance, b, n);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Q4_1: 32 values in 20 bytes.  d f16 | m f16 | 16 bytes of nibbles, laid as in Q4_0
 //   value = d * code + m
 #include "codecs/affine.h"
+#include "codecs/packing.h"
 #include "codecs/registry.h"
 
 namespace enxuto {
@@ -22,21 +23,10 @@ void grid(const uint8_t* b, BlockGrid& grid) {
   grid = {kMax + 1, kN, nullptr, {load_f16(b)}, {load_f16(b + 2)}};
 }
 
-void set_codes(const uint8_t* codes, uint8_t* b) {
-  for (int i = 0; i < 16; ++i) b[4 + i] = static_cast<uint8_t>(codes[i] | codes[i + 16] << 4);
-}
+void set_codes(const uint8_t* codes, uint8_t* b) { pack_nibbles(codes, 16, b + 4); }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const auto fit = search::best_stored_affine<kMax, kN, 5>(block, -0.02f, 0.2f);
-    const float d = store_f16(b, fit.scale), low = -store_f16(b + 2, -fit.low);
-    search::affine_codes<kMax, kN>(block.x, d, low, codes);
-    set_codes(codes, b);
-  }
+  search::encode_affine<kMax, kN, 5>(kQ4_1, -0.02f, 0.2f, values, importance, b, n);
 }
 
 }  // namespace

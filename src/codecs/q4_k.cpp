@@ -2,6 +2,7 @@
 //   d f16 | dmin f16 | 12 bytes of scales and minima (scales_k4.h) | 128 bytes of nibbles
 //   value = d * scale * code - dmin * minimum; sub-blocks 2 j and 2 j + 1 share the 32 bytes from
 //   32 j on, low nibble first
+#include "codecs/packing.h"
 #include "codecs/scales_k4.h"
 #include "codecs/super_block.h"
 
@@ -23,20 +24,11 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b), dmin = load_f16(b + 2);
-  grid = {kMax + 1, kN / kSubs, nullptr, {}, {}};
-  for (int s = 0; s < kSubs; ++s) {
-    const auto [scale, min] = unpack_k4(b + 4, s);
-    grid.step[s] = d * static_cast<float>(scale);
-    grid.offset[s] = -dmin * static_cast<float>(min);
-  }
-}
+void grid(const uint8_t* b, BlockGrid& grid) { grid = grid_k4(b, kMax + 1); }
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
-  b += 16;
-  for (int pair = 0; pair < kSubs / 2; ++pair, codes += 64, b += 32)
-    for (int i = 0; i < 32; ++i) b[i] = static_cast<uint8_t>(codes[i] | codes[i + 32] << 4);
+  for (int pair = 0; pair < kSubs / 2; ++pair)
+    pack_nibbles(codes + 64 * pair, 32, b + 16 + 32 * pair);
 }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {

@@ -1,6 +1,7 @@
 // Q5_0: 32 values in 22 bytes.  d f16 | u32: bit i is the fifth bit of value i | 16 bytes of
 // nibbles, laid as in Q4_0
 //   value = d * (code - 16)
+#include "codecs/packing.h"
 #include "codecs/search.h"
 
 namespace enxuto {
@@ -29,26 +30,10 @@ void grid(const uint8_t* b, BlockGrid& grid) {
   grid = {32, kN, nullptr, {d}, {-16 * d}};
 }
 
-void set_codes(const uint8_t* codes, uint8_t* b) {
-  uint32_t fifth = 0;
-  for (int i = 0; i < 16; ++i) {
-    const uint32_t low = codes[i], high = codes[i + 16];
-    fifth |= (low >> 4) << i | (high >> 4) << (i + 16);
-    b[6 + i] = static_cast<uint8_t>((low & 15) | (high & 15) << 4);
-  }
-  std::memcpy(b + 2, &fifth, 4);
-}
+void set_codes(const uint8_t* codes, uint8_t* b) { pack_fives(codes, b + 2); }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const float d = store_f16(b, search::best_stored_scale<Levels, kN, 3>(block, 0.85f, 1.3f));
-    search::codes_at<Levels, kN>(block.x, d, codes);
-    set_codes(codes, b);
-  }
+  search::encode_scaled<Levels, kN, 3>(kQ5_0, 0, 0.85f, 1.3f, values, importance, b, n);
 }
 
 }  // namespace

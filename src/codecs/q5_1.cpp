@@ -2,6 +2,7 @@
 // as in Q5_0
 //   value = d * code + m
 #include "codecs/affine.h"
+#include "codecs/packing.h"
 #include "codecs/registry.h"
 
 namespace enxuto {
@@ -25,27 +26,10 @@ void grid(const uint8_t* b, BlockGrid& grid) {
   grid = {kMax + 1, kN, nullptr, {load_f16(b)}, {load_f16(b + 2)}};
 }
 
-void set_codes(const uint8_t* codes, uint8_t* b) {
-  uint32_t fifth = 0;
-  for (int i = 0; i < 16; ++i) {
-    const uint32_t low = codes[i], high = codes[i + 16];
-    fifth |= (low >> 4) << i | (high >> 4) << (i + 16);
-    b[8 + i] = static_cast<uint8_t>((low & 15) | (high & 15) << 4);
-  }
-  std::memcpy(b + 4, &fifth, 4);
-}
+void set_codes(const uint8_t* codes, uint8_t* b) { pack_fives(codes, b + 4); }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const auto fit = search::best_stored_affine<kMax, kN, 5>(block, -0.02f, 0.12f);
-    const float d = store_f16(b, fit.scale), low = -store_f16(b + 2, -fit.low);
-    search::affine_codes<kMax, kN>(block.x, d, low, codes);
-    set_codes(codes, b);
-  }
+  search::encode_affine<kMax, kN, 5>(kQ5_1, -0.02f, 0.12f, values, importance, b, n);
 }
 
 }  // namespace

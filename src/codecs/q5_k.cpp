@@ -25,15 +25,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b), dmin = load_f16(b + 2);
-  grid = {kMax + 1, kN / kSubs, nullptr, {}, {}};
-  for (int s = 0; s < kSubs; ++s) {
-    const auto [scale, min] = unpack_k4(b + 4, s);
-    grid.step[s] = d * static_cast<float>(scale);
-    grid.offset[s] = -dmin * static_cast<float>(min);
-  }
-}
+void grid(const uint8_t* b, BlockGrid& grid) { grid = grid_k4(b, kMax + 1); }
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
   std::memset(b + 16, 0, 160);

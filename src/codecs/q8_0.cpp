@@ -25,15 +25,7 @@ void set_codes(const uint8_t* codes, uint8_t* b) {
 }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const float d = store_f16(b, search::best_stored_scale<Levels, kN, 3>(block, 0.93f, 1.01f));
-    search::codes_at<Levels, kN>(block.x, d, codes);
-    set_codes(codes, b);
-  }
+  search::encode_scaled<Levels, kN, 3>(kQ8_0, 0, 0.93f, 1.01f, values, importance, b, n);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "codecs/registry.h"
+
 namespace enxuto {
 
 struct ScaleAndMin {
@@ -22,6 +24,18 @@ inline void pack_k4(uint8_t* p, const int* scales, const int* mins) {
     p[s + 4] = static_cast<uint8_t>(mins[s] | (mins[s + 4] >> 4) << 6);
     p[s + 8] = static_cast<uint8_t>((scales[s + 4] & 15) | (mins[s + 4] & 15) << 4);
   }
+}
+
+// The grid of a block of d f16, dmin f16 and these.
+inline BlockGrid grid_k4(const uint8_t* b, uint32_t n_codes) {
+  const float d = load_f16(b), dmin = load_f16(b + 2);
+  BlockGrid grid = {n_codes, 32, nullptr, {}, {}};
+  for (int s = 0; s < 8; ++s) {
+    const auto [scale, min] = unpack_k4(b + 4, s);
+    grid.step[s] = d * static_cast<float>(scale);
+    grid.offset[s] = -dmin * static_cast<float>(min);
+  }
+  return grid;
 }
 
 }  // namespace enxuto

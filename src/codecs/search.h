@@ -132,4 +132,20 @@ ENXUTO_INLINE void codes_at(const float* x, float scale, uint8_t* codes) {
   for (int i = 0; i < kN; ++i) codes[i] = static_cast<uint8_t>(Levels::code(x[i] * inverse));
 }
 
+// The encoder of a format whose only scale is an f16, scale_at bytes into its block.
+template <class Levels, int kN, int kVectors, int kRefits = 3>
+void encode_scaled(const Codec& codec, uint32_t scale_at, float from, float to, const float* values,
+                   const float* importance, uint8_t* b, size_t n) {
+  for (; n >= kN; n -= kN, b += codec.block_bytes, values += kN) {
+    Block<kN> block;
+    uint8_t codes[kN];
+    load_block(values, importance, block);
+    if (importance) importance += kN;
+    const float d =
+        store_f16(b + scale_at, best_stored_scale<Levels, kN, kVectors, kRefits>(block, from, to));
+    codes_at<Levels, kN>(block.x, d, codes);
+    codec.set_codes(codes, b);
+  }
+}
+
 }  // namespace enxuto::search

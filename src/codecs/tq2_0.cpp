@@ -1,6 +1,7 @@
 // TQ2_0: 256 values of {-1, 0, 1} in 66 bytes, two bits each.
 //   64 bytes: value 128 h + 32 j + l in bits 2 j of byte 32 h + l | d f16
 //   value = d * (code - 1)
+#include "codecs/packing.h"
 #include "codecs/search.h"
 
 namespace enxuto {
@@ -24,24 +25,10 @@ void grid(const uint8_t* b, BlockGrid& grid) {
   grid = {3, kN, nullptr, {d}, {-d}};
 }
 
-void set_codes(const uint8_t* codes, uint8_t* b) {
-  std::memset(b, 0, 64);
-  for (int i = 0; i < kN; ++i) {
-    uint8_t& packed = b[32 * (i / 128) + i % 32];
-    packed = static_cast<uint8_t>(packed | codes[i] << 2 * (i % 128 / 32));
-  }
-}
+void set_codes(const uint8_t* codes, uint8_t* b) { pack_quarters(codes, b); }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const float d = store_f16(b + 64, search::best_stored_scale<Levels, kN, 3>(block, 0.8f, 6.0f));
-    search::codes_at<Levels, kN>(block.x, d, codes);
-    set_codes(codes, b);
-  }
+  search::encode_scaled<Levels, kN, 3>(kTQ2_0, 64, 0.8f, 6.0f, values, importance, b, n);
 }
 
 }  // namespace
