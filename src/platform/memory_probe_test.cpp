@@ -3,34 +3,24 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include "platform/scratch_folder.h"
 
 namespace enxuto {
 namespace {
 
-namespace fs = std::filesystem;
 constexpr uint64_t kMiB = 1 << 20;
 
 class Machine {
  public:
   Machine() {
-    std::string name = (fs::temp_directory_path() / "enxuto-probe-XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
     write("proc/meminfo", "MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\n");
     write("proc/self/status", "VmSize: 20480 kB\nVmRSS: 10240 kB\n");
   }
-  ~Machine() { fs::remove_all(root_); }
-  Machine(const Machine&) = delete;
-  void write(const std::string& file, const std::string& text) const {
-    fs::create_directories(fs::path(root_ + "/" + file).parent_path());
-    std::ofstream(root_ + "/" + file) << text;
-  }
-  MemoryLimit probe() const { return probe_memory(root_); }
+  void write(const std::string& file, const std::string& text) const { root_.write(file, text); }
+  MemoryLimit probe() const { return probe_memory(root_.path()); }
 
  private:
-  std::string root_;
+  ScratchFolder root_;
 };
 
 TEST(MemoryProbe, WithoutLimitsWhatIsAvailableBinds) {

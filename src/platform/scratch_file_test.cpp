@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
+
+#include "platform/scratch_folder.h"
 
 namespace enxuto {
 namespace {
@@ -16,18 +16,16 @@ struct Aligned {
 };
 
 TEST(ScratchFile, KeepsWhatIsWrittenAndHasNoName) {
-  std::string folder = (std::filesystem::temp_directory_path() / "enxuto-scratch-XXXXXX").string();
-  ASSERT_TRUE(::mkdtemp(folder.data()));
-  auto file = ScratchFile::create(folder, 4 * kSize);
+  const ScratchFolder folder;
+  auto file = ScratchFile::create(folder.path(), 4 * kSize);
   ASSERT_TRUE(file.ok()) << file.status().what();
-  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  EXPECT_TRUE(folder.names().empty());
   const auto out = std::make_unique<Aligned>(), in = std::make_unique<Aligned>();
   for (uint64_t i = 0; i < kSize; ++i) out->bytes[i] = static_cast<uint8_t>(i * 7 + i / 256);
   ASSERT_TRUE(file->write(kSize, out->bytes, kSize).ok());
   ASSERT_TRUE(file->read(kSize, in->bytes, kSize).ok());
   EXPECT_TRUE(std::equal(in->bytes, in->bytes + kSize, out->bytes));
   EXPECT_EQ(file->read(8 * kSize, in->bytes, kSize).code(), Code::kFailed) << "past the end";
-  std::filesystem::remove_all(folder);
 }
 
 TEST(ScratchFile, AFolderThatIsNotThereIsSaid) {

@@ -17,12 +17,6 @@ namespace {
 
 class Budget : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "enxuto-budget-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   Result<CompressReport> run(const Model& model, uint64_t target) {
     CompressRequest request;
     request.target_bytes = target;
@@ -31,10 +25,10 @@ class Budget : public testing::Test {
     return compress(std::shared_ptr<const Model>(std::shared_ptr<void>(), &model), out(), request,
                     {});
   }
-  std::string out() const { return folder_ / "out.gguf"; }
-  bool is_empty() const { return std::filesystem::is_empty(folder_); }
+  std::string out() const { return folder_.path("out.gguf"); }
+  bool is_empty() const { return folder_.names().empty(); }
 
-  std::filesystem::path folder_;
+  ScratchFolder folder_;
 };
 
 TinyModel tiny(const char* architecture, uint32_t width) {

@@ -76,12 +76,6 @@ TEST(CompressMemory, WhereThingsLieDoesNotChangeWhatIsMeasured) {
 
 class CompressMemoryFile : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "enxuto-memory-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   Result<std::string> run(const std::shared_ptr<const Model>& model, uint64_t memory_bytes,
                           const Progress& progress = {}) {
     CompressRequest request;
@@ -91,13 +85,13 @@ class CompressMemoryFile : public testing::Test {
     request.memory_bytes = memory_bytes;
     request.replace_output = true;
     ASSIGN_OR_RETURN(const CompressReport report,
-                     compress(model, folder_ / "out.gguf", request, progress));
+                     compress(model, folder_.path("out.gguf"), request, progress));
     EXPECT_TRUE(memory_bytes == 0 || report.map.total_bytes() <= memory_bytes);
-    std::ifstream in(folder_ / "out.gguf", std::ios::binary);
+    std::ifstream in(folder_.path("out.gguf"), std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(in), {});
   }
 
-  std::filesystem::path folder_;
+  ScratchFolder folder_;
 };
 
 TEST_F(CompressMemoryFile, TheLeastMemoryGivesTheSameFileAndOneByteLessIsRefused) {
@@ -115,7 +109,7 @@ TEST_F(CompressMemoryFile, TheLeastMemoryGivesTheSameFileAndOneByteLessIsRefused
       run(model.get(), least - 1, [&](std::string_view, double) { worked = true; });
   EXPECT_EQ(refused.status().code(), Code::kDoesNotFit);
   EXPECT_FALSE(worked);
-  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+  EXPECT_TRUE(folder_.names().empty());
   const auto whole = run(model.get(), 0), little = run(model.get(), least);
   ASSERT_TRUE(whole.ok()) << whole.status().what();
   ASSERT_TRUE(little.ok()) << little.status().what();

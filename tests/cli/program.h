@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "platform/scratch_folder.h"
+
 namespace enxuto {
 
 struct Outcome {
@@ -31,19 +33,6 @@ inline Outcome run_program(std::vector<std::string> arguments) {
 // of `typed` is typed. out: all that the terminal shows.
 Outcome run_on_terminal(const std::vector<std::string>& arguments, const std::string& prompt,
                         const std::vector<std::string>& typed);
-
-// A folder of the test's own, empty at its start and removed at its end.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  std::string path(const std::string& name) const { return folder_ + "/" + name; }
-  std::string write(const std::string& name, const std::string& content) const;
-  std::vector<std::string> names() const;  // sorted
-
- private:
-  std::string folder_;
-};
 
 std::string read_whole(const std::string& path);
 uint64_t size_of(const std::string& path);

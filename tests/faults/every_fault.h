@@ -5,7 +5,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -14,39 +13,25 @@
 
 #include "base/status.h"
 #include "platform/faults.h"
+#include "platform/scratch_folder.h"
 
 namespace enxuto::faults {
 
 namespace fs = std::filesystem;
 
-// A new empty folder, removed with all it holds.
-class Folder {
+class Folder : public ScratchFolder {
  public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "enxuto-faults-XXXXXX").string();
-    if (::mkdtemp(name.data())) path_ = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::string operator/(const char* name) const { return (path_ / name).string(); }
-  std::string path() const { return path_.string(); }
+  std::string operator/(const char* name) const { return path(name); }
 
   // Every file in it, with its bytes.
   std::map<std::string, std::string> contents() const {
     std::map<std::string, std::string> files;
-    for (const auto& entry : fs::recursive_directory_iterator(path_)) {
+    for (const auto& entry : fs::recursive_directory_iterator(path())) {
       std::ifstream in(entry.path(), std::ios::binary);
       files[entry.path().string()] = {std::istreambuf_iterator<char>(in), {}};
     }
     return files;
   }
-
- private:
-  fs::path path_;
 };
 
 template <class T>

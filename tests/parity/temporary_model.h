@@ -2,12 +2,11 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 
 #include "models/model.h"
+#include "platform/scratch_folder.h"
 #include "tests/tiny/tiny_model.h"
 
 namespace enxuto {
@@ -17,25 +16,17 @@ class TemporaryModel {
   TemporaryModel(const TinyOptions& options, Type type)
       : TemporaryModel(tiny_model(options), type) {}
   TemporaryModel(const TinyModel& tiny, Type type) {
-    open(write_tiny_gguf(tiny, type, folder_ / "model.gguf"), folder_ / "model.gguf");
+    open(write_tiny_gguf(tiny, type, folder_.path("model.gguf")), folder_.path("model.gguf"));
   }
   // As a Hugging Face folder, in F32.
   explicit TemporaryModel(const TinyModel& tiny) {
-    open(write_tiny_folder(tiny, folder_), folder_);
+    open(write_tiny_folder(tiny, folder_.path()), folder_.path());
   }
-  ~TemporaryModel() { std::filesystem::remove_all(folder_); }
   TemporaryModel(const TemporaryModel&) = delete;
 
   const std::shared_ptr<const Model>& get() const { return model_; }
 
  private:
-  static std::filesystem::path new_folder() {
-    static int count = 0;
-    auto folder = std::filesystem::temp_directory_path() /
-                  ("enxuto-" + std::to_string(getpid()) + "-" + std::to_string(count++));
-    std::filesystem::create_directories(folder);
-    return folder;
-  }
   void open(const Status& written, const std::string& path) {
     EXPECT_TRUE(written.ok()) << written.what();
     auto model = open_model(path);
@@ -43,7 +34,7 @@ class TemporaryModel {
     if (model.ok()) model_ = *model;
   }
 
-  std::filesystem::path folder_ = new_folder();
+  ScratchFolder folder_;
   std::shared_ptr<const Model> model_;
 };
 
