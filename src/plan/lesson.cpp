@@ -56,12 +56,15 @@ Lesson about_embedding(const Facts& f) {
 
 Lesson about_cache(const Facts& f) {
   const HyperParameters& h = f.hyper;
-  const uint64_t a_token = 2ull * h.n_layers * (uint64_t{h.key_width()} + h.value_width());
+  const uint64_t numbers = h.n_layers * (uint64_t{h.key_width()} + h.value_width());
+  uint64_t a_token = 0;
+  for (const KvLayer& layer : f.layout.kv) a_token += h.n_kv_heads * layer.row_bytes();
   std::string text = fmt::format(
       "Each token looks back at all tokens before it. What it looks at, a key and a value in each "
-      "of {} layers, is kept instead of computed again: {} x ({} + {}) numbers of 2 bytes, {} a "
-      "token, {} at the {} tokens planned here. It grows with every token of context. ",
-      h.n_layers, h.n_layers, h.key_width(), h.value_width(), format_bytes(a_token),
+      "of {} layers, is kept instead of computed again: {} x ({} + {}) numbers of {:.3g} bits, "
+      "{} a token, {} at the {} tokens planned here. It grows with every token of context. ",
+      h.n_layers, h.n_layers, h.key_width(), h.value_width(),
+      8.0 * static_cast<double>(a_token) / static_cast<double>(numbers), format_bytes(a_token),
       format_bytes(f.layout.kv_bytes / f.layout.sequences), format_count(f.layout.context));
   if (h.n_kv_heads < h.n_heads)
     text += fmt::format("{} heads share {} keys and values: without that, {:.3g} times as much. ",
