@@ -9,6 +9,7 @@ PEER_LIB     the folder of libllama.so
 Stock runs without flash attention, its cache in f16, all tokens in one pass, on one thread. Needs numpy.
 """
 import ctypes
+import itertools
 import json
 import os
 import subprocess
@@ -22,6 +23,7 @@ import numpy as np
 
 ARCHITECTURES = ["llama", "qwen2", "qwen3", "gemma3"]
 TYPES = ["F32", "F16", "Q8_0", "Q4_0"]
+WIDE = [("llama", "Q6_K")]  # with super-blocks: needs a width of 256
 TOKENS = [(7 * i * i + 11 * i + 5) % 288 for i in range(30)]
 ROWS = [12, 29]  # positions whose logits are kept
 SILENT = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
@@ -68,14 +70,13 @@ def main() -> None:
     stock = load_bindings(source, lib)
     cases = []
     with tempfile.TemporaryDirectory() as folder:
-        for architecture in ARCHITECTURES:
-            for type_name in TYPES:
-                path = str(Path(folder) / f"{architecture}-{type_name}.gguf")
-                subprocess.run([make_tiny, architecture, type_name, path], check=True)
-                logits = stock_logits(stock, path)
-                print(architecture, type_name, "spread", float(logits.std()))
-                rows = [[float(f"{x:.6g}") for x in row] for row in logits]
-                cases.append({"architecture": architecture, "type": type_name, "logits": rows})
+        for architecture, type_name in [*itertools.product(ARCHITECTURES, TYPES), *WIDE]:
+            path = str(Path(folder) / f"{architecture}-{type_name}.gguf")
+            subprocess.run([make_tiny, architecture, type_name, path], check=True)
+            logits = stock_logits(stock, path)
+            print(architecture, type_name, "spread", float(logits.std()))
+            rows = [[float(f"{x:.6g}") for x in row] for row in logits]
+            cases.append({"architecture": architecture, "type": type_name, "logits": rows})
     out = Path(__file__).resolve().parent.parent / "tests/parity/testdata/logits.json"
     text = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
     head = json.dumps({"tokens": TOKENS, "positions": ROWS})[:-1]

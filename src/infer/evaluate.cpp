@@ -108,7 +108,9 @@ Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> m
   request.memory_bytes = memory_bytes;
   request.kv = std::move(kv);
   if (memory_bytes) TRY(check_fits(*model, request, memory_bytes));
-  return Session::open(std::move(model), request);
+  ASSIGN_OR_RETURN(auto session, Session::open(std::move(model), request));
+  session->set_input_scales(InputScales::kOfLlamaCpp);
+  return session;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Perplexity, KL divergence and top-1 agreement by llama-perplexity's rule: chunks of 512 tokens,
-// each opened by BOS where the model wants one, the second half of each scored.
+// each opened by BOS where the model wants one, the second half of each scored. Activations are
+// rounded as there (InputScales::kOfLlamaCpp).
 #pragma once
 
 #include <string_view>

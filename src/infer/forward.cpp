@@ -148,27 +148,46 @@ Status Forward::head(const float* x, int64_t n, float* logits) {
   return {};
 }
 
-// All layers read the same input: it is prepared once, and the threads meet once; where matrices
-// are streamed, once a slice.
+// All layers read the same input: it is prepared once, unless they want it in different ways, and
+// the threads meet once; where matrices are streamed, once a slice.
 Status Forward::linear(const float* x, int64_t n, std::initializer_list<Linear> layers) {
+  int64_t shared = 0;
+  bool alike = true;
+  for (const Linear& layer : layers) {
+    const int64_t own = sharing(view(*layer.w).type);
+    alike &= own == 0 || shared == 0 || own == shared;
+    shared = std::max(shared, own);
+  }
+  if (!alike) {
+    for (const Linear& layer : layers) TRY(linear(x, n, {layer}));
+    return {};
+  }
   MatmulJob jobs[3];
   size_t n_jobs = 0;
-  bool codes = false, streamed = false;
+  bool streamed = false;
   const auto columns = static_cast<int64_t>(layers.begin()->w->columns());
   for (const Linear& layer : layers) {
     if (hooks_.on_linear_input) hooks_.on_linear_input(*layer.w, x, columns, n);
     const MatrixView w = view(*layer.w);
     jobs[n_jobs++] = {w, floats(layer.bias), layer.y, w.rows};
-    codes |= k_.reads_codes(w.type);
     streamed |= weights_.streams() && w.data == layer.w->data.data();
   }
-  prepare_input(k_, team_, buffers_, x, columns, columns, n, codes);
+  prepare_input(k_, team_, buffers_, x, columns, columns, n, shared);
   if (!streamed) {
     enxuto::multiply(k_, team_, buffers_, n, std::span(jobs, n_jobs), rounding_);
     return {};
   }
   for (size_t i = 0; i < n_jobs; ++i) TRY(stream(*layers.begin()[i].w, jobs[i], n));
   return {};
+}
+
+// Of the input's values that share a scale in its 8-bit codes; 0: this format reads floats.
+int64_t Forward::sharing(Type type) const {
+  if (!k_.reads_codes(type)) return 0;
+  constexpr int64_t kSuperBlock = 256;
+  const bool coarse =
+      input_scales_ == InputScales::kOfLlamaCpp && find_codec(type)->block_values == kSuperBlock;
+  return coarse ? kSuperBlock : kFineScale;
 }
 
 // One matrix of several, whose input is prepared: slice by slice, unless it was replaced.

@@ -37,12 +37,14 @@ class Forward {
   ThreadTeam& team() { return team_; }
   // kOfOneToken: passes compute each token as if it came alone, bit for bit.
   void set_rounding(Rounding rounding) { rounding_ = rounding; }
+  void set_input_scales(InputScales scales) { input_scales_ = scales; }
   void set_hooks(ForwardHooks hooks) { hooks_ = std::move(hooks); }
 
  private:
   Status layer(uint32_t l, uint32_t position, int64_t n, float* x);
   void attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out);
   Status linear(const float* x, int64_t n, std::initializer_list<Linear> layers);
+  int64_t sharing(Type type) const;
   Status stream(const Tensor& tensor, const MatmulJob& job, int64_t n);
   void norm(const float* x, const Tensor* weight, int64_t n, float* y);
   void add_normed(float* branch, const Tensor* weight, int64_t n, float* x);
@@ -64,6 +66,7 @@ class Forward {
   MatmulBuffers buffers_;
   ForwardHooks hooks_;
   Rounding rounding_ = Rounding::kFastest;
+  InputScales input_scales_ = InputScales::kFine;
   float *hidden_, *wide_, *projections_, *angles_, *sliding_angles_;
 };
 

@@ -32,6 +32,11 @@ struct StreamStatistics {
   double read_seconds = 0;  // of the reading thread, at the disk
 };
 
+// Linear layers see their input in 8-bit codes. kFine: a scale for each 32 values. kOfLlamaCpp: one
+// for each 256 where the weights' format has blocks of 256, as in llama.cpp; for figures that are
+// to be those of the same file there.
+enum class InputScales { kFine, kOfLlamaCpp };
+
 class Session {
  public:
   static Result<std::unique_ptr<Session>> open(std::shared_ptr<const Model> model,
@@ -46,6 +51,7 @@ class Session {
   // let go of what the next token would have to see.
   uint32_t rewind(uint32_t n_tokens);
   void set_hooks(ForwardHooks hooks);
+  void set_input_scales(InputScales scales);
 
   // Runs tokens (any number that still fits) and returns the logits of the last one, (vocabulary);
   // valid until the next call. After an error the session holds the passes that were done.

@@ -20,9 +20,9 @@ struct MatrixView {
   uint64_t row_bytes;
 };
 
-// Activations prepared for dot products: each token's row in 8-bit codes, one scale per 32 values,
-// beside its floats. sums lets a format with an offset or a minimum be an unsigned dot product plus
-// a correction.
+// Activations prepared for dot products: each token's row in 8-bit codes, a scale for each 32
+// values, beside its floats. sums lets a format with an offset or a minimum be an unsigned dot
+// product plus a correction.
 //   x[i] ~ scales[i / 32] * codes[i]
 //   sums[j] = scales[j / 2] * (codes[16 j] + … + codes[16 j + 15])
 // codes, scales and sums exist only where columns is a multiple of 32; formats with blocks need
@@ -59,9 +59,10 @@ inline constexpr int64_t kMaxHeadDim = 512;
 struct KernelTable {
   const char* isa;
 
-  // Fills codes, scales and sums of one row (round to nearest, scale = max |x| / 127). Where a
-  // group holds a NaN or an infinity its scale is none either, so that no damage is lost.
-  void (*prepare)(int64_t columns, const PreparedRow& row);
+  // Fills codes, scales and sums of one row (round to nearest, scale = max |x| / 127). Every
+  // `sharing` values have the same scale: a multiple of 32 that divides columns. Where they hold a
+  // NaN or an infinity their scale is none either, so that no damage is lost.
+  void (*prepare)(int64_t columns, int64_t sharing, const PreparedRow& row);
   // Whether matmul_rows of this type reads the codes; where false, prepare is not needed.
   bool (*reads_codes)(Type type);
 

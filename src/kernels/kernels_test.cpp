@@ -60,7 +60,7 @@ struct Activations {
     for (int64_t t = 0; t < n_tokens; ++t) {
       rows.push_back({values.data() + t * columns, codes.data() + t * columns,
                       scales.data() + t * (columns / 32), sums.data() + t * (columns / 16)});
-      if (columns % 32 == 0) k.prepare(columns, rows.back());
+      if (columns % 32 == 0) k.prepare(columns, 32, rows.back());
     }
   }
   std::vector<float> values;
@@ -194,18 +194,19 @@ TEST_P(EveryTable, AValueDoesNotDependOnHowRowsAreSplit) {
 }
 
 TEST_P(EveryTable, PrepareIsExact) {
-  for (const float spread : {1.0f, 1e-20f, 1e20f, 0.0f}) {
-    const int64_t n = 32 * 9;
+  const int64_t n = 3 * 256;
+  for (const auto& [spread, sharing] : std::vector<std::pair<float, int64_t>>{
+           {1.0f, 32}, {1.0f, 256}, {1e-20f, 32}, {1e20f, 32}, {0.0f, 32}, {0.0f, 256}}) {
     Activations x(k, 1, n, 4);
     x.values = random_floats(n, 4, spread);
     x.values[40] *= 100;
     x.values[100] = -x.values[100];
     x.rows[0].values = x.values.data();
-    k.prepare(n, x.rows[0]);
+    k.prepare(n, sharing, x.rows[0]);
     Activations expected(kReferenceKernels, 1, n, 4);
     expected.values = x.values;
     expected.rows[0].values = expected.values.data();
-    kReferenceKernels.prepare(n, expected.rows[0]);
+    kReferenceKernels.prepare(n, sharing, expected.rows[0]);
     EXPECT_EQ(x.codes, expected.codes);
     EXPECT_EQ(x.scales, expected.scales);
     EXPECT_EQ(x.sums, expected.sums);
@@ -223,7 +224,7 @@ TEST_P(EveryTable, PrepareLosesNoDamage) {
       values[place] = damage, values[50] = 1e-44f;
       Activations x(k, 1, 64, 1);
       x.rows[0].values = values.data();
-      k.prepare(64, x.rows[0]);
+      k.prepare(64, 32, x.rows[0]);
       EXPECT_EQ(std::isnan(x.scales[0]), std::isnan(damage)) << place << " " << damage;
       EXPECT_FALSE(std::isfinite(x.scales[0])) << place << " " << damage;
       EXPECT_EQ(x.scales[1], 1.0f / 127);
@@ -289,7 +290,7 @@ TEST_P(EveryTable, NoProductDropsANaN) {
     for (const int64_t n_tokens : {1, 9}) {
       Activations x(k, n_tokens, 512, 7);
       x.values[300] = NAN;  // of the first token
-      k.prepare(512, x.rows[0]);
+      k.prepare(512, 32, x.rows[0]);
       const auto y = multiply(k, m.view, 0, 17, x, n_tokens);
       for (size_t i = 0; i < y.size(); ++i)
         ASSERT_EQ(std::isnan(y[i]), i < 17) << m.codec.name << " " << n_tokens << " " << i;

@@ -61,14 +61,15 @@ MatmulBuffers::MatmulBuffers(uint8_t* memory, int64_t max_tokens_, int64_t max_c
 }
 
 void prepare_input(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
-                   int64_t x_stride, int64_t columns, int64_t n_tokens, bool codes) {
+                   int64_t x_stride, int64_t columns, int64_t n_tokens, int64_t sharing) {
   for (int64_t t = 0; t < n_tokens; ++t)
     buffers.rows[t] = {x + t * x_stride, buffers.codes + t * columns,
                        buffers.scales + t * (columns / 32), buffers.sums + t * (columns / 16)};
-  if (!codes) return;
+  if (sharing == 0) return;
   team.parallel_for(n_tokens, std::max<int64_t>(1, 8192 / columns),
                     [&](int64_t begin, int64_t end, int) {
-                      for (int64_t t = begin; t < end; ++t) k.prepare(columns, buffers.rows[t]);
+                      for (int64_t t = begin; t < end; ++t)
+                        k.prepare(columns, sharing, buffers.rows[t]);
                     });
 }
 
@@ -101,7 +102,7 @@ void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, cons
   if (jobs.empty() || n_tokens <= 0) return;
   bool codes = false;
   for (const MatmulJob& job : jobs) codes |= k.reads_codes(job.w.type);
-  prepare_input(k, team, buffers, x, x_stride, jobs[0].w.columns, n_tokens, codes);
+  prepare_input(k, team, buffers, x, x_stride, jobs[0].w.columns, n_tokens, codes ? kFineScale : 0);
   multiply(k, team, buffers, n_tokens, jobs, rounding);
 }
 

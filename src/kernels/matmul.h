@@ -37,15 +37,19 @@ struct MatmulBuffers {
 // is, bit for bit, what it would be alone; slower.
 enum class Rounding { kFastest, kOfOneToken };
 
+// Scales of the input's 8-bit codes: one for each so many values.
+inline constexpr int64_t kFineScale = 32;
+
 // x: (n_tokens, columns), rows x_stride floats apart; all jobs have that many columns. The result
 // does not depend on the number of threads.
 void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
             int64_t x_stride, int64_t n_tokens, std::span<const MatmulJob> jobs,
             Rounding rounding = Rounding::kFastest);
 
-// The same in two steps, for matrices that arrive one after the other.
+// The same in two steps, for matrices that arrive one after the other. sharing: values that have a
+// scale in common in the input's 8-bit codes, or 0 where no matrix reads those.
 void prepare_input(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
-                   int64_t x_stride, int64_t columns, int64_t n_tokens, bool codes);
+                   int64_t x_stride, int64_t columns, int64_t n_tokens, int64_t sharing);
 void multiply(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, int64_t n_tokens,
               std::span<const MatmulJob> jobs, Rounding rounding);
 

@@ -12,9 +12,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::string out = argv[3];
-  TinyOptions options;
-  options.architecture = argv[1];
-  if (codec->block_values == 256) options.width = 256;
+  TinyOptions options = TinyOptions::of(argv[1], codec->type);
   const bool file = out.ends_with(".gguf");
   options.rope_factors = file;
   const TinyModel model = tiny_model(options);

@@ -13,7 +13,7 @@
 namespace enxuto {
 namespace {
 
-constexpr size_t kBlock = 32;
+constexpr size_t kBlock = 32, kSuperBlock = 256;
 
 void put_scale(float scale, uint8_t* block) {
   const uint16_t half = f32_to_f16(scale);
@@ -46,20 +46,44 @@ void round_q4_0(const float* x, uint8_t* block) {
     block[2 + i] = static_cast<uint8_t>(code(i) | code(i + kBlock / 2) << 4);
 }
 
+// One step for all 256 values; each of the 16 scales is 1, d is the step.
+void round_q6_k(const float* x, uint8_t* block) {
+  float most = 0;
+  for (size_t i = 0; i < kSuperBlock; ++i) most = std::max(most, std::fabs(x[i]));
+  const float step = most / 31;
+  std::memset(block + 192, 1, 16);
+  put_scale(step, block + 208);
+  uint8_t codes[kSuperBlock];
+  for (size_t i = 0; i < kSuperBlock; ++i)
+    codes[i] = static_cast<uint8_t>(32 + (step > 0 ? std::lrint(x[i] / step) : 0));
+  find_codec(Type::Q6_K)->set_codes(codes, block);
+}
+
+void (*plain_rounding(Type type))(const float*, uint8_t*) {
+  switch (type) {
+    case Type::Q8_0:
+      return round_q8_0;
+    case Type::Q4_0:
+      return round_q4_0;
+    case Type::Q6_K:
+      return round_q6_k;
+    default:
+      return nullptr;
+  }
+}
+
 std::vector<uint8_t> encode(const TinyTensor& tensor, Type type) {
   const Codec& codec = *find_codec(type);
+  const auto round = plain_rounding(type);
   const size_t columns = tensor.shape[0], row_bytes = codec.row_bytes(columns);
   const size_t rows = tensor.values.size() / columns;
   std::vector<uint8_t> bytes(rows * row_bytes);
   for (size_t r = 0; r < rows; ++r) {
     const float* row = tensor.values.data() + r * columns;
     uint8_t* out = bytes.data() + r * row_bytes;
-    if (type != Type::Q8_0 && type != Type::Q4_0) {
-      codec.encode(row, nullptr, out, columns);
-      continue;
-    }
-    for (size_t i = 0; i < columns; i += kBlock, out += codec.block_bytes)
-      (type == Type::Q8_0 ? round_q8_0 : round_q4_0)(row + i, out);
+    if (!round) codec.encode(row, nullptr, out, columns);
+    for (size_t i = 0; round && i < columns; i += codec.block_values, out += codec.block_bytes)
+      round(row + i, out);
   }
   return bytes;
 }

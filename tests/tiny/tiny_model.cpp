@@ -37,7 +37,10 @@ class Builder {
   void vector(const std::string& name, uint64_t n, float center, float spread) {
     fill(name, {n}, center, spread);
   }
-  void norm(const std::string& name, uint64_t n) { vector(name, n, 1.0f, 0.1f); }
+  void norm(const std::string& name, uint64_t n, float outlier = 1) {
+    vector(name, n, 1.0f, 0.1f);
+    model_.tensors.back().values[7] *= outlier;
+  }
 
  private:
   void fill(const std::string& name, std::vector<uint64_t> shape, float center, float spread) {
@@ -67,7 +70,7 @@ void add_layer(const TinyModel& m, const std::string& prefix, Builder& b) {
     b.norm(prefix + "attn_q_norm.weight", m.head_dim);
     b.norm(prefix + "attn_k_norm.weight", m.head_dim);
   }
-  b.norm(prefix + "ffn_norm.weight", width);
+  b.norm(prefix + "ffn_norm.weight", width, m.options.outlier);
   b.matrix(prefix + "ffn_gate.weight", width, m.ffn_width);
   b.matrix(prefix + "ffn_up.weight", width, m.ffn_width);
   b.matrix(prefix + "ffn_down.weight", m.ffn_width, width);

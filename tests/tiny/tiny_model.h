@@ -19,7 +19,17 @@ struct TinyOptions {
   bool add_bos = false;
   bool rope_factors = true;     // llama: a Hugging Face folder has no place for them
   bool attention_bias = false;  // llama: of q, k and v; qwen2 always has them
+  float outlier = 1;            // one input of each FFN is so many times as large
   uint64_t seed = 1;
+
+  // For files of `type`. Super-blocks need the width; and where their 256 activations share a scale
+  // an outlier shows it, as in real models.
+  static TinyOptions of(const std::string& architecture, Type type) {
+    TinyOptions options;
+    options.architecture = architecture;
+    if (find_codec(type)->block_values == 256) options.width = 256, options.outlier = 100;
+    return options;
+  }
 };
 
 struct TinyTensor {
@@ -40,8 +50,8 @@ struct TinyModel {
 TinyModel tiny_model(const TinyOptions& options);
 Metadata tiny_metadata(const TinyModel& model);  // GGUF keys, tokenizer included
 
-// Matrices in `type`, all else F32. Q8_0 and Q4_0 are rounded in the plainest way, so that files
-// stay the same when the encoders get better; other types by their codec.
+// Matrices in `type`, all else F32. Q8_0, Q4_0 and Q6_K are rounded in the plainest way, so that
+// files stay the same when the encoders get better; other types by their codec.
 Status write_tiny_gguf(const TinyModel& model, Type type, const std::string& path);
 Status write_tiny_gguf(const TinyModel& model, const Metadata& metadata, Type type,
                        const std::string& path);

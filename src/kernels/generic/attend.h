@@ -95,7 +95,7 @@ void prepare_queries(const AttendQuery* queries, int64_t n_queries, int64_t head
   for (int64_t i = 0; i < n_queries; ++i) {
     rows[i] = {queries[i].q, codes + i * head_dim, scales + i * head_dim / 32,
                sums + i * head_dim / 16};
-    prepare<V>(head_dim, rows[i]);
+    prepare<V>(head_dim, 32, rows[i]);
   }
 }
 

@@ -102,18 +102,29 @@ void softmax(float* x, int64_t n) {
   map<V>(x, x, n, x, [inverse](auto a, auto) { return V::multiply(a, inverse); });
 }
 
+// Of n values, a multiple of 32; NaN where one is.
 template <class V>
-void prepare(int64_t columns, const PreparedRow& row) {
+float largest_magnitude(const float* x, int64_t n) {
+  auto most = V::zero();
+  for (int64_t i = 0; i < n; i += 32) {
+    typename V::Floats a[4];
+    for (int j = 0; j < 4; ++j) a[j] = V::absolute(V::load(x + i + 8 * j));
+    most = V::maximum_or_nan(
+        most, V::maximum_or_nan(V::maximum_or_nan(a[0], a[1]), V::maximum_or_nan(a[2], a[3])));
+  }
+  return V::largest_or_nan(most);
+}
+
+template <class V>
+void prepare(int64_t columns, int64_t sharing, const PreparedRow& row) {
+  float largest = 0;
   for (int64_t j = 0; j < columns / 32; ++j) {
     const float* x = row.values + 32 * j;
-    typename V::Floats a[4];
-    typename V::Ints codes[4];
-    for (int i = 0; i < 4; ++i) a[i] = V::absolute(V::load(x + 8 * i));
-    const float largest = V::largest_or_nan(
-        V::maximum_or_nan(V::maximum_or_nan(a[0], a[1]), V::maximum_or_nan(a[2], a[3])));
+    if (32 * j % sharing == 0) largest = largest_magnitude<V>(x, sharing);
     const bool none = largest <= kSmallestActivation;
     const float scale = none ? 0 : largest / 127;
     const auto inverse = V::all(none ? 0 : 127 / largest);
+    typename V::Ints codes[4];
     for (int i = 0; i < 4; ++i)
       codes[i] = V::round_to_ints(V::multiply(V::load(x + 8 * i), inverse));
     V::store_bytes(row.codes + 32 * j, V::pack_ints(codes[0], codes[1], codes[2], codes[3]));

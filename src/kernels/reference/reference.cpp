@@ -11,12 +11,17 @@
 namespace enxuto {
 namespace {
 
-void prepare(int64_t columns, const PreparedRow& row) {
+float largest_magnitude(const float* x, int64_t n) {
+  float largest = 0;
+  for (int64_t i = 0; i < n; ++i)
+    largest = std::isnan(x[i]) ? NAN : std::max(largest, std::fabs(x[i]));
+  return largest;
+}
+
+void prepare(int64_t columns, int64_t sharing, const PreparedRow& row) {
   for (int64_t j = 0; j < columns / 32; ++j) {
     const float* x = row.values + 32 * j;
-    float largest = 0;
-    for (int i = 0; i < 32; ++i)
-      largest = std::isnan(x[i]) ? NAN : std::max(largest, std::fabs(x[i]));
+    const float largest = largest_magnitude(row.values + 32 * j / sharing * sharing, sharing);
     const bool none = largest <= kSmallestActivation;
     const float scale = none ? 0 : largest / 127, inverse = none ? 0 : 127 / largest;
     int sums[2] = {};
