@@ -1,24 +1,8 @@
 #include "compress/head_divergence.h"
 
-#include <algorithm>
-#include <cmath>
-
-#include "infer/row_sums.h"
+#include "kernels/row_sums.h"
 
 namespace enxuto {
-
-double ExponentialSum::add(std::span<const float> logits) {
-  const float most = *std::max_element(logits.begin(), logits.end());
-  const double before = top;
-  top = std::max(top, static_cast<double>(most));
-  const double rescale = std::exp(before - top);
-  const auto from = static_cast<float>(top);
-  sum = sum * rescale +
-        sum_of(logits.size(), [&](size_t i) { return exp_below_zero(logits[i] - from); });
-  return rescale;
-}
-
-double ExponentialSum::log() const { return top + std::log(sum); }
 
 void ReferenceRow::add(std::span<const float> logits, std::span<float> weights) {
   rescale_ = sum_.add(logits);

@@ -6,18 +6,11 @@
 // All sums are kept relative to the largest logit so far.
 #pragma once
 
-#include <cstdint>
 #include <span>
 
+#include "kernels/exponential_sum.h"
+
 namespace enxuto {
-
-struct ExponentialSum {
-  double top = -1e30, sum = 0;  // sum of e^(z - top)
-
-  // Returns by what earlier terms were multiplied.
-  double add(std::span<const float> logits);
-  double log() const;
-};
 
 // One scored row of the undisturbed model.
 class ReferenceRow {

@@ -22,15 +22,18 @@ void Rope::fill(uint32_t position, int64_t n, float* angles) const {
     }
 }
 
-void Rope::turn(const float* angles, float* head) const {
+void Rope::turn(const float* angles, float* head) const { turn_by(angles, 1, head); }
+void Rope::turn_back(const float* angles, float* head) const { turn_by(angles, -1, head); }
+
+void Rope::turn_by(const float* angles, float direction, float* head) const {
   const size_t half = frequencies_.size();
   const float *cosine = angles, *sine = angles + half;
   const size_t step = layout_ == RopeLayout::kInterleaved ? 2 : 1;
   const size_t partner = layout_ == RopeLayout::kInterleaved ? 1 : half;
   for (size_t i = 0; i < half; ++i) {
     float &a = head[i * step], &b = head[i * step + partner];
-    const float turned = a * cosine[i] - b * sine[i];
-    b = a * sine[i] + b * cosine[i];
+    const float s = direction * sine[i], turned = a * cosine[i] - b * s;
+    b = a * s + b * cosine[i];
     a = turned;
   }
 }

@@ -17,9 +17,11 @@ class Rope {
   void fill(uint32_t position, int64_t n, float* angles) const;
   // Turns the first dims values of a head by one position's angles.
   void turn(const float* angles, float* head) const;
+  void turn_back(const float* angles, float* head) const;  // its inverse, and its gradient
   uint32_t dims() const { return dims_; }
 
  private:
+  void turn_by(const float* angles, float direction, float* head) const;
   RopeLayout layout_;
   uint32_t dims_;
   std::vector<double> frequencies_;  // (dims / 2), radians per token

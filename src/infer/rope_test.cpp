@@ -18,7 +18,7 @@ void expect_turned(RopeLayout layout, uint32_t position, const float* before, co
   }
 }
 
-TEST(Rope, TurnsPairsOfBothLayoutsAndLeavesTheRest) {
+TEST(Rope, TurnsPairsOfBothLayoutsAndBackAndLeavesTheRest) {
   const float head[6] = {1, 2, 3, 4, 5, 6};
   for (const RopeLayout layout : {RopeLayout::kInterleaved, RopeLayout::kHalves}) {
     const Rope rope(layout, 4, 10000, 1, nullptr);
@@ -29,6 +29,8 @@ TEST(Rope, TurnsPairsOfBothLayoutsAndLeavesTheRest) {
     expect_turned(layout, 1002, head, turned);
     EXPECT_EQ(turned[4], 5);
     EXPECT_EQ(turned[5], 6);
+    rope.turn_back(angles + 2 * 4, turned);
+    for (int i = 0; i < 6; ++i) EXPECT_NEAR(turned[i], head[i], 1e-6);
   }
 }
 

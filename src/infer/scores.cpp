@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "infer/row_sums.h"
+#include "kernels/row_sums.h"
 
 namespace enxuto {
 namespace {

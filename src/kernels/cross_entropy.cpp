@@ -1,0 +1,28 @@
+#include "kernels/cross_entropy.h"
+
+#include <cmath>
+
+#include "kernels/row_sums.h"
+
+namespace enxuto {
+
+// The label of the slices before stays with the probability that they have among all so far.
+void SampledCrossEntropy::add(std::span<const float> logits, int64_t first, double uniform) {
+  const double before = sum_.sum, kept = before * sum_.add(logits);
+  double left = uniform * sum_.sum - kept;
+  if (left < 0) return;
+  const auto top = static_cast<float>(sum_.top);
+  size_t i = 0;
+  for (; i + 1 < logits.size(); ++i)
+    if ((left -= exp_below_zero(logits[i] - top)) < 0) break;
+  label_ = first + static_cast<int64_t>(i);
+}
+
+void SampledCrossEntropy::gradient(std::span<float> logits, int64_t first) const {
+  const auto top = static_cast<float>(sum_.top), share = static_cast<float>(1 / sum_.sum);
+  for (float& z : logits) z = share * exp_below_zero(z - top);
+  if (label_ >= first && label_ - first < static_cast<int64_t>(logits.size()))
+    logits[static_cast<size_t>(label_ - first)] -= 1;
+}
+
+}  // namespace enxuto

@@ -1,0 +1,99 @@
+// The backward pass's steps against differences of the forward ones (the scalar oracle's), and
+// against what probability asks of labels that are drawn.
+#include "kernels/gradients.h"
+
+#include <numeric>
+
+#include "kernels/cross_entropy.h"
+#include "kernels/finite_difference.h"
+#include "kernels/tables.h"
+
+namespace enxuto {
+namespace {
+
+const KernelTable& oracle() { return kReferenceKernels; }
+
+TEST(Gradients, OfRmsNorm) {
+  constexpr size_t kN = 77;
+  std::vector<float> x = random_floats(kN, 1), y(kN), dx(kN);
+  const auto weight = random_floats(kN, 2), dy = random_floats(kN, 3);
+  rms_norm_gradient(x.data(), weight.data(), 0.25f, kN, dy.data(), dx.data());
+  const auto loss = [&] {
+    oracle().rms_norm(x.data(), weight.data(), 0.25f, kN, y.data());
+    return dot(y, dy);
+  };
+  expect_gradient(x, dx, loss, 1e-3);
+  dx = dy;
+  rms_norm_gradient(x.data(), weight.data(), 0.25f, kN, dx.data(), dx.data());
+  expect_gradient(x, dx, loss, 1e-3);
+}
+
+TEST(Gradients, OfGates) {
+  constexpr size_t kN = 150;
+  const struct {
+    void (*forward)(const float*, const float*, int64_t, float*);
+    void (*backward)(float*, float*, const float*, int64_t);
+  } gates[] = {{oracle().silu_mul, silu_mul_gradient}, {oracle().gelu_mul, gelu_mul_gradient}};
+  for (const auto& g : gates) {
+    std::vector<float> gate = random_floats(kN, 1, 3), up = random_floats(kN, 2), y(kN);
+    gate[0] = 0, gate[1] = 40, gate[2] = -40, gate[3] = 1e-5f;
+    const auto dy = random_floats(kN, 3);
+    std::vector<float> dgate = gate, dup = up;
+    g.backward(dgate.data(), dup.data(), dy.data(), kN);
+    const auto loss = [&] {
+      g.forward(gate.data(), up.data(), kN, y.data());
+      return dot(y, dy);
+    };
+    expect_gradient(gate, dgate, loss, 1e-3);
+    expect_gradient(up, dup, loss, 1e-3);
+  }
+}
+
+constexpr size_t kVocabulary = 100, kSlices[] = {0, 37, 64, kVocabulary};
+template <class Body>
+void for_slices(std::span<float> logits, const Body& body) {
+  for (size_t s = 0; s < 3; ++s)
+    body(logits.subspan(kSlices[s], kSlices[s + 1] - kSlices[s]), static_cast<int64_t>(kSlices[s]));
+}
+
+double log_sum(std::span<const float> logits) {
+  double sum = 0;
+  for (const float z : logits) sum += std::exp(double{z});
+  return std::log(sum);
+}
+
+TEST(Gradients, OfCrossEntropyInSlices) {
+  std::vector<float> logits = random_floats(kVocabulary, 1, 3);
+  for (const double uniform : {0.0, 0.3, 0.99}) {
+    SampledCrossEntropy row;
+    for_slices(logits, [&](auto slice, int64_t first) { row.add(slice, first, uniform); });
+    ASSERT_GE(row.label(), 0);
+    ASSERT_LT(row.label(), static_cast<int64_t>(kVocabulary));
+    std::vector<float> gradient = logits;
+    for_slices(gradient, [&](auto slice, int64_t first) { row.gradient(slice, first); });
+    const auto loss = [&] { return log_sum(logits) - logits[static_cast<size_t>(row.label())]; };
+    expect_gradient(logits, gradient, loss, 1e-3);
+  }
+}
+
+TEST(Gradients, LabelsAreDrawnAsOftenAsTheModelSays) {
+  constexpr int kDraws = 40'000;
+  std::vector<float> logits = random_floats(kVocabulary, 1, 2);
+  std::mt19937 random(5);
+  std::uniform_real_distribution<double> uniform;
+  std::vector<int> counts(kVocabulary);
+  for (int i = 0; i < kDraws; ++i) {
+    SampledCrossEntropy row;
+    for_slices(logits, [&](auto slice, int64_t first) { row.add(slice, first, uniform(random)); });
+    ++counts[static_cast<size_t>(row.label())];
+  }
+  double chi_squared = 0;
+  for (size_t i = 0; i < kVocabulary; ++i) {
+    const double expected = kDraws * std::exp(logits[i] - log_sum(logits));
+    chi_squared += (counts[i] - expected) * (counts[i] - expected) / expected;
+  }
+  EXPECT_NEAR(chi_squared, kVocabulary - 1, 50);  // 3.5 standard deviations
+}
+
+}  // namespace
+}  // namespace enxuto
