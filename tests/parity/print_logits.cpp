@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
     request.context = static_cast<uint32_t>(tokens.size());
     request.n_threads = default_thread_count();
     ASSIGN_OR_RETURN(const auto session, Session::open(model, request));
+    session->set_input_scales(InputScales::kOfLlamaCpp);
     ASSIGN_OR_RETURN(const auto logits, session->feed(tokens));
     std::fwrite(logits.data(), sizeof(float), logits.size(), stdout);
     return Status();
