@@ -28,6 +28,8 @@ constexpr uint64_t kLine = 64;     // pieces start on cache lines
 constexpr uint64_t kBlock = 4096;  // what direct reads and writes are made of
 // Of each state of the search: how it was reached; and the states of one item while they are made.
 constexpr uint64_t kTraceBytes = 8, kSearchBytes = 12 * kMiB;
+// oneDNN, measured: the pages of its code and what it compiles; the panels that a thread packs.
+constexpr uint64_t kDenseLibraryBytes = 8 * kMiB, kDensePanelBytes = 5 * kMiB / 2;
 constexpr uint64_t kMostBytes = uint64_t{1} << 56;
 constexpr uint64_t kFloat = sizeof(float), kDouble = sizeof(double);
 
@@ -216,11 +218,17 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   plan.inference.batch = plan.shape.probe_tokens;
   plan.inference.n_threads = request.n_threads;
   plan.inference.tokenizer_bytes = request.tokenizer_bytes;
-  const uint64_t own = plan.stages.total_bytes();
+  const MemoryPart dense_library = {
+      owner::kDenseLibrary,
+      kDenseLibraryBytes + static_cast<uint64_t>(request.n_threads) * kDensePanelBytes,
+      "the library that multiplies matrices: code, and panels of each thread (estimate)", "always",
+      PartKind::kProcess};
+  const uint64_t own = plan.stages.total_bytes() + dense_library.bytes;
   if (mode.streams)
     plan.inference.memory_bytes = request.memory_bytes > own ? request.memory_bytes - own : 1;
   ASSIGN_OR_RETURN(plan.map, plan_inference(model, plan.inference));
   plan.map.parts.insert(plan.map.parts.end(), stages.begin(), stages.end());
+  plan.map.parts.push_back(dense_library);
   return plan;
 }
 

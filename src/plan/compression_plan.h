@@ -15,6 +15,7 @@ namespace owner {
 inline constexpr const char* kImportance = "importance";
 inline constexpr const char* kReadBuffer = "read buffer";
 inline constexpr const char* kWorking = "working memory";
+inline constexpr const char* kDenseLibrary = "oneDNN";
 }  // namespace owner
 
 // Tokens of text that it calibrates on and probes with, fewer for a large model, whose probes cost
