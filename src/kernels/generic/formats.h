@@ -25,6 +25,45 @@ inline constexpr int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -1
 inline constexpr int8_t kE2m1Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // ---- Blocks with one scale: scale() and minimum() are in all lanes.
+// Those of nibbles can be unpacked two at a time, which takes fewer steps: the first 16 values of
+// both, then the second 16. Scales of the first block are in the lower lanes.
+
+template <class V>
+struct Halves {
+  typename V::Bytes first, second;
+};
+
+template <class V>
+Halves<V> two_of_nibbles(const uint8_t* a, const uint8_t* b) {
+  const auto both = V::load_halves(a, b);
+  return {V::template field<0>(both, 15), V::template field<4>(both, 15)};
+}
+
+inline uint32_t load_word(const uint8_t* b) {
+  uint32_t word;
+  __builtin_memcpy(&word, b, 4);
+  return word;
+}
+
+// A fifth bit for each value, from a word of each block.
+template <class V>
+Halves<V> two_of_fifth_bits(const uint8_t* a, const uint8_t* b) {
+  const uint32_t first = load_word(a), second = load_word(b);
+  return {V::spread_bits((first & 0xffff) | second << 16, 16),
+          V::spread_bits(first >> 16 | (second & 0xffff0000), 16)};
+}
+
+template <class V>
+Halves<V> join(const Halves<V>& a, const Halves<V>& b) {
+  return {V::bit_or(a.first, b.first), V::bit_or(a.second, b.second)};
+}
+
+template <class V>
+Halves<V> look_up_two(const int8_t* table, const uint8_t* a, const uint8_t* b) {
+  const auto entries = V::both_halves(table);
+  const Halves<V> index = two_of_nibbles<V>(a, b);
+  return {V::look_up(entries, index.first), V::look_up(entries, index.second)};
+}
 
 template <class V>
 struct Q4_0 : Format<Type::Q4_0, 32, 18, 15, 8> {
@@ -33,6 +72,10 @@ struct Q4_0 : Format<Type::Q4_0, 32, 18, 15, 8> {
     return V::split_nibbles(b + 2);
   }
   static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
+  static Halves<V> two(const uint8_t* a, const uint8_t* b) {
+    return two_of_nibbles<V>(a + 2, b + 2);
+  }
+  static auto two_scales(const uint8_t* a, const uint8_t* b) { return V::broadcast_two_f16(a, b); }
 };
 
 template <class V>
@@ -44,25 +87,35 @@ struct Q4_1 : Format<Type::Q4_1, 32, 20, 15, 0, true> {
   static void scale_and_offset(const uint8_t* b, typename V::Floats& s, typename V::Floats& m) {
     V::broadcast_two_f16(b, s, m);
   }
+  static Halves<V> two(const uint8_t* a, const uint8_t* b) {
+    return two_of_nibbles<V>(a + 4, b + 4);
+  }
 };
 
 template <class V>
 struct Q5_0 : Format<Type::Q5_0, 32, 22, 31, 16> {
   template <int g>
   static auto codes(const uint8_t* b) {
-    return V::bit_or(V::split_nibbles(b + 6), V::spread_bits(b + 2, 16));
+    return V::bit_or(V::split_nibbles(b + 6), V::spread_bits(load_word(b + 2), 16));
   }
   static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
+  static Halves<V> two(const uint8_t* a, const uint8_t* b) {
+    return join(two_of_nibbles<V>(a + 6, b + 6), two_of_fifth_bits<V>(a + 2, b + 2));
+  }
+  static auto two_scales(const uint8_t* a, const uint8_t* b) { return V::broadcast_two_f16(a, b); }
 };
 
 template <class V>
 struct Q5_1 : Format<Type::Q5_1, 32, 24, 31, 0, true> {
   template <int g>
   static auto codes(const uint8_t* b) {
-    return V::bit_or(V::split_nibbles(b + 8), V::spread_bits(b + 4, 16));
+    return V::bit_or(V::split_nibbles(b + 8), V::spread_bits(load_word(b + 4), 16));
   }
   static void scale_and_offset(const uint8_t* b, typename V::Floats& s, typename V::Floats& m) {
     V::broadcast_two_f16(b, s, m);
+  }
+  static Halves<V> two(const uint8_t* a, const uint8_t* b) {
+    return join(two_of_nibbles<V>(a + 8, b + 8), two_of_fifth_bits<V>(a + 4, b + 4));
   }
 };
 
@@ -82,7 +135,21 @@ struct IQ4_NL : Format<Type::IQ4_NL, 32, 18, 127, 0, false, true> {
     return V::look_up(V::both_halves(kIq4Table), V::split_nibbles(b + 2));
   }
   static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
+  static Halves<V> two(const uint8_t* a, const uint8_t* b) {
+    return look_up_two<V>(kIq4Table, a + 2, b + 2);
+  }
+  static auto two_scales(const uint8_t* a, const uint8_t* b) { return V::broadcast_two_f16(a, b); }
 };
+
+// 2^(e - 128): what a byte e says as MXFP4's scale, of the doubled codes of kE2m1Table.
+struct Powers {
+  float of[256];
+  constexpr Powers() : of{} {
+    for (uint32_t e = 0; e < 256; ++e)  // below 2^-126 subnormal
+      of[e] = __builtin_bit_cast(float, e < 2 ? 0x00200000u << e : (e - 1u) << 23);
+  }
+};
+inline constexpr Powers kPowers;
 
 template <class V>
 struct MXFP4 : Format<Type::MXFP4, 32, 17, 12, 0, false, true> {
@@ -90,11 +157,12 @@ struct MXFP4 : Format<Type::MXFP4, 32, 17, 12, 0, false, true> {
   static auto codes(const uint8_t* b) {
     return V::look_up(V::both_halves(kE2m1Table), V::split_nibbles(b + 1));
   }
-  static auto scale(const uint8_t* b) {  // 2^(e - 128); below 2^-126 subnormal
-    const uint32_t bits = b[0] < 2 ? 0x00200000u << b[0] : (b[0] - 1u) << 23;
-    float value;
-    __builtin_memcpy(&value, &bits, sizeof value);
-    return V::all(value);
+  static auto scale(const uint8_t* b) { return V::broadcast(kPowers.of + b[0]); }
+  static Halves<V> two(const uint8_t* a, const uint8_t* b) {
+    return look_up_two<V>(kE2m1Table, a + 1, b + 1);
+  }
+  static auto two_scales(const uint8_t* a, const uint8_t* b) {
+    return V::two(kPowers.of[a[0]], kPowers.of[b[0]]);
   }
 };
 

@@ -11,24 +11,67 @@ namespace enxuto::generic {
 // processor foresees.
 inline constexpr int64_t kAhead = 4096;
 
+// Whether a format's blocks can be taken two at a time.
+template <class V, class F>
+concept InTwos = requires(const uint8_t* b) { F::two(b, b); };
+
+// What kRows rows have added up, in lanes; offsets only where a format has minima.
+template <class V, int kRows>
+struct RowSums {
+  typename V::Floats sum[kRows], offset[kRows];
+};
+
+// Two blocks of each row, from w on.
+template <class V, class F, int kRows>
+inline void add_two_blocks(const uint8_t* w, uint64_t row_bytes, const int8_t* codes,
+                           const float* scales, const float* sums, RowSums<V, kRows>& total) {
+  const auto x0 = V::first_halves(V::load_bytes(codes), V::load_bytes(codes + 32));
+  const auto x1 = V::second_halves(V::load_bytes(codes), V::load_bytes(codes + 32));
+  const auto x_scale = V::broadcast_two(scales);
+  const auto bias = V::template bias<F::kBias, F::kSigned>(x0, x1);
+  [[maybe_unused]] typename V::Floats x_sums;
+  if constexpr (F::kMin) x_sums = V::at_minima(sums[0] + sums[1], sums[2] + sums[3]);
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) {
+    const uint8_t *a = w + static_cast<uint64_t>(r) * row_bytes, *b = a + F::kBytes;
+    V::prefetch(a + kAhead);
+    const Halves<V> half = F::two(a, b);
+    typename V::Floats scale;
+    if constexpr (F::kMin) {
+      typename V::Floats all;
+      V::broadcast_two_f16_pairs(a, b, scale, all);
+      total.offset[r] = V::fma(all, x_sums, total.offset[r]);
+    } else {
+      scale = F::two_scales(a, b);
+    }
+    const auto dot =
+        V::template dot<F::kBias, F::kSigned, F::kMax>(half.first, half.second, x0, x1, bias);
+    total.sum[r] = V::fma(V::to_floats(dot), V::multiply(scale, x_scale), total.sum[r]);
+  }
+}
+
 template <class V, class F, int kRows>
 void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const PreparedRow& x,
                     float* y) {
   using Floats = typename V::Floats;
-  Floats sum[kRows], offset[kRows];
+  RowSums<V, kRows> total;
 #pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) sum[r] = offset[r] = V::zero();
+  for (int r = 0; r < kRows; ++r) total.sum[r] = total.offset[r] = V::zero();
   const int8_t* codes = x.codes;
   const float* scales = x.scales;
   const float* sums = x.sums;
   const uint8_t* end = w + columns / F::kValues * F::kBytes;
+  if constexpr (InTwos<V, F>) {
+    for (; end - w >= 2 * F::kBytes; w += 2 * F::kBytes, codes += 64, scales += 2, sums += 4)
+      add_two_blocks<V, F, kRows>(w, row_bytes, codes, scales, sums, total);
+  }
   for (; w != end; w += F::kBytes) {
     const auto group = [&]<int g>() {
       const auto xs = V::load_bytes(codes + 32 * g);
       const Floats x_scale = V::broadcast(scales + g);
       const auto bias = V::template bias<F::kBias, F::kSigned>(xs);
       [[maybe_unused]] Floats x_sum;
-      if constexpr (F::kMin) x_sum = V::all(sums[2 * g] + sums[2 * g + 1]);
+      if constexpr (F::kMin) x_sum = V::at_minima(sums[2 * g] + sums[2 * g + 1], 0);
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
         const uint8_t* b = w + static_cast<uint64_t>(r) * row_bytes;
@@ -37,12 +80,12 @@ void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
         if constexpr (F::kMin) {
           Floats minimum;
           F::scale_and_offset(b, scale, minimum);
-          offset[r] = V::fma(minimum, x_sum, offset[r]);
+          total.offset[r] = V::fma(minimum, x_sum, total.offset[r]);
         } else {
           scale = F::scale(b);
         }
         const auto dot = V::template dot<F::kBias, F::kSigned>(F::template codes<g>(b), xs, bias);
-        sum[r] = V::fma(V::to_floats(dot), V::multiply(scale, x_scale), sum[r]);
+        total.sum[r] = V::fma(V::to_floats(dot), V::multiply(scale, x_scale), total.sum[r]);
       }
     };
     group.template operator()<0>();
@@ -50,7 +93,10 @@ void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
     codes += F::kValues, scales += F::kGroups, sums += 2 * F::kGroups;
   }
 #pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) y[r] = V::sum(sum[r]) + V::first(offset[r]);
+  for (int r = 0; r < kRows; ++r) {
+    y[r] = V::sum(total.sum[r]);
+    if constexpr (F::kMin) y[r] += V::sum(total.offset[r]);
+  }
 }
 
 template <class V, class F, int kRows>

@@ -26,6 +26,19 @@ struct Avx2 : Avx2Vectors {
     if constexpr (kBias != 0) pairs = _mm256_sub_epi16(pairs, bias);
     return widen(pairs);
   }
+  // Of two vectors each; codes above 63 would not bear that their pairs are added in 16 bits.
+  template <int kBias, bool kSigned>
+  static Ints bias(Bytes x0, Bytes x1) {
+    return _mm256_add_epi16(bias<kBias, kSigned>(x0), bias<kBias, kSigned>(x1));
+  }
+  template <int kBias, bool kSigned, int kMax>
+  static Ints dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, Ints bias) {
+    const Ints p0 = products<kSigned>(w0, x0), p1 = products<kSigned>(w1, x1);
+    if constexpr (kMax >= 64) return add_ints(widen(p0), widen(p1));
+    Ints pairs = _mm256_add_epi16(p0, p1);
+    if constexpr (kBias != 0) pairs = _mm256_sub_epi16(pairs, bias);
+    return widen(pairs);
+  }
 
   // ---- tiles
   using Partial = Ints;

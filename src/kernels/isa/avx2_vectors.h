@@ -28,6 +28,14 @@ struct Avx2Vectors {
   static Bytes both_halves(const void* p) {  // 16 bytes, twice
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   }
+  // 16 bytes of each
+  static Bytes load_halves(const void* a, const void* b) {
+    return _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(a))),
+        _mm_loadu_si128(static_cast<const __m128i*>(b)), 1);
+  }
+  static Bytes first_halves(Bytes a, Bytes b) { return _mm256_permute2x128_si256(a, b, 0x20); }
+  static Bytes second_halves(Bytes a, Bytes b) { return _mm256_permute2x128_si256(a, b, 0x31); }
   // 16 bytes -> their low nibbles, then their high ones
   static Bytes split_nibbles(const void* p) {
     const __m128i a = _mm_loadu_si128(static_cast<const __m128i*>(p));
@@ -46,13 +54,11 @@ struct Avx2Vectors {
   static Bytes bit_or(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
   static Bytes subtract_bytes(Bytes a, Bytes b) { return _mm256_sub_epi8(a, b); }
   // bit i of the word -> byte i: `value` or 0
-  static Bytes spread_bits(const void* p, int value) {
-    int word;
-    __builtin_memcpy(&word, p, 4);
+  static Bytes spread_bits(uint32_t word, int value) {
     const __m256i order = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
                                              0x0202020202020202, 0x0303030303030303);
     const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
-    const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(word), order);
+    const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(word)), order);
     const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
     return _mm256_and_si256(is_set, all_bytes(value));
   }
@@ -150,6 +156,10 @@ struct Avx2Vectors {
     const __m256 pair = _mm256_castpd_ps(_mm256_broadcast_sd(reinterpret_cast<const double*>(p)));
     return _mm256_permutevar_ps(pair, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
   }
+  // a in the lower half of the lanes, b in the upper
+  static Floats two(float a, float b) { return _mm256_setr_ps(a, a, a, a, b, b, b, b); }
+  // Lanes 1 and 3, zeros elsewhere: what meets the minima of broadcast_two_f16_pairs.
+  static Floats at_minima(float a, float b) { return _mm256_setr_ps(0, a, 0, b, 0, 0, 0, 0); }
   static void transpose(Floats (&a)[8]) {
     __m256 b[8];
     for (int i = 0; i < 8; i += 2) {
@@ -190,6 +200,23 @@ struct Avx2Vectors {
     const __m256 both = _mm256_cvtph_ps(_mm_set1_epi32(pair));
     a = _mm256_moveldup_ps(both);
     b = _mm256_movehdup_ps(both);
+  }
+  static Floats broadcast_two_f16(const void* p, const void* q) {
+    uint16_t a, b;
+    __builtin_memcpy(&a, p, 2);
+    __builtin_memcpy(&b, q, 2);
+    const __m128i both = _mm_cvtsi32_si128(static_cast<int>(a | uint32_t{b} << 16));
+    return _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_cvtph_ps(both)),
+                                    _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
+  }
+  // Of two blocks, each of which begins with a scale and a minimum: the first one's scale in the
+  // lower half, the other's in the upper; lanes 0 … 3 of `all`: scale, minimum, scale, minimum.
+  static void broadcast_two_f16_pairs(const void* p, const void* q, Floats& scales, Floats& all) {
+    int a, b;
+    __builtin_memcpy(&a, p, 4);
+    __builtin_memcpy(&b, q, 4);
+    all = _mm256_cvtph_ps(_mm_insert_epi32(_mm_cvtsi32_si128(a), b, 1));
+    scales = _mm256_permutevar8x32_ps(all, _mm256_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2));
   }
   static void store_f16(void* p, Floats a) {
     _mm_storeu_si128(static_cast<__m128i*>(p),

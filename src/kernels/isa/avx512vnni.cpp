@@ -20,6 +20,14 @@ struct Avx512Vnni : Avx2Vectors {
     if constexpr (kSigned) w = _mm256_xor_si256(w, all_bytes(128));
     return _mm256_dpbusd_epi32(negative_bias, w, x);
   }
+  template <int kBias, bool kSigned>
+  static Ints bias(Bytes x0, Bytes x1) {
+    return _mm256_add_epi32(bias<kBias, kSigned>(x0), bias<kBias, kSigned>(x1));
+  }
+  template <int kBias, bool kSigned, int>
+  static Ints dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, Ints negative_bias) {
+    return dot<kBias, kSigned>(w1, x1, dot<kBias, kSigned>(w0, x0, negative_bias));
+  }
 };
 
 struct Avx512Tile {
