@@ -44,7 +44,7 @@ void see_head(Session& session, size_t n_tokens, const float* state, ColumnEnerg
 Result<HiddenStates> begin_text(const Workbench& bench,
                                 const std::vector<std::vector<Token>>& chunks) {
   ASSIGN_OR_RETURN(HiddenStates states,
-                   HiddenStates::create(bench, chunks.size(), bench.plan.shape.fit_tokens));
+                   bench.take_states(chunks.size(), bench.plan.shape.fit_tokens));
   for (size_t c = 0; c < chunks.size(); ++c) {
     ASSIGN_OR_RETURN(float* state, states.load(c));
     TRY(embed_chunk(bench.session, chunks[c], state));

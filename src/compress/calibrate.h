@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "compress/calibration_text.h"
-#include "compress/hidden_states.h"
 #include "compress/weights.h"
+#include "compress/workbench.h"
 
 namespace enxuto {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "compress/covariance.h"
-#include "compress/hidden_states.h"
 #include "compress/weights.h"
+#include "compress/workbench.h"
 
 namespace enxuto {
 

@@ -5,7 +5,6 @@
 
 #include "compress/coarse_copy.h"
 #include "compress/head_divergence.h"
-#include "compress/hidden_states.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -38,9 +37,9 @@ class Probes {
   }
 
   Result<std::vector<Sensitivity>> run() {
-    ASSIGN_OR_RETURN(states_, HiddenStates::create(bench_, 1 + weights_.size(),
-                                                   uint64_t{bench_.plan.shape.probe_tokens} *
-                                                       bench_.plan.shape.probe_chunks));
+    ASSIGN_OR_RETURN(
+        states_, bench_.take_states(1 + weights_.size(), uint64_t{bench_.plan.shape.probe_tokens} *
+                                                             bench_.plan.shape.probe_chunks));
     TRY(begin());
     TRY(run_layers());
     TRY(score());

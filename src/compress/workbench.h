@@ -11,6 +11,7 @@
 #include "infer/session.h"
 #include "memory/arena.h"
 #include "plan/compression_plan.h"
+#include "train/hidden_states.h"
 
 namespace enxuto {
 
@@ -29,6 +30,8 @@ struct Workbench {
   Result<std::span<T>> take(uint64_t n) const {
     return arena.take<T>(owner::kWorking, n);
   }
+  // Of so many tokens each, where the plan has them. Before anything else of the stage.
+  Result<HiddenStates> take_states(size_t count, uint64_t tokens_of_each) const;
 };
 
 }  // namespace enxuto

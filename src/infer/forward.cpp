@@ -21,9 +21,8 @@ Forward::Forward(const Model& model, const SessionLayout& layout, WeightStream& 
       weights_(weights),
       team_(layout.n_threads),
       cache_(model.hyper, layout, kv_memory),
-      rope_(hyper_.rope_layout, hyper_.rope_dims, hyper_.rope_base, hyper_.rope_scale,
-            floats(model.rope_factors)),
-      sliding_rope_(hyper_.rope_layout, hyper_.rope_dims, hyper_.rope_base_sliding, 1.0f, nullptr),
+      rope_(hyper_, false, floats(model.rope_factors)),
+      sliding_rope_(hyper_, true, nullptr),
       buffers_(scratch + layout.scratch.prepared, std::max(layout.batch, layout.logit_rows),
                static_cast<int64_t>(layout.widest_input), layout.n_threads) {
   const auto piece = [&](uint64_t offset) { return reinterpret_cast<float*>(scratch + offset); };

@@ -12,6 +12,10 @@ Rope::Rope(RopeLayout layout, uint32_t dims, float base, float scale, const floa
   }
 }
 
+Rope::Rope(const HyperParameters& hyper, bool sliding, const float* factors)
+    : Rope(hyper.rope_layout, hyper.rope_dims, sliding ? hyper.rope_base_sliding : hyper.rope_base,
+           sliding ? 1.0f : hyper.rope_scale, sliding ? nullptr : factors) {}
+
 void Rope::fill(uint32_t position, int64_t n, float* angles) const {
   const size_t half = frequencies_.size();
   for (int64_t t = 0; t < n; ++t, angles += 2 * half)

@@ -12,6 +12,8 @@ class Rope {
  public:
   // base and scale as hyper-parameters have them; factors: (dims / 2) divisors, or null.
   Rope(RopeLayout layout, uint32_t dims, float base, float scale, const float* factors);
+  // Of a model's layers whose window slides, or of the others, which alone have factors.
+  Rope(const HyperParameters& hyper, bool sliding, const float* factors);
 
   // angles (n, dims): of each position from `position` on, dims / 2 cosines, then the sines.
   void fill(uint32_t position, int64_t n, float* angles) const;

@@ -179,6 +179,10 @@ Status Session::hold_layer(uint32_t layer) {
 
 void Session::let_go() { state_->weights->let_go(); }
 
+WeightRows Session::weight_rows(const Tensor& tensor) const {
+  return state_->weights->rows(tensor);
+}
+
 void Session::final_norm(const float* hidden, int64_t n, float* normed) {
   state_->forward->final_norm(hidden, n, normed);
 }

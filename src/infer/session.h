@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "kernels/matmul.h"
+#include "kernels/weight_products.h"
 #include "models/model.h"
 #include "plan/plan.h"
 #include "tokenizer/tokenizer.h"
@@ -76,6 +77,8 @@ class Session {
   // it until then read them once.
   Status hold_layer(uint32_t layer);
   void let_go();
+  // Where the rows of a tensor of a held layer lie, until let_go(); vectors lie still.
+  WeightRows weight_rows(const Tensor& tensor) const;
   // What the head's input is: (n, width), final norm.
   void final_norm(const float* hidden, int64_t n, float* normed);
   // y (n, w.rows) = x (n, w.columns) w', by the session's threads; n <= batch(), columns as many as

@@ -156,6 +156,24 @@ const uint8_t* WeightStream::data(const Tensor& tensor) const {
   return place ? place : tensor.data.data();  // converted norms lie in the model itself
 }
 
+WeightRows WeightStream::rows(const Tensor& tensor) const {
+  WeightRows rows = {tensor.type,
+                     static_cast<int64_t>(tensor.rows()),
+                     static_cast<int64_t>(tensor.columns()),
+                     tensor.row_bytes(),
+                     {}};
+  if (!plan_.streams || tensor.n_dims == 1) {
+    rows.pieces.push_back({0, data(tensor)});
+    return rows;
+  }
+  uint32_t u = plan_.first_of[static_cast<size_t>(&tensor - model_.tensors.data())];
+  assert(u >= held_begin_ && u < held_end_);
+  for (; u < plan_.slices.size() && plan_.slices[u].tensor == &tensor; ++u)
+    rows.pieces.push_back(
+        {static_cast<int64_t>(plan_.slices[u].first_row), held_[u - held_begin_]});
+  return rows;
+}
+
 Result<const uint8_t*> WeightStream::embedding_row(uint64_t row) {
   const Tensor& table = *model_.token_embedding;
   if (!plan_.streams) return table.row(row).data();

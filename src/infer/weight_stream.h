@@ -37,6 +37,8 @@ class WeightStream {
 
   // Where the tensor lies; of a streamed matrix, in the mapped file.
   const uint8_t* data(const Tensor& tensor) const;
+  // The same in all its pieces, of a tensor of the layer that is held.
+  WeightRows rows(const Tensor& tensor) const;
   // One row of the token embedding, (row_bytes): read from the file where it is not in memory.
   // Valid until the next call.
   Result<const uint8_t*> embedding_row(uint64_t row);

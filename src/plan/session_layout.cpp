@@ -7,38 +7,12 @@
 
 #include "base/checked.h"
 #include "kernels/matmul.h"
+#include "plan/pieces.h"
 
 namespace enxuto {
 namespace {
 
 constexpr uint32_t kDefaultContext = 4096;
-constexpr uint64_t kLine = 64;  // pieces start on cache lines
-// Far above any machine, far below where sums of pieces could wrap.
-constexpr uint64_t kAbsurdBytes = uint64_t{1} << 56;
-
-// Hands out offsets one after the other; remembers whether a size was beyond reason.
-class Pieces {
- public:
-  uint64_t next(OptionalSize bytes) {
-    const uint64_t offset = end_;
-    const OptionalSize end = checked_add(end_, checked_align(bytes, kLine));
-    if (!end || *end > kAbsurdBytes)
-      absurd_ = true;
-    else
-      end_ = *end;
-    return offset;
-  }
-  uint64_t end() const { return end_; }
-  bool absurd() const { return absurd_; }
-
- private:
-  uint64_t end_ = 0;
-  bool absurd_ = false;
-};
-
-OptionalSize floats(uint64_t rows, OptionalSize columns) {
-  return checked_mul(checked_mul(rows, columns), sizeof(float));
-}
 
 uint32_t cache_rows(const HyperParameters& hyper, uint32_t layer, uint32_t context,
                     uint32_t batch) {

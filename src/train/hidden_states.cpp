@@ -1,25 +1,29 @@
-#include "compress/hidden_states.h"
+#include "train/hidden_states.h"
 
 #include <algorithm>
 #include <cstring>
 
+#include "base/checked.h"
+
 namespace enxuto {
 
-Result<HiddenStates> HiddenStates::create(const Workbench& bench, size_t count,
-                                          uint64_t tokens_of_each) {
+Result<HiddenStates> HiddenStates::create(std::span<float> memory, size_t count,
+                                          uint64_t state_bytes, const std::string& folder) {
   HiddenStates states;
-  states.state_bytes_ = *state_bytes(bench.model().hyper, tokens_of_each);  // planned, so sane
-  const bool on_disk = bench.plan.states_on_disk;
-  const uint64_t in_memory = states.state_bytes_ * (on_disk ? 1 : count);
-  ASSIGN_OR_RETURN(states.memory_, bench.take<float>(in_memory / sizeof(float)));
-  if (on_disk) {
-    ASSIGN_OR_RETURN(states.file_, ScratchFile::create(bench.folder, states.state_bytes_ * count));
+  states.state_bytes_ = state_bytes;
+  states.memory_ = memory;
+  if (!folder.empty()) {
+    ASSIGN_OR_RETURN(states.file_, ScratchFile::create(folder, state_bytes * count));
   }
   return states;
 }
 
+float* HiddenStates::room(size_t i) {
+  return memory_.data() + (file_ ? 0 : i * (state_bytes_ / sizeof(float)));
+}
+
 Result<float*> HiddenStates::load(size_t i, uint64_t floats) {
-  if (!file_) return memory_.data() + i * (state_bytes_ / sizeof(float));
+  if (!file_) return room(i);
   const uint64_t bytes = floats > state_bytes_ / sizeof(float)
                              ? state_bytes_
                              : align_up(floats * sizeof(float), ScratchFile::kAlignment);
@@ -35,7 +39,7 @@ Status HiddenStates::store(size_t i) {
 
 Result<float*> HiddenStates::copy(size_t from, size_t to) {
   if (file_) return load(from);
-  float* target = memory_.data() + to * (state_bytes_ / sizeof(float));
+  float* target = room(to);
   ASSIGN_OR_RETURN(const float* source, load(from));
   std::memcpy(target, source, state_bytes_);
   return target;

@@ -1,0 +1,53 @@
+#include "plan/gradient_layout.h"
+
+#include <algorithm>
+
+#include "kernels/dense_attention.h"
+#include "kernels/weight_products.h"
+#include "plan/pieces.h"
+
+namespace enxuto {
+
+Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads) {
+  const HyperParameters& hyper = model.hyper;
+  const bool head_norms = !model.layers.empty() && model.layers[0].q_norm;
+  GradientLayout l{};
+  l.n_tokens = n_tokens, l.n_threads = n_threads;
+  Pieces all;
+  const auto each = [n_tokens](Pieces& pieces, OptionalSize values) {
+    return pieces.next(floats(n_tokens, values));
+  };
+  const OptionalSize q = checked_mul(hyper.n_heads, hyper.key_dim),
+                     k = checked_mul(hyper.n_kv_heads, hyper.key_dim),
+                     v = checked_mul(hyper.n_kv_heads, hyper.value_dim),
+                     heads = checked_mul(hyper.n_heads, hyper.value_dim);
+  l.angles = each(all, hyper.rope_dims);
+  l.sliding_angles = each(all, hyper.sliding_window ? hyper.rope_dims : 0);
+  l.x = each(all, hyper.width), l.normed = each(all, hyper.width);
+  l.q = each(all, q), l.k = each(all, k), l.v = each(all, v);
+  l.attended = each(all, heads), l.log_sums = each(all, hyper.n_heads);
+  l.raw_q = each(all, head_norms ? q : 0), l.raw_k = each(all, head_norms ? k : 0);
+  l.projected = each(all, hyper.width), l.middle = each(all, hyper.width);
+  l.fed = each(all, hyper.width), l.branch = each(all, hyper.width);
+  Pieces there(all.end()), back(all.end()), head(all.end());
+  l.gate = each(there, hyper.ffn_width), l.up = each(there, hyper.ffn_width);
+  l.act = each(there, hyper.ffn_width);
+  l.dq = each(back, q), l.dk = each(back, k), l.dv = each(back, v);
+  l.dattended = each(back, heads);
+  l.logits = each(head, std::min(hyper.vocabulary, kVocabularyBlock));
+  Pieces rest(std::max({there.end(), back.end(), head.end()}));
+  l.products = rest.next(floats(WeightProducts::scratch_floats(n_threads), 1));
+  l.attention = rest.next(floats(DenseAttention::scratch_floats(n_threads), 1));
+  l.bytes = rest.end();
+  for (const Pieces& pieces : {all, there, back, head, rest})
+    if (pieces.absurd())
+      return Status::does_not_fit("a layer's gradients take more than can be counted");
+  return l;
+}
+
+OptionalSize checkpoint_bytes(const HyperParameters& hyper, uint64_t tokens) {
+  constexpr uint64_t kBf16 = 2, kPage = 4096;  // what direct reads and writes are made of
+  return checked_align(checked_mul(checked_mul(tokens, hyper.width), kBf16), kPage);
+}
+
+}  // namespace enxuto

@@ -1,0 +1,42 @@
+// Where each piece of memory of the way back lies: one text of n_tokens through one layer, there
+// and back, in f32. The plan adds it up and train/ carves by the same offsets. Pieces that are
+// never alive together share bytes:
+//
+//   x | normed | q k v | attended | projected | middle | fed | branch | …
+//                           | gate up act, the way there      | products | attention
+//                           | dq dk dv dattended, the way back
+//                           | logits, at the head
+#pragma once
+
+#include <cstdint>
+
+#include "base/checked.h"
+#include "base/status.h"
+#include "models/model.h"
+
+namespace enxuto {
+
+// Rows of the head whose logits are alive at once.
+inline constexpr uint32_t kVocabularyBlock = 4096;
+
+struct GradientLayout {  // in bytes
+  uint32_t n_tokens;
+  int n_threads;
+  uint64_t angles, sliding_angles;
+  uint64_t x, normed, q, k, v, attended, log_sums;
+  uint64_t raw_q, raw_k;  // before the head norms, where there are any
+  uint64_t projected, middle, fed, branch;
+  uint64_t gate, up, act;
+  uint64_t dq, dk, dv, dattended;
+  uint64_t logits;
+  uint64_t products, attention;  // scratch of the kernels
+  uint64_t bytes;
+};
+
+// kDoesNotFit where a size is beyond reason.
+Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads);
+
+// The input of a layer for so many tokens, in bf16, as it lies in memory or in a file.
+OptionalSize checkpoint_bytes(const HyperParameters& hyper, uint64_t tokens);
+
+}  // namespace enxuto
