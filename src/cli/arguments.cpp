@@ -81,13 +81,16 @@ struct Subcommand {
     number("-c,--context", options->context, what, 1, kMostTokens);
     number("-b,--batch", options->batch, "Tokens of one pass over the prompt", 1, kMostTokens);
   }
-  // How the KV cache keeps its numbers.
-  void cache_types() {
-    const auto add = [this](const char* name, const char* what, Type KvFormat::*part) {
+  // How the KV cache keeps its numbers; may_choose: "auto" is understood.
+  void cache_types(bool may_choose) {
+    const auto add = [&](const char* name, const std::string& what, Type KvFormat::*part,
+                         bool CacheParts::*automatic) {
       command
           ->add_option_function<std::string>(
               name,
-              [kept = options, name, part](const std::string& text) {
+              [kept = options, name, part, automatic, may_choose](const std::string& text) {
+                kept->automatic.*automatic = may_choose && text == "auto";
+                if (kept->automatic.*automatic) return;
                 const Status parsed = set_cache_types(text, part, kept->kv);
                 if (!parsed.ok())
                   throw CLI::ValidationError(name,
@@ -97,9 +100,12 @@ struct Subcommand {
           ->type_name("FORMAT");
     };
     add("--cache-type-k",
-        "-ctk: keys in the KV cache as f16 (default), q8_0 or q4_0; layers apart: q4_0,0-2=q8_0",
-        &KvFormat::key);
-    add("--cache-type-v", "-ctv: values in the KV cache, likewise", &KvFormat::value);
+        std::string("-ctk: keys in the KV cache as f16 (default), q8_0 or q4_0; layers apart: "
+                    "q4_0,0-2=q8_0") +
+            (may_choose ? "; auto: by measured loss, no smaller than fits" : ""),
+        &KvFormat::key, &CacheParts::keys);
+    add("--cache-type-v", "-ctv: values in the KV cache, likewise", &KvFormat::value,
+        &CacheParts::values);
   }
   void report() {
     command
@@ -138,10 +144,11 @@ void add_plan(CLI::App& app, Action& action) {
                             "  enxuto plan model.gguf --memory 2GiB\n"
                             "  enxuto plan config.json --memory 700M --context 8192 --json\n"
                             "  enxuto plan model.gguf --explain\n"
+                            "  enxuto plan model.gguf --memory 700M --context 8192 --measure\n"
                             "  enxuto plan model.gguf --for train --sequences 4 --context 1024\n",
                             plan_command, action);
   c.context(kContextDefault);
-  c.cache_types();
+  c.cache_types(true);
   c.number("--sequences", c.options->sequences, "Texts at the same time, each with a context", 1,
            65536);
   c.size("--bandwidth", c.options->bandwidth,
@@ -155,6 +162,9 @@ void add_plan(CLI::App& app, Action& action) {
            "Of --for train: keep the input of every n-th block only; 0: keep all", 0, 1e6);
   c.command->add_flag("--explain", o.explain,
                       "Teach where the memory of this model goes, instead of the tables");
+  c.command->add_flag(
+      "--measure", o.measure,
+      "Measure on the model itself what formats of the KV cache cost, by layer too");
   c.command->add_option("--html", o.html_file, "Write the plan here too, as a page of its own")
       ->type_name("FILE");
   c.json();
@@ -203,7 +213,7 @@ void add_run(CLI::App& app, Action& action) {
   c.number("-n,--n-predict", o.max_tokens, "Most tokens to write (-1: until the end)", -1,
            kMostTokens);
   c.context(kContextDefault);
-  c.cache_types();
+  c.cache_types(true);
   SamplingOptions& s = o.sampling;
   c.number("--temp", s.temperature, "Temperature; 0: always the most probable token", 0, 1000);
   c.number("--top-k", s.top_k, "Choose among the k most probable tokens; 0: all", 0, 1e9);
@@ -239,7 +249,7 @@ void add_eval(CLI::App& app, Action& action) {
       ->type_name("MODEL");
   c.number("--chunks", c.options->chunks, "Most chunks of 512 tokens to use (default: all)", 1,
            kMostTokens);
-  c.cache_types();
+  c.cache_types(false);
   c.report();
   c.json();
 }
@@ -254,7 +264,7 @@ void add_bench(CLI::App& app, Action& action) {
   c.number("--decode", o.decode_tokens, "Tokens to write", 1, kMostTokens);
   c.number("--repeat", o.repeats, "Runs of each; the median is reported", 1, 1000);
   c.context("Tokens of the KV cache (default: as many as needed)");
-  c.cache_types();
+  c.cache_types(true);
   c.report();
   c.json();
 }

@@ -8,12 +8,6 @@
 #include "platform/memory_probe.h"
 
 namespace enxuto {
-namespace {
-
-constexpr uint32_t kSmallBatch = 16;
-constexpr uint32_t kUsefulContext = 256;  // no suggestion goes below
-
-}  // namespace
 
 Budget memory_budget(const CommonOptions& options) {
   if (options.memory_bytes) return {options.memory_bytes, "--memory"};
@@ -43,10 +37,15 @@ std::vector<Suggestion> suggest(const Model& model, InferenceRequest request,
   const Result<MemoryMap> map = plan_inference(model, request);
   if (!map.ok() || map->total_bytes() <= budget_bytes) return found;
   InferenceRequest small = request;
-  small.batch = std::min(request.batch, kSmallBatch);
-  if (check_fits(model, small, budget_bytes).ok())
+  small.batch = std::min(request.batch, kShortPass);
+  if (fits(model, small, budget_bytes))
     found.push_back({fmt::format("--batch {}: the prompt in shorter passes", small.batch), "batch",
                      small.batch});
+  InferenceRequest rounded = request;
+  rounded.kv = {{Type::Q8_0, Type::Q8_0}};
+  if (fits(model, rounded, budget_bytes))
+    found.push_back(
+        {"-ctk q8_0 -ctv q8_0: a KV cache that is a little less precise", "cache-type", "q8_0"});
   if (const uint32_t context = largest_context(model, request, budget_bytes);
       context >= kUsefulContext)
     found.push_back({fmt::format("--context {}: hold fewer tokens", context), "context", context});

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "plan/plan.h"
 
 namespace enxuto {
@@ -26,8 +27,8 @@ uint64_t largest_file_bytes(const Model& model, const MemoryMap& map, uint64_t b
 // One change that alone makes a plan fit without streaming its weights.
 struct Suggestion {
   std::string text;
-  std::string option;  // "batch", "context", "size"
-  uint64_t value;      // of that option
+  std::string option;  // "batch", "cache-type", "context", "size"
+  Json value;          // of that option
 };
 std::vector<Suggestion> suggest(const Model& model, InferenceRequest request,
                                 uint64_t budget_bytes);

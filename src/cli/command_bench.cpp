@@ -9,6 +9,7 @@
 #include "cli/clock.h"
 #include "cli/commands.h"
 #include "cli/json_output.h"
+#include "cli/measured_cache.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal_text.h"
 #include "cli/usage_report.h"
@@ -144,6 +145,7 @@ Status bench_command(const BenchOptions& options) {
   InferenceRequest request =
       inference_request(options, std::max(needed, options.context), options.batch);
   request.tokenizer_bytes = tokenizer->table_bytes();
+  TRY(settle_cache(model, options, request));
   TRY(check_budget(*model, request, options));
   ASSIGN_OR_RETURN(const auto session, Session::open(model, request));
   report->plan(session->memory_map(), memory_budget(options));

@@ -29,14 +29,29 @@ InferenceRequest request_for(const PlanOptions& options, const Model& model) {
   if (runs(options)) request.sequences = options.sequences;
   if (const auto tokenizer = Tokenizer::create(model.metadata); tokenizer.ok())
     request.tokenizer_bytes = (*tokenizer)->table_bytes();
-  if (runs(options) && options.sequences == 1) request = with_drafting(model, request);
   return request;
+}
+
+// What the model itself says of its KV cache, where that is asked for; the request takes the
+// formats that are left to us.
+Result<std::optional<MeasuredCache>> measure(const PlanOptions& options,
+                                             std::shared_ptr<const Model> model,
+                                             InferenceRequest& request) {
+  std::optional<MeasuredCache> measured;
+  if (!options.measure && !options.automatic.any()) return measured;
+  if (!runs(options))
+    return Status::usage("--measure and -ctk auto are for plans to run or serve",
+                         "leave out --for, or name the formats");
+  ASSIGN_OR_RETURN(measured, measure_cache(model, options, request));
+  if (options.automatic.any()) request.kv = measured->chosen;
+  return measured;
 }
 
 // The request with its weights mapped, whatever the budget: choices and lessons are about the whole
 // model.
 InferenceRequest mapped(InferenceRequest request) {
   request.memory_bytes = 0;
+  request.draft = 0;
   return request;
 }
 
@@ -106,7 +121,8 @@ Status write_page(const PlanOptions& options, const Model& model, const Inferenc
 }
 
 Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
-                               const InferenceRequest& request) {
+                               const InferenceRequest& request,
+                               std::optional<MeasuredCache> measured) {
   PlanReport report;
   report.goal = options.goal == "run" && options.sequences > 1 ? "serve" : options.goal;
   report.budget = memory_budget(options);
@@ -123,9 +139,13 @@ Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
   report.streamed_bytes = weights.streams ? weights.streamed_bytes() : 0;
   if (!runs(options)) return report;
   report.suggestions = suggest(model, request, report.budget.bytes);
-  const ChoiceQuestion question{mapped(request), report.budget.bytes,
-                                static_cast<double>(options.bandwidth)};
+  ChoiceQuestion question{
+      mapped(request), report.budget.bytes, static_cast<double>(options.bandwidth), {}};
+  if (measured)
+    for (const auto& whole : measured->wholes)
+      question.measured.push_back({whole.layers, whole.score.kld_mean});
   ASSIGN_OR_RETURN(report.choices, weigh_choices(model, question));
+  report.measured = std::move(measured);
   return report;
 }
 
@@ -133,8 +153,11 @@ Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
 
 Status plan_command(const PlanOptions& options) {
   ASSIGN_OR_RETURN(const auto model, open_model(options.model, /*weights_needed=*/false));
-  const InferenceRequest request = request_for(options, *model);
-  ASSIGN_OR_RETURN(const PlanReport report, make_report(options, *model, request));
+  InferenceRequest request = request_for(options, *model);
+  ASSIGN_OR_RETURN(auto measured, measure(options, model, request));
+  if (runs(options) && options.sequences == 1) request = with_drafting(*model, request);
+  ASSIGN_OR_RETURN(const PlanReport report,
+                   make_report(options, *model, request, std::move(measured)));
   if (!options.html_file.empty()) TRY(write_page(options, *model, request, report));
   if (options.explain) {
     ASSIGN_OR_RETURN(const auto lessons, teach_memory(*model, mapped(request)));

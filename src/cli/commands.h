@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "infer/sampler.h"
+#include "plan/cache_formats.h"
 #include "plan/plan.h"
 
 namespace enxuto {
@@ -20,6 +21,7 @@ struct CommonOptions {
   uint64_t memory_bytes = 0;  // 0: what the machine leaves free
   bool json = false;
   std::vector<KvFormat> kv;  // as InferenceRequest's
+  CacheParts automatic;      // what of it the program chooses itself
   std::string report_file;   // run, eval, bench and compress: empty: none
 
   int threads() const;
@@ -38,6 +40,7 @@ struct PlanOptions : CommonOptions {
   std::string optimizer = "adamw";
   uint32_t checkpoint_every = 1;
   bool explain = false;
+  bool measure = false;
   std::string html_file;
 };
 

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "cli/budget.h"
 #include "cli/clock.h"
+#include "cli/measured_cache.h"
 #include "cli/terminal_text.h"
 #include "cli/utf8.h"
 #include "platform/interrupt.h"
@@ -69,6 +70,7 @@ Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options) {
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::create(model->metadata));
   InferenceRequest request = inference_request(options, options.context, options.batch);
   request.tokenizer_bytes = tokenizer->table_bytes();
+  TRY(settle_cache(model, options, request));
   if (options.draft)
     request.draft = *options.draft;
   else

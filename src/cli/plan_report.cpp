@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "cli/cache_report.h"
 #include "cli/terminal_text.h"
 
 namespace enxuto {
@@ -29,9 +30,10 @@ Json choices_json(const ChoiceTable& table) {
   for (const MixChoice& mix : table.mixes)
     for (const Combination& c : mix.combinations) {
       Json choice = {{"mix", mix.mix},
+                     {"kv", table.caches[c.cache].name},
                      {"file_bytes", mix.file_bytes},
                      {"bits_per_weight", mix.bits_per_weight},
-                     {"expected_kld", mix.expected_kld},
+                     {"expected_kld", mix.expected_kld + table.caches[c.cache].expected_kld},
                      {"context", c.context},
                      {"batch", c.batch},
                      {"sequences", table.sequences},
@@ -51,6 +53,8 @@ Json recommendation_json(const ChoiceTable& table) {
   if (!table.recommendation) return nullptr;
   const Recommendation& r = *table.recommendation;
   return {{"mix", r.mix},
+          {"kv", table.caches[r.cache].name},
+          {"kv_options", cache_options(table.caches[r.cache].layers)},
           {"file_bytes", r.file_bytes},
           {"context", r.context},
           {"batch", r.batch},
@@ -162,8 +166,11 @@ void print_recommendation(const ChoiceTable& table, const Paint& paint) {
     return;
   }
   const Recommendation& r = *table.recommendation;
-  fmt::print("\n{}: {}, {} in all: {}\n", paint.bold("recommended"), paint.green(r.mix),
+  const CacheChoice& cache = table.caches[r.cache];
+  const std::string with = r.cache ? ", KV cache " + cache.name : std::string();
+  fmt::print("\n{}: {}, {} in all: {}\n", paint.bold("recommended"), paint.green(r.mix + with),
              format_bytes(r.total_bytes), r.reason);
+  if (r.cache) fmt::print("  {}\n", cache_options(cache.layers));
   if (table.mixes.front().mix != r.mix)
     fmt::print("  enxuto compress MODEL -o OUT --size {}\n  {}\n", r.file_bytes,
                "chooses the format of each tensor by what it costs: expect less loss than above");
@@ -193,8 +200,10 @@ Json plan_json(const PlanReport& report) {
                {"threads", report.layout.n_threads},
                {"parts", parts},
                {"suggestions", suggestions}};
+  if (report.measured) json["kv_measured"] = measured_cache_json(*report.measured);
   if (!report.choices) return json;
   json["choices"] = choices_json(*report.choices);
+  json["kv_choices"] = caches_json(*report.choices);
   json["recommendation"] = recommendation_json(*report.choices);
   return json;
 }
@@ -209,8 +218,10 @@ void print_plan(const PlanReport& report) {
   const Paint paint(Stream::kOutput);
   print_parts(report, paint);
   print_verdict(report, paint);
+  if (report.measured) print_measured_cache(*report.measured, paint);
   if (!report.choices) return;
   print_choices(*report.choices, paint);
+  print_caches(*report.choices, paint);
   print_recommendation(*report.choices, paint);
 }
 

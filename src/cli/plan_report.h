@@ -5,6 +5,7 @@
 
 #include "cli/budget.h"
 #include "cli/json_output.h"
+#include "cli/measured_cache.h"
 #include "plan/choices.h"
 #include "plan/lesson.h"
 
@@ -18,6 +19,7 @@ struct PlanReport {
   uint64_t streamed_bytes = 0;  // read from the file in every pass; 0: the weights fit
   std::vector<Suggestion> suggestions;
   std::optional<ChoiceTable> choices;
+  std::optional<MeasuredCache> measured;
   bool fits() const { return map.total_bytes() <= budget.bytes; }
 };
 

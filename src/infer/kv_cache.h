@@ -21,8 +21,9 @@ class KvCache {
   // place where the layer's formats want that.
   void store(const KernelTable& k, uint32_t layer, uint32_t position, float* key, float* value);
   // Whether queries must be rotated as keys are, and what attention yields be turned back.
-  bool rotates_keys(uint32_t layer) const { return rotates(layers_[layer].format.key); }
-  bool rotates_values(uint32_t layer) const { return rotates(layers_[layer].format.value); }
+  // Keys have outliers, which cost q8_0 too; values few, which matter to q4_0 alone.
+  bool rotates_keys(uint32_t layer) const { return layers_[layer].format.key != Type::F16; }
+  bool rotates_values(uint32_t layer) const { return layers_[layer].format.value == Type::Q4_0; }
 
   struct HeadView {
     KvRows rows;  // row 0 is position `first`
@@ -35,7 +36,6 @@ class KvCache {
   bool can_continue(uint32_t position) const;
 
  private:
-  static bool rotates(Type type) { return type == Type::Q4_0; }
   uint8_t* row(uint32_t layer, uint32_t kv_head, uint32_t position) const;
   const HyperParameters& hyper_;
   const std::vector<KvLayer>& layers_;

@@ -73,6 +73,9 @@ class Session {
                float* hidden);  // (n, width); kBadInput: no such token
   // In place, through the KV cache.
   Status run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* hidden);
+  // Another format of the layer's cache, of no more bytes than the one planned: what it holds is
+  // void, and the next pass begins anew.
+  void set_cache_format(uint32_t layer, KvFormat format);
   // The layer's weights stay in memory until let_go(): where they are streamed, all passes through
   // it until then read them once.
   Status hold_layer(uint32_t layer);

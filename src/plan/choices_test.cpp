@@ -35,12 +35,14 @@ class Choices : public testing::Test {
     ChoiceQuestion question;
     question.request.context = context;
     question.request.sequences = sequences;
+    question.request.kv = cache_;
     question.budget_bytes = budget;
     question.bandwidth = 1e9;
     return weigh_choices(model_, question);
   }
 
   Model model_;
+  std::vector<KvFormat> cache_;  // named: no other is recommended
 };
 
 FormatMix mix_of(const char* name) {
@@ -74,7 +76,7 @@ TEST_F(Choices, TriesPowersOfTwoUpToTheTrainedContextAndTheOneWanted) {
   ASSERT_TRUE(table.ok());
   EXPECT_EQ(table->contexts, (std::vector<uint32_t>{512, 1000, 1024, 2048, 3000}));
   EXPECT_EQ(table->batches, (std::vector<uint32_t>{16, 128, 512}));
-  for (const MixChoice& mix : table->mixes) EXPECT_EQ(mix.combinations.size(), 15u);
+  for (const MixChoice& mix : table->mixes) EXPECT_EQ(mix.combinations.size(), 3u * 15);
 }
 
 TEST_F(Choices, TotalsAreThoseOfThePlan) {
@@ -87,7 +89,63 @@ TEST_F(Choices, TotalsAreThoseOfThePlan) {
   EXPECT_EQ(q8.combinations[3 * 3 + 2].total_bytes, planned - model_.file_bytes + q8.file_bytes);
 }
 
+TEST_F(Choices, CachesTakeTheirBytesOffEveryMix) {
+  const auto table = weigh(kGiB);
+  ASSERT_EQ(table->caches.size(), 3u);
+  const uint64_t numbers = 10u * 4 * 128 * 1000;
+  EXPECT_EQ(table->caches[0].bytes, numbers * 2);
+  EXPECT_EQ(table->caches[1].bytes, numbers * 34 / 32);
+  EXPECT_EQ(table->caches[2].bytes, numbers * 18 / 32);
+  const auto at = [&](size_t mix, size_t cache) {
+    return table->mixes[mix].combinations[cache * 15 + 4];
+  };
+  for (size_t cache = 0; cache < 3; ++cache) {
+    EXPECT_EQ(at(0, cache).total_bytes, table->caches[cache].total_bytes);
+    EXPECT_EQ(at(2, 0).total_bytes - at(2, cache).total_bytes,
+              table->caches[0].bytes - table->caches[cache].bytes);
+  }
+  const auto tight = weigh(table->caches[1].total_bytes);
+  EXPECT_FALSE(tight->caches[0].fits);
+  EXPECT_LT(tight->caches[0].largest_context, 1000u);
+  EXPECT_TRUE(tight->caches[1].fits);
+}
+
+TEST_F(Choices, RecommendsASmallerCacheBeforeAWorseMixUnlessOneIsNamed) {
+  const auto table = weigh(kGiB);
+  ChoiceQuestion question;
+  question.request.context = 1000;
+  question.budget_bytes = table->caches[1].total_bytes;
+  // Less than any mix costs.
+  question.measured = {{table->caches[1].layers, 1e-6}};
+  auto best = weigh_choices(model_, question)->recommendation;
+  ASSERT_TRUE(best.has_value());
+  EXPECT_EQ(best->mix, "as is");
+  EXPECT_EQ(best->cache, 1u);
+  EXPECT_EQ(best->total_bytes, question.budget_bytes);
+  EXPECT_EQ(best->expected_kld, 1e-6);
+  EXPECT_NE(best->reason.find("as is would take"), std::string::npos) << best->reason;
+  question.request.kv = {{}};
+  best = weigh_choices(model_, question)->recommendation;
+  EXPECT_EQ(best->cache, 0u);
+  EXPECT_NE(best->mix, "as is");
+}
+
+TEST_F(Choices, WhatWasMeasuredIsAChoiceOfItsOwn) {
+  ChoiceQuestion question;
+  question.request.context = 1000;
+  std::vector<KvFormat> mixed(10, {Type::Q8_0, Type::Q8_0});
+  mixed[3].value = Type::Q4_0;
+  question.measured = {{mixed, 0.25}};
+  const auto table = weigh_choices(model_, question);
+  ASSERT_TRUE(table.ok());
+  ASSERT_EQ(table->caches.size(), 4u);  // between q8_0 and q4_0
+  EXPECT_EQ(table->caches[2].layers, mixed);
+  EXPECT_EQ(table->caches[2].expected_kld, 0.25);
+  EXPECT_TRUE(table->caches[2].measured);
+}
+
 TEST_F(Choices, TakesTheBestThatFitsAndSaysWhatTheNextWouldNeed) {
+  cache_ = {{}};
   auto table = weigh(kGiB);
   EXPECT_EQ(table->recommendation->mix, "as is");
   const auto total = [&](size_t mix) { return table->mixes[mix].combinations[3 + 1].total_bytes; };
@@ -103,6 +161,7 @@ TEST_F(Choices, TakesTheBestThatFitsAndSaysWhatTheNextWouldNeed) {
 }
 
 TEST_F(Choices, ShortensThePassThenTheContextWhereNothingElseHelps) {
+  cache_ = {{}};
   const auto table = weigh(kGiB);
   const MixChoice& smallest = table->mixes.back();
   const auto pass = weigh(smallest.combinations[3].total_bytes);

@@ -1,7 +1,10 @@
 #include "plan/goal.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "plan/cache_formats.h"
 #include "plan/plan.h"
 
 namespace enxuto {
@@ -37,6 +40,27 @@ Result<MemoryMap> plan_evaluation(const Model& model, const Model* reference, in
     same->why += "; the reference: " + part.why;
   }
   return map;
+}
+
+Result<CacheMeasurement> plan_cache_measurement(const Model& model, int n_threads,
+                                                uint64_t memory_bytes) {
+  const uint32_t rows = kCacheChunkTokens / 2 + 3 * kLayerTokens;
+  const uint64_t bytes = uint64_t{rows} * model.hyper.width * sizeof(float);
+  CacheMeasurement plan{
+      evaluation_request(kCacheChunkTokens, n_threads),
+      {owner::kMeasuring, bytes, fmt::format("states of {} tokens, before and after a layer", rows),
+       "while the KV cache is measured", PartKind::kArena}};
+  if (memory_bytes) {
+    const uint64_t rest = memory_bytes > bytes ? memory_bytes - bytes : 1;
+    plan.inference.memory_bytes = rest;
+    if (!fits(model, plan.inference, rest)) plan.inference.batch = kShortPass;
+  }
+  for (const Type type : kCacheTypes)
+    if (!kv_row_bytes(type, model.hyper.key_dim) || !kv_row_bytes(type, model.hyper.value_dim))
+      return Status::usage(
+          fmt::format("heads of {} numbers fit no smaller KV cache than f16", model.hyper.key_dim),
+          "leave out what measures or chooses its format");
+  return plan;
 }
 
 }  // namespace enxuto

@@ -17,4 +17,20 @@ InferenceRequest evaluation_request(uint32_t chunk_tokens, int n_threads);
 Result<MemoryMap> plan_evaluation(const Model& model, const Model* reference, int n_threads,
                                   std::vector<KvFormat> kv, uint64_t memory_bytes);
 
+namespace owner {
+inline constexpr const char* kMeasuring = "measuring";
+}  // namespace owner
+
+// Measuring what formats of the KV cache cost (infer/cache_meter.h): tokens of a chunk, and of the
+// one on which layers are weighed.
+inline constexpr uint32_t kCacheChunkTokens = 512, kLayerTokens = 256;
+
+struct CacheMeasurement {
+  InferenceRequest inference;  // of the session; its memory_bytes are what the rest leaves
+  MemoryPart measuring;
+};
+// Within `memory_bytes` (0: no limit), in shorter passes where that helps.
+Result<CacheMeasurement> plan_cache_measurement(const Model& model, int n_threads,
+                                                uint64_t memory_bytes);
+
 }  // namespace enxuto

@@ -70,11 +70,28 @@ std::string choice_row(const ChoiceTable& table, const MixChoice& mix, bool spee
                   format_bytes(mix.file_bytes), mix.bits_per_weight, mix.expected_kld);
   if (speed) row += fmt::format("<td>{:.1f}</td>", mix.expected_tokens_per_second);
   for (const Combination& c : mix.combinations)
-    if (c.batch == table.batch)
+    if (c.batch == table.batch && c.cache == 0)
       row += fmt::format("<td class=\"{}\">{}{}</td>", c.fits ? "fits" : "not",
                          c.fits ? "✓ " : "✗ ", format_bytes(c.total_bytes));
   return row + fmt::format("<td>{}</td></tr>\n",
                            mix.largest_context ? format_count(mix.largest_context) : "none");
+}
+
+std::string caches_table(const ChoiceTable& table) {
+  std::string html = fmt::format(
+      "<h2>The KV cache</h2>\n<p class=\"soft\">Of {} tokens, by number format, beside the model "
+      "as it is.</p>\n<div class=\"scroll\"><table><thead><tr><th scope=\"col\">formats</th>"
+      "<th scope=\"col\">bytes</th><th scope=\"col\">loss</th><th scope=\"col\">in all</th>"
+      "<th scope=\"col\">longest context</th></tr></thead><tbody>\n",
+      format_count(table.context));
+  for (const CacheChoice& cache : table.caches)
+    html += fmt::format(
+        "<tr><td>{}</td><td>{}</td><td>{}{:.4f}</td><td class=\"{}\">{}{}</td><td>{}</td></tr>\n",
+        html_escaped(cache.name), format_count(cache.bytes),
+        cache.measured || cache.expected_kld == 0 ? "" : "~", cache.expected_kld,
+        cache.fits ? "fits" : "not", cache.fits ? "✓ " : "✗ ", format_bytes(cache.total_bytes),
+        cache.largest_context ? format_count(cache.largest_context) : "none");
+  return html + "</tbody></table></div>\n";
 }
 
 std::string choices_section(const ChoiceTable& table) {
@@ -93,13 +110,16 @@ std::string choices_section(const ChoiceTable& table) {
     html += fmt::format("<th scope=\"col\">{}</th>", format_count(context));
   html += "<th scope=\"col\">longest context</th></tr></thead><tbody>\n";
   for (const MixChoice& mix : table.mixes) html += choice_row(table, mix, speed);
-  html += "</tbody></table></div>\n";
+  html += "</tbody></table></div>\n" + caches_table(table);
   if (!table.recommendation)
     return html + "<p><b>Recommended:</b> none of these fits, even with a short context.</p>\n";
   const Recommendation& r = *table.recommendation;
   return html +
-         fmt::format("<p><b>Recommended: <span class=\"good\">{}</span></b>, {} in all: {}.</p>\n",
-                     html_escaped(r.mix), format_bytes(r.total_bytes), html_escaped(r.reason));
+         fmt::format(
+             "<p><b>Recommended: <span class=\"good\">{}{}</span></b>, {} in all: {}.</p>\n",
+             html_escaped(r.mix),
+             r.cache ? ", KV cache " + html_escaped(table.caches[r.cache].name) : std::string(),
+             format_bytes(r.total_bytes), html_escaped(r.reason));
 }
 
 std::string lessons_section(const std::vector<Lesson>& lessons) {

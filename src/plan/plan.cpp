@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/checked.h"
+#include "plan/cache_formats.h"
 
 namespace enxuto {
 namespace {
@@ -17,8 +18,6 @@ constexpr uint64_t kProcessBytes = 10 * kMiB;
 constexpr uint64_t kThreadBytes = 64 * kKiB;
 // A token's place in the tokenizer's tables, where the tokenizer was not asked.
 constexpr uint64_t kTableBytesPerToken = 64;
-// The smallest pass worth proposing: below it, a prompt reads the weights too often.
-constexpr uint32_t kSmallestBatch = 16;
 // More guesses in a row are seldom right, and each takes a row of logits.
 constexpr uint32_t kLongestDraft = 15;
 
@@ -37,52 +36,22 @@ const char* main_format(const Model& model) {
   return most == bytes.end() ? "empty" : find_codec(most->first)->name;
 }
 
-// "q8_0", "K q8_0, V f16", or how many layers have which.
-std::string kv_formats(const SessionLayout& layout) {
-  const auto name = [](Type type) {
-    return type == Type::F16 ? "f16" : type == Type::Q8_0 ? "q8_0" : "q4_0";
-  };
-  std::map<std::string, uint32_t> layers;
-  for (const KvLayer& l : layout.kv) {
-    const KvFormat f = l.format;
-    ++layers[f.key == f.value ? name(f.key)
-                              : fmt::format("K {}, V {}", name(f.key), name(f.value))];
-  }
-  if (layers.size() == 1) return layers.begin()->first;
-  std::string text;
-  for (const auto& [format, n] : layers)
-    text += fmt::format("{}{} in {} layers", text.empty() ? "" : "; ", format, n);
-  return text;
-}
-
 std::string kv_why(const HyperParameters& hyper, const SessionLayout& layout) {
   uint32_t sliding = 0;
-  for (uint32_t l = 0; l < hyper.n_layers; ++l) sliding += layout.kv[l].rows < layout.context;
+  std::vector<KvFormat> formats;
+  for (const KvLayer& layer : layout.kv) {
+    sliding += layer.rows < layout.context;
+    formats.push_back(layer.format);
+  }
   std::string why = fmt::format("{} layers x ({} + {}) x {} tokens, {}", hyper.n_layers - sliding,
                                 hyper.key_width(), hyper.value_width(),
-                                format_count(layout.context), kv_formats(layout));
+                                format_count(layout.context), cache_name(formats));
   if (layout.sequences > 1) why = fmt::format("{} sequences x ", layout.sequences) + why;
   if (sliding)
     why += fmt::format("; {} sliding layers keep {}", sliding,
                        format_count(std::min<uint64_t>(
                            layout.context, uint64_t{hyper.sliding_window} + layout.batch)));
   return why;
-}
-
-Result<uint64_t> total(const Model& model, const InferenceRequest& request) {
-  ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(model, request));
-  return map.total_bytes();
-}
-
-bool fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes) {
-  const Result<uint64_t> bytes = total(model, request);
-  return bytes.ok() && *bytes <= budget_bytes;
-}
-
-// "--context 2,048 instead of 8,192 saves 141 MiB".
-std::string saving(const char* what, uint64_t now, uint64_t then, uint64_t saved_bytes) {
-  return fmt::format("{} {} instead of {} saves {}", what, format_count(then), format_count(now),
-                     format_bytes(saved_bytes));
 }
 
 // All parts but the weights.
@@ -180,52 +149,6 @@ Result<uint64_t> mapped_file_bytes(const Model& model) {
   const OptionalSize weights = weight_bytes(model);
   if (weights) return std::max(*weights, model.file_bytes);
   return Status::bad_input("the model's tensors claim more bytes than can be counted");
-}
-
-uint32_t largest_context(const Model& model, InferenceRequest request, uint64_t budget_bytes) {
-  const Result<SessionLayout> layout = lay_out_session(model, request);
-  uint32_t fitting = 0, beyond = layout.ok() ? layout->context : request.context;
-  if (layout.ok() && fits(model, request, budget_bytes)) return beyond;
-  while (fitting + 1 < beyond) {  // invariant: fitting fits (or is 0), beyond does not
-    request.context = fitting + (beyond - fitting) / 2;
-    (fits(model, request, budget_bytes) ? fitting : beyond) = request.context;
-  }
-  return fitting;
-}
-
-Status check_fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes) {
-  ASSIGN_OR_RETURN(const uint64_t needed, total(model, request));
-  if (needed <= budget_bytes) return Status();
-  ASSIGN_OR_RETURN(const SessionLayout layout, lay_out_session(model, request));
-  const std::string what =
-      fmt::format("needs {}, {} more than the {} allowed", format_bytes(needed),
-                  format_bytes(needed - budget_bytes), format_bytes(budget_bytes));
-  // A short context is worth more than a long pass, and worth nothing below a few hundred tokens.
-  constexpr uint32_t kUsefulContext = 256;
-  InferenceRequest smaller = request;
-  smaller.context = layout.context;
-  smaller.batch = std::min(layout.batch, kSmallestBatch);
-  ASSIGN_OR_RETURN(const uint64_t with_small_batch, total(model, smaller));
-  if (with_small_batch <= budget_bytes)
-    return Status::does_not_fit(
-        what, saving("--batch", layout.batch, smaller.batch, needed - with_small_batch));
-  for (const uint32_t batch : {layout.batch, smaller.batch}) {
-    smaller.batch = batch, smaller.context = layout.context;
-    const uint32_t context = largest_context(model, smaller, budget_bytes);
-    if (context < std::min(kUsefulContext, layout.context)) continue;
-    smaller.context = context;
-    ASSIGN_OR_RETURN(const uint64_t then, total(model, smaller));
-    std::string todo = saving("--context", layout.context, context, needed - then);
-    if (batch != layout.batch) todo += fmt::format(", with --batch {}", batch);
-    return Status::does_not_fit(what, todo);
-  }
-  smaller.context = std::min(kUsefulContext, layout.context);
-  ASSIGN_OR_RETURN(const uint64_t least, total(model, smaller));
-  return Status::does_not_fit(
-      what,
-      fmt::format(
-          "this model takes {} even with {} tokens of context: compress it, or allow more memory",
-          format_bytes(least), smaller.context));
 }
 
 }  // namespace enxuto

@@ -21,6 +21,11 @@ inline constexpr const char* kDrafting = "drafting";
 inline constexpr const char* kProcess = "process";
 }  // namespace owner
 
+// The shortest pass worth proposing: below it, a prompt reads the weights too often.
+inline constexpr uint32_t kShortPass = 16;
+// A context below is worth nothing to anybody.
+inline constexpr uint32_t kUsefulContext = 256;
+
 Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& request);
 
 // The model's file as plan_inference counts it, header and weights.
@@ -33,7 +38,11 @@ Result<WeightPlan> plan_weights(const Model& model, const InferenceRequest& requ
 // costs little beside reading them. Unchanged where they are not, or where no draft fits.
 InferenceRequest with_drafting(const Model& model, InferenceRequest request);
 
-// OK, or kDoesNotFit with the shortest list of changes that would fit into `budget_bytes`.
+// Whether the plan stays within `budget_bytes`.
+bool fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes);
+
+// OK, or kDoesNotFit with the shortest list of changes that would fit into `budget_bytes`: what
+// costs speed only before what costs a little precision, and that before a short context.
 Status check_fits(const Model& model, const InferenceRequest& request, uint64_t budget_bytes);
 
 // The longest context that fits, at most the requested one; 0 where none does.

@@ -150,6 +150,26 @@ TEST(CheckFits, PrefersAShorterPassToAShorterContext) {
   EXPECT_EQ(status.todo().find("--context"), std::string::npos) << status.todo();
 }
 
+TEST(CheckFits, PrefersASmallerCacheToAShorterContext) {
+  Model model;
+  shape(model);
+  InferenceRequest rounded = request_of(8192);
+  rounded.kv = {{Type::Q8_0, Type::Q8_0}};
+  const uint64_t enough = plan_inference(model, rounded)->total_bytes();
+  Status status = check_fits(model, request_of(8192), enough);
+  EXPECT_NE(status.todo().find("-ctk q8_0 -ctv q8_0 saves"), std::string::npos) << status.todo();
+  EXPECT_EQ(status.todo().find("--batch"), std::string::npos) << status.todo();
+  // Two changes, before a context of less than three quarters.
+  rounded.batch = kShortPass;
+  status = check_fits(model, request_of(8192), plan_inference(model, rounded)->total_bytes());
+  EXPECT_NE(status.todo().find("--batch 16 instead of 128, with -ctk q8_0 -ctv q8_0 saves"),
+            std::string::npos)
+      << status.todo();
+  // Not what is so already.
+  rounded.batch = 128;
+  EXPECT_EQ(check_fits(model, rounded, enough - 10 * kMiB).todo().find("-ctk"), std::string::npos);
+}
+
 TEST(CheckFits, SaysTheLeastWhereNothingHelps) {
   Model model;
   shape(model);

@@ -1,0 +1,141 @@
+#include "plan/cache_formats.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "plan/plan.h"
+
+namespace enxuto {
+namespace {
+
+// By kCacheTypes, all layers together; and what any change at all makes of 8-bit activations.
+constexpr double kKeyLoss[] = {0, 0.001, 0.034}, kValueLoss[] = {0, 0.0006, 0.0063};
+constexpr double kNoise = 0.0025;
+
+size_t index_of(Type type) {
+  const auto at = std::ranges::find(kCacheTypes, type);
+  return static_cast<size_t>(at - std::begin(kCacheTypes));
+}
+
+const char* name_of(Type type) {
+  constexpr const char* kNames[] = {"f16", "q8_0", "q4_0"};
+  return kNames[index_of(type)];
+}
+
+// "q4_0,0-2=q8_0": what most layers have, then the others.
+std::string option_text(std::span<const KvFormat> layers, Type KvFormat::*part) {
+  size_t count[std::size(kCacheTypes)] = {};
+  for (const KvFormat& layer : layers) ++count[index_of(layer.*part)];
+  const Type base = kCacheTypes[std::max_element(std::begin(count), std::end(count)) - count];
+  std::string text = name_of(base);
+  for (size_t first = 0, last; first < layers.size(); first = last + 1) {
+    const Type type = layers[first].*part;
+    for (last = first; last + 1 < layers.size() && layers[last + 1].*part == type;) ++last;
+    if (type == base) continue;
+    text += first == last ? fmt::format(",{}={}", first, name_of(type))
+                          : fmt::format(",{}-{}={}", first, last, name_of(type));
+  }
+  return text;
+}
+
+// A step from one format of a layer's keys or values to a smaller one.
+struct Step {
+  size_t layer;
+  Type KvFormat::*part;
+  Type to;
+  double loss_per_byte;
+};
+
+// The steps of one row that are worth taking, cheapest first: none costs less for each byte than
+// the one before.
+void add_steps(size_t layer, Type KvFormat::*part, const double* losses, uint32_t n_values,
+               std::vector<Step>& steps) {
+  for (size_t from = 0; from + 1 < std::size(kCacheTypes);) {
+    size_t best = 0;
+    double least = 0;
+    for (size_t to = from + 1; to < std::size(kCacheTypes); ++to) {
+      const uint64_t before = kv_row_bytes(kCacheTypes[from], n_values);
+      const uint64_t after = kv_row_bytes(kCacheTypes[to], n_values);
+      if (after == 0) continue;
+      const double cost = (losses[to] - losses[from]) / static_cast<double>(before - after);
+      if (best && cost > least) continue;
+      best = to, least = cost;
+    }
+    if (!best) return;
+    steps.push_back({layer, part, kCacheTypes[best], least});
+    from = best;
+  }
+}
+
+}  // namespace
+
+std::vector<KvFormat> cache_of_layers(std::span<const KvFormat> kv, uint32_t n_layers) {
+  std::vector<KvFormat> layers(n_layers);
+  for (size_t l = 0; l < n_layers && !kv.empty(); ++l) layers[l] = kv[std::min(l, kv.size() - 1)];
+  return layers;
+}
+
+std::string cache_name(std::span<const KvFormat> layers) {
+  std::map<std::string, uint32_t> counts;
+  for (const KvFormat& f : layers)
+    ++counts[f.key == f.value ? name_of(f.key)
+                              : fmt::format("K {}, V {}", name_of(f.key), name_of(f.value))];
+  if (counts.size() == 1) return counts.begin()->first;
+  std::string text;
+  for (const auto& [format, n] : counts)
+    text += fmt::format("{}{} in {} layers", text.empty() ? "" : "; ", format, n);
+  return text;
+}
+
+std::string cache_label(std::span<const KvFormat> layers) {
+  const bool same = std::ranges::count(layers, layers.front()) == std::ssize(layers);
+  return same ? cache_name(layers) : "by layer";
+}
+
+std::string cache_options(std::span<const KvFormat> layers) {
+  return fmt::format("-ctk {} -ctv {}", option_text(layers, &KvFormat::key),
+                     option_text(layers, &KvFormat::value));
+}
+
+double expected_cache_kld(std::span<const KvFormat> layers) {
+  double sum = 0;
+  for (const KvFormat& f : layers) sum += kKeyLoss[index_of(f.key)] + kValueLoss[index_of(f.value)];
+  return sum > 0 ? sum / static_cast<double>(layers.size()) + kNoise : 0;
+}
+
+double cache_loss(std::span<const LayerLoss> losses, std::span<const KvFormat> layers) {
+  double sum = 0;
+  for (size_t l = 0; l < layers.size(); ++l)
+    sum += losses[l].key[index_of(layers[l].key)] + losses[l].value[index_of(layers[l].value)];
+  return sum;
+}
+
+std::vector<KvFormat> choose_cache(const Model& model, const InferenceRequest& request,
+                                   CacheParts parts, std::span<const LayerLoss> losses,
+                                   uint64_t budget_bytes) {
+  const HyperParameters& hyper = model.hyper;
+  std::vector<KvFormat> start = cache_of_layers(request.kv, hyper.n_layers);
+  std::vector<Step> steps;
+  for (size_t l = 0; l < start.size(); ++l) {
+    if (parts.keys) start[l].key = Type::F16;
+    if (parts.values) start[l].value = Type::F16;
+    if (parts.keys) add_steps(l, &KvFormat::key, losses[l].key, hyper.key_dim, steps);
+    if (parts.values) add_steps(l, &KvFormat::value, losses[l].value, hyper.value_dim, steps);
+  }
+  std::ranges::stable_sort(steps, {}, &Step::loss_per_byte);
+  InferenceRequest trial = request;
+  for (const uint64_t streamed_within : {uint64_t{0}, budget_bytes}) {
+    trial.memory_bytes = streamed_within;
+    trial.kv = start;
+    for (const Step& step : steps) {
+      if (fits(model, trial, budget_bytes)) return trial.kv;
+      trial.kv[step.layer].*step.part = step.to;
+    }
+    if (fits(model, trial, budget_bytes)) return trial.kv;
+  }
+  return trial.kv;
+}
+
+}  // namespace enxuto
