@@ -12,8 +12,8 @@
 #include "compress/calibrate.h"
 #include "compress/calibration_text.h"
 #include "compress/check.h"
+#include "compress/covariance_file.h"
 #include "compress/emit.h"
-#include "compress/layer_walk.h"
 #include "compress/measure.h"
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
@@ -24,15 +24,6 @@
 
 namespace enxuto {
 namespace {
-
-// Mean squares need fewer tokens than covariances do: some chunks, spread over all.
-constexpr size_t kImportanceChunks = 12;
-std::vector<std::vector<Token>> some_of(const std::vector<std::vector<Token>>& chunks) {
-  const size_t n = std::min(chunks.size(), kImportanceChunks);
-  std::vector<std::vector<Token>> some;
-  for (size_t i = 0; i < n; ++i) some.push_back(chunks[i * chunks.size() / n]);
-  return some;
-}
 
 class Compression {
  public:
@@ -48,18 +39,20 @@ class Compression {
                              "write the result under another name");
     TRY(plan_bytes());
     ASSIGN_OR_RETURN(const CalibrationChunks chunks, plan_memory());
-    ASSIGN_OR_RETURN(dense_, Dense::load());
+    ASSIGN_OR_RETURN(const Dense dense, Dense::load());
     ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
+    const std::string parent = std::filesystem::path(output_path).parent_path();
+    const std::string folder = parent.empty() ? "." : parent;
+    ASSIGN_OR_RETURN(CovarianceFile covariances,
+                     CovarianceFile::create(dense, weights_, plan_, folder));
     ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
     ASSIGN_OR_RETURN(arena_, Arena::open(plan_.stages));
     ASSIGN_OR_RETURN(reader_, TensorReader::open(*model_, plan_, *arena_));
-    const std::string folder = std::filesystem::path(output_path).parent_path();
-    const Workbench bench{plan_,    *session_, *arena_, *reader_, folder.empty() ? "." : folder,
-                          progress_};
-    TRY(measure(bench, chunks));
+    const Workbench bench{plan_, *session_, *arena_, *reader_, folder, progress_};
+    TRY(measure(bench, chunks, covariances));
     const auto allocation = allocate(choices_, request_.target_bytes - fixed_bytes_);
     if (!allocation) return Status::failed("the plan of formats does not fit after all");
-    TRY(emit_plan(bench, chunks, *allocation, out));
+    TRY(emit_plan(bench, covariances, *allocation, out));
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(report_);
@@ -112,26 +105,27 @@ class Compression {
   }
 
   // Fills in what each choice costs, in nats of KL divergence.
-  Status measure(const Workbench& bench, const CalibrationChunks& chunks) {
+  Status measure(const Workbench& bench, const CalibrationChunks& chunks,
+                 CovarianceFile& covariances) {
     TRY(check_weights(bench));
-    ASSIGN_OR_RETURN(importance_, measure_importance(bench, weights_, some_of(chunks.fit)));
+    ASSIGN_OR_RETURN(importance_, calibrate(bench, chunks.fit, covariances));
     bench.clear();
     ASSIGN_OR_RETURN(const auto sensitivities,
                      measure_sensitivity(bench, weights_, importance_, chunks.held_out));
     bench.clear();
     errors_.resize(weights_.size());
-    LayerWalk walk(bench, dense_, weights_, chunks.fit);
-    TRY(walk.begin());
+    TRY(covariances.begin(bench));
     ASSIGN_OR_RETURN(const auto memory, bench.take<float>(largest_sample(weights_)));
     const uint32_t n_layers = model_->hyper.n_layers;
     for (uint32_t l = 0; l <= n_layers; ++l) {
       if (progress_) progress_("measuring", static_cast<double>(l) / n_layers);
-      if (l < n_layers) TRY(walk.next());
       for (size_t i = 0; i < weights_.size(); ++i) {
         if (weights_[i].layer != l) continue;
         if (interrupted()) return Status::interrupted();
-        const bool walked = l < n_layers && weights_[i].input;
-        const Metric metric{walked ? &walk.of(weights_[i]) : nullptr, importance_of(weights_[i])};
+        Metric metric{nullptr, importance_of(weights_[i])};
+        if (weights_[i].input) {
+          ASSIGN_OR_RETURN(metric.covariance, covariances.of(weights_[i]));
+        }
         ASSIGN_OR_RETURN(const RowSample sample,
                          RowSample::of(bench, *weights_[i].tensor, metric, memory));
         price(i, sample, sensitivities[i]);
@@ -153,11 +147,10 @@ class Compression {
     }
   }
 
-  Status emit_plan(const Workbench& bench, const CalibrationChunks& chunks,
+  Status emit_plan(const Workbench& bench, CovarianceFile& covariances,
                    const Allocation& allocation, OutputFile& out) {
     std::vector<Emission> emissions;
-    LayerWalk walk(bench, dense_, weights_, chunks.fit);
-    TRY(walk.begin());
+    TRY(covariances.begin(bench));
     for (const Tensor& tensor : model_->tensors) {
       Emission e = unchanged(tensor);
       TensorReport line{tensor.name, tensor.type, tensor.type, 0, 0, 0};
@@ -166,11 +159,8 @@ class Compression {
         const size_t chosen = allocation.chosen[i];
         e = {&tensor, menus_[i][chosen], weight->input ? weight->layer : 0, importance_of(*weight),
              nullptr};
-        if (weight->input && weight->layer < model_->hyper.n_layers)
-          e.covariance = [&walk, weight]() -> Result<const Covariance*> {
-            while (walk.layers_done() <= weight->layer) TRY(walk.next());
-            return &walk.of(*weight);
-          };
+        if (weight->input)
+          e.covariance = [&covariances, weight] { return covariances.of(*weight); };
         line.relative_error = errors_[i][chosen];
         line.predicted_kld = choices_[i][chosen].cost;
       }
@@ -219,7 +209,6 @@ class Compression {
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<TensorReader> reader_;
   Importance importance_;
-  Dense dense_;
 };
 
 }  // namespace

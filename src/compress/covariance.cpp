@@ -9,10 +9,6 @@ namespace enxuto {
 namespace {
 
 constexpr int64_t kTile = 128, kPanel = 64;
-// Added to the diagonal, as a part of its mean: keeps columns apart that the sample cannot tell
-// apart.
-constexpr double kDamping = 0.01;
-
 // The pair (i, j), j <= i, of the k-th tile of a lower triangle.
 struct TilePair {
   int64_t i, j;
@@ -108,10 +104,8 @@ class Factorization {
 
 }  // namespace
 
-Covariance::Covariance(const Dense& dense, int64_t columns)
-    : dense_(dense),
-      columns_(columns),
-      memory_(*covariance_bytes(static_cast<uint64_t>(columns)) / sizeof(float)) {
+Covariance::Covariance(const Dense& dense, int64_t columns, std::span<float> memory)
+    : dense_(dense), columns_(columns), memory_(memory) {
   const auto block = static_cast<int64_t>(covariance_block(static_cast<uint64_t>(columns)));
   float* matrix = memory_.data() + columns;
   for (int64_t begin = 0; begin < columns; begin += block) {
@@ -121,8 +115,21 @@ Covariance::Covariance(const Dense& dense, int64_t columns)
   }
 }
 
+void Covariance::clear() {
+  std::ranges::fill(memory_, 0.0f);
+  weight_ = 0;
+}
+
+void Covariance::mean_squares(std::span<float> mean) const {
+  for (const CovarianceBlock& block : blocks_)
+    for (int64_t i = 0; i < block.n; ++i)
+      mean[block.begin + i] =
+          static_cast<float>(block.matrix[i * block.n + i] / std::max(weight_, 1e-30));
+}
+
 void Covariance::add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
                      const float* weights) {
+  for (int64_t t = 0; t < n_tokens; ++t) weight_ += weights[t];
   scaled_.resize(static_cast<size_t>(n_tokens * columns_));
   team.parallel_for(n_tokens, 8, [&](int64_t first, int64_t last, int) {
     for (int64_t t = first; t < last; ++t) {
@@ -147,6 +154,7 @@ void Covariance::add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t
 }
 
 void Covariance::factor(ThreadTeam& team) {
+  scaled_ = {};
   for (const CovarianceBlock& block : blocks_) Factorization(dense_, block).run(team);
 }
 

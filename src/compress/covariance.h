@@ -11,13 +11,17 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <span>
 #include <vector>
 
 #include "kernels/dense.h"
 #include "platform/threads.h"
 
 namespace enxuto {
+
+// Added to the diagonal, as a part of its mean: keeps columns apart that the sample cannot tell
+// apart.
+inline constexpr double kDamping = 0.01;
 
 // One diagonal block, of columns [begin, begin + n) of the input.
 struct CovarianceBlock {
@@ -29,22 +33,30 @@ struct CovarianceBlock {
 
 class Covariance {
  public:
-  Covariance(const Dense& dense, int64_t columns);
+  // memory: covariance_bytes(columns), as another one of as many columns left it.
+  Covariance(const Dense& dense, int64_t columns, std::span<float> memory);
 
+  // Of no tokens.
+  void clear();
   // x: (n_tokens, columns), rows x_stride floats apart; weights: (n_tokens), none negative.
   void add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
            const float* weights);
+  // Mean squares of the columns, before it is factored.
+  void mean_squares(std::span<float> mean) const;
   // Once, after the last add.
   void factor(ThreadTeam& team);
 
   int64_t columns() const { return columns_; }
   const std::vector<CovarianceBlock>& blocks() const { return blocks_; }
   const Dense& dense() const { return dense_; }
+  std::span<float> memory() { return memory_; }
 
  private:
   Dense dense_;
   int64_t columns_;
-  std::vector<float> memory_, scaled_;
+  std::span<float> memory_;
+  std::vector<float> scaled_;
+  double weight_ = 0;  // of all tokens
   std::vector<CovarianceBlock> blocks_;
 };
 

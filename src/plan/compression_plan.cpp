@@ -42,6 +42,14 @@ Matrices matrices_of(const LayerWeights& w) {
   return all;
 }
 
+// One of those that share an input.
+Matrices inputs_of(const LayerWeights& w) {
+  Matrices all;
+  for (const Tensor* t : {w.q, w.attn_output, w.gate, w.down})
+    if (t) all.push_back(t);
+  return all;
+}
+
 Matrices weights_of(const Model& model) {
   Matrices all;
   for (const LayerWeights& layer : model.layers)
@@ -79,10 +87,29 @@ class Sizes {
   uint64_t n_states() const { return weights_.size() + 1; }
 
   // Means of every input's columns, kept to the end.
-  OptionalSize importance() const { return inputs(kFloat); }
+  OptionalSize importance() const {
+    Sum sum;
+    for_inputs([&](const Tensor& input) { sum.add(input.columns(), kFloat); });
+    return sum.bytes;
+  }
+
+  OptionalSize covariance_file() const {
+    Sum sum;
+    for_inputs([&](const Tensor& input) { sum.add(1, covariance_bytes(input.columns())); });
+    return sum.bytes;
+  }
+  // Of the text, later of the probes.
+  OptionalSize state_file() const {
+    return larger(checked_mul(shape_.fit_chunks, state_bytes(model_.hyper, shape_.fit_tokens)),
+                  checked_mul(n_states(), state_bytes(model_.hyper, probe_tokens())));
+  }
 
   OptionalSize calibrating(bool on_disk) const {
-    return checked_add(inputs(kDouble), text(on_disk));
+    return checked_add(text(on_disk), layer_sum([&](const Tensor& input) {
+                         return checked_add(
+                             covariance_bytes(input.columns()),
+                             checked_mul(input.columns(), shape_.probe_tokens * kFloat));
+                       }));
   }
 
   OptionalSize probing(bool on_disk) const {
@@ -91,13 +118,8 @@ class Sizes {
     return checked_add(states.bytes, checked_add(coarse_copy(), head()));
   }
 
-  // Both walk the text through the layers once more, under their covariances.
-  OptionalSize measuring(bool on_disk) const {
-    return checked_add(checked_add(text(on_disk), rounding()), sample_);
-  }
-  OptionalSize writing(bool on_disk) const {
-    return checked_add(checked_add(text(on_disk), rounding()), checked_align(piece_, kLine));
-  }
+  OptionalSize measuring() const { return checked_add(rounding(), sample_); }
+  OptionalSize writing() const { return checked_add(rounding(), checked_align(piece_, kLine)); }
   OptionalSize allocating() const {
     return checked_add(checked_mul(weights_.size() * kSearchStates, kTraceBytes), kSearchBytes);
   }
@@ -108,34 +130,35 @@ class Sizes {
                        state_bytes(model_.hyper, shape_.fit_tokens));
   }
 
-  // The covariances of a layer's inputs, what is added to them, and rows while they are rounded.
-  OptionalSize rounding() const {
-    OptionalSize most = 0;
+  template <class Body>
+  void for_inputs(const Body& body) const {
+    for (const LayerWeights& w : model_.layers)
+      for (const Tensor* t : inputs_of(w)) body(*t);
+    if (model_.output) body(*model_.output);
+  }
+
+  // The most of a layer's inputs, or the head's.
+  template <class Bytes>
+  OptionalSize layer_sum(const Bytes& bytes_of) const {
+    OptionalSize most = model_.output ? bytes_of(*model_.output) : OptionalSize(0);
     for (const LayerWeights& w : model_.layers) {
       OptionalSize layer = 0;
-      for (const Tensor* t : {w.q, w.attn_output, w.gate, w.down}) {
-        if (!t) continue;
-        layer = checked_add(layer, covariance_bytes(t->columns()));
-        layer = checked_add(layer, checked_mul(t->columns(), shape_.probe_tokens * kFloat));
-        if (t == w.down)
-          layer = checked_add(
-              layer, checked_mul(t->columns(), uint64_t(n_threads_) * kRowFloats * kFloat));
-      }
+      for (const Tensor* t : inputs_of(w)) layer = checked_add(layer, bytes_of(*t));
       most = larger(most, layer);
     }
     return most;
   }
 
-  uint64_t probe_tokens() const { return uint64_t{shape_.probe_tokens} * shape_.probe_chunks; }
-
-  OptionalSize inputs(uint64_t bytes_per_column) const {
-    Sum sum;
-    for (const LayerWeights& w : model_.layers)
-      for (const Tensor* t : {w.q, w.attn_output, w.gate, w.down})
-        if (t) sum.add(t->columns(), bytes_per_column);
-    if (model_.output) sum.add(model_.output->columns(), bytes_per_column);
-    return sum.bytes;
+  // The covariances of a layer's inputs, and rows of a weight while they are rounded.
+  OptionalSize rounding() const {
+    OptionalSize widest = 0;
+    for (const Tensor* weight : weights_) widest = larger(widest, weight->columns());
+    return checked_add(
+        layer_sum([](const Tensor& input) { return covariance_bytes(input.columns()); }),
+        checked_mul(widest, static_cast<uint64_t>(n_threads_) * kRowFloats * kFloat));
   }
+
+  uint64_t probe_tokens() const { return uint64_t{shape_.probe_tokens} * shape_.probe_chunks; }
 
   OptionalSize coarse_copy() const {
     OptionalSize most = 0;
@@ -186,14 +209,14 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   const char* where = mode.on_disk ? ", in a file" : "";
   const Phase phases[] = {
       {"calibrating", sizes.calibrating(mode.on_disk),
-       fmt::format("{} x {} tokens{}", plan.shape.fit_chunks, plan.shape.fit_tokens, where)},
+       fmt::format("{} x {} tokens{}, covariances of a layer", plan.shape.fit_chunks,
+                   plan.shape.fit_tokens, where)},
       {"probing", sizes.probing(mode.on_disk),
        fmt::format("{} disturbed copies of {} x {} held-out tokens{}", sizes.n_states() - 1,
                    plan.shape.probe_chunks, plan.shape.probe_tokens, where)},
-      {"measuring", sizes.measuring(mode.on_disk), "covariances of a layer, rows in every format"},
+      {"measuring", sizes.measuring(), "covariances of a layer, rows in every format"},
       {"allocating", sizes.allocating(), "plans of formats that may still win"},
-      {"writing", sizes.writing(mode.on_disk),
-       "covariances of a layer, rows on their way to the file"}};
+      {"writing", sizes.writing(), "covariances of a layer, rows on their way to the file"}};
   bool absurd = false;
   const auto known = [&](OptionalSize bytes) {
     absurd |= !bytes || *bytes > kMostBytes;
@@ -209,9 +232,13 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   if (mode.streams)
     stages.push_back({owner::kReadBuffer, known(sizes.read_buffer()),
                       "rows of a tensor, read to be encoded", "always", PartKind::kArena});
+  plan.covariance_file_bytes = known(sizes.covariance_file());
+  plan.disk_bytes =
+      plan.covariance_file_bytes + (mode.on_disk ? known(sizes.state_file()) : uint64_t{0});
   stages.push_back({owner::kWorking, known(largest->bytes),
-                    fmt::format("most of all {}: {}", largest->name, largest->why), largest->name,
-                    PartKind::kArena});
+                    fmt::format("most of all {}: {}; {} more wait on the disk", largest->name,
+                                largest->why, format_bytes(plan.disk_bytes)),
+                    largest->name, PartKind::kArena});
   if (absurd) return Status::bad_input("the model's tensors claim more bytes than can be counted");
 
   plan.inference.context = plan.shape.fit_tokens;
@@ -280,7 +307,7 @@ OptionalSize covariance_bytes(uint64_t columns) {
   const uint64_t whole = columns / block, rest = columns % block;
   const OptionalSize squares =
       checked_add(checked_mul(whole, block * block), OptionalSize(rest * rest));
-  return checked_mul(checked_add(squares, columns), kFloat);
+  return checked_align(checked_mul(checked_add(squares, columns), kFloat), kBlock);
 }
 
 Result<CompressionPlan> plan_compression(const Model& model, const CompressionRequest& request) {

@@ -1,5 +1,6 @@
 // What compress takes, part by part, and where it puts what does not fit: weights that are too many
-// are streamed layer by layer, hidden states that are too many wait in a file.
+// are streamed layer by layer, hidden states that are too many wait in a file. Covariances always
+// do.
 //
 // The stages come one after the other and share one part, the working memory: it is as large as the
 // largest of them needs.
@@ -37,8 +38,10 @@ struct CompressionPlan {
   InferenceRequest inference;  // of the session that it runs text through
   bool streams = false;        // weights, through the session's ring and the read buffer
   bool states_on_disk = false;
-  MemoryMap map;     // of all that it takes, the session's parts first
-  MemoryMap stages;  // those of its own, opened as one arena
+  uint64_t covariance_file_bytes = 0;
+  uint64_t disk_bytes = 0;  // of all files that are gone when it ends
+  MemoryMap map;            // of all that it takes, the session's parts first
+  MemoryMap stages;         // those of its own, opened as one arena
 };
 
 // The plan that keeps within the budget, or where none does the smallest one.
@@ -57,6 +60,7 @@ uint64_t sample_rows(const Tensor& tensor);
 // A covariance lies in diagonal blocks of at most so many columns where the input is wide: nearly
 // the same size, whole super-blocks each.
 uint64_t covariance_block(uint64_t columns);
+// As it lies in memory and in a file.
 OptionalSize covariance_bytes(uint64_t columns);
 // Hidden states of `tokens` tokens, as they lie in memory or in a file.
 OptionalSize state_bytes(const HyperParameters& hyper, uint64_t tokens);

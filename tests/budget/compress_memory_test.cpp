@@ -25,7 +25,7 @@ std::vector<std::vector<Token>> chunks_of(size_t n, size_t n_tokens) {
 }
 
 struct Measured {
-  std::vector<float> importance;
+  std::vector<float> importance, covariances, of_head;
   std::vector<double> klds;
 };
 
@@ -38,17 +38,64 @@ Result<Measured> measure(const std::shared_ptr<const Model>& model, const Compre
   const Progress progress;
   const Workbench bench{plan, *session, *arena, *reader, folder, progress};
   Measured measured;
-  ASSIGN_OR_RETURN(const Importance importance,
-                   measure_importance(bench, weights, chunks_of(3, 100)));
+  ASSIGN_OR_RETURN(const Dense dense, Dense::load());
+  ASSIGN_OR_RETURN(CovarianceFile covariances,
+                   CovarianceFile::create(dense, weights, plan, folder));
+  ASSIGN_OR_RETURN(const Importance importance, calibrate(bench, chunks_of(3, 100), covariances));
   for (const Weight& weight : weights)
     if (weight.input)
       measured.importance.insert(measured.importance.end(), importance.at(weight.input).begin(),
                                  importance.at(weight.input).end());
   bench.clear();
+  TRY(covariances.begin(bench));
+  for (const Weight& weight : weights) {
+    if (!weight.input) continue;
+    ASSIGN_OR_RETURN(const Covariance* covariance, covariances.of(weight));
+    const CovarianceBlock& h = covariance->blocks().front();
+    measured.covariances.insert(measured.covariances.end(), h.matrix, h.matrix + h.n * h.n);
+    if (weight.tensor == model->output) measured.of_head = {h.matrix, h.matrix + h.n * h.n};
+  }
+  bench.clear();
   ASSIGN_OR_RETURN(const auto all,
                    measure_sensitivity(bench, weights, importance, chunks_of(2, 33)));
   for (const Sensitivity& sensitivity : all) measured.klds.push_back(sensitivity.kld);
   return measured;
+}
+
+// The inputs of the head, by the definition of its covariance.
+TEST(CompressMemory, TheCovarianceOfTheHeadIsThatOfItsInputs) {
+  const TemporaryModel model(tiny_model(many_layers("qwen2")), Type::F32);
+  const auto plan = plan_compression(*model.get(), {.n_threads = 2});
+  ASSERT_TRUE(plan.ok());
+  const auto measured = measure(model.get(), *plan, std::filesystem::temp_directory_path());
+  ASSERT_TRUE(measured.ok()) << measured.status().what();
+  const int64_t width = model.get()->hyper.width;
+  std::vector<double> expected(static_cast<size_t>(width * width));
+  const auto session = Session::open(model.get(), plan->inference);
+  ASSERT_TRUE(session.ok());
+  for (const auto& chunk : chunks_of(3, 100)) {
+    std::vector<float> state(chunk.size() * width), normed(state.size());
+    for (size_t begin = 0; begin < chunk.size(); begin += (*session)->batch()) {
+      const auto n = std::min<int64_t>((*session)->batch(), chunk.size() - begin);
+      float* x = state.data() + begin * width;
+      ASSERT_TRUE((*session)->embed(std::span(chunk).subspan(begin, n), x).ok());
+      ASSERT_TRUE(
+          (*session)
+              ->run_layers(0, model.get()->hyper.n_layers, static_cast<uint32_t>(begin), n, x)
+              .ok());
+      (*session)->final_norm(x, n, normed.data() + begin * width);
+    }
+    for (size_t t = 0; t < chunk.size(); ++t)
+      for (int64_t i = 0; i < width * width; ++i)
+        expected[i] += normed[t * width + i / width] * normed[t * width + i % width];
+  }
+  double mean = 0;
+  for (int64_t i = 0; i < width; ++i) mean += expected[i * width + i] / static_cast<double>(width);
+  const float* h = measured->of_head.data();
+  for (int64_t i = 0; i < width; ++i)
+    for (int64_t j = 0; j <= i; ++j)
+      EXPECT_NEAR(h[i * width + j], expected[i * width + j] + (i == j ? kDamping * mean : 0),
+                  2e-3 * mean);
 }
 
 TEST(CompressMemory, WhereThingsLieDoesNotChangeWhatIsMeasured) {
@@ -69,6 +116,7 @@ TEST(CompressMemory, WhereThingsLieDoesNotChangeWhatIsMeasured) {
       const auto measured = measure(model.get(), *streamed, folder);
       ASSERT_TRUE(measured.ok()) << measured.status().what();
       EXPECT_EQ(measured->importance, expected->importance);
+      EXPECT_TRUE(measured->covariances == expected->covariances);
       EXPECT_EQ(measured->klds, expected->klds);
     }
   }

@@ -1,0 +1,107 @@
+#include "compress/feedback.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "plan/compression_plan.h"
+
+namespace enxuto {
+namespace {
+
+constexpr int64_t kRows = 24, kColumns = 512, kTokens = 1024, kCauses = 96;
+
+// Inputs whose columns have much in common and are of different sizes, as a layer's are.
+std::vector<float> inputs() {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  std::vector<float> mixing(kCauses * kColumns), x(kTokens * kColumns), sizes(kColumns);
+  for (float& m : mixing) m = normal(random);
+  for (float& s : sizes) s = std::exp(0.5f * normal(random));
+  for (int64_t t = 0; t < kTokens; ++t) {
+    std::vector<float> causes(kCauses);
+    for (float& c : causes) c = normal(random) / 8;
+    for (int64_t i = 0; i < kColumns; ++i) {
+      float sum = 0.5f * normal(random);
+      for (int64_t c = 0; c < kCauses; ++c) sum += causes[c] * mixing[c * kColumns + i];
+      x[t * kColumns + i] = sizes[i] * sum;
+    }
+  }
+  return x;
+}
+
+class Feedback : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto dense = Dense::load();
+    ASSERT_TRUE(dense.ok()) << dense.status().what();
+    memory_.resize(*covariance_bytes(kColumns) / sizeof(float));
+    covariance_.emplace(*dense, kColumns, memory_);
+    const std::vector<float> x = inputs(), ones(kTokens, 1.0f);
+    ThreadTeam team(2);
+    covariance_->clear();
+    covariance_->add(team, x.data(), kColumns, kTokens, ones.data());
+    importance_.resize(kColumns);
+    covariance_->mean_squares(importance_);
+    covariance_->factor(team);
+    std::mt19937 random(4);
+    std::normal_distribution<float> normal(0, 0.02f);
+    for (float& w : rows_) w = normal(random);
+  }
+
+  double loss_of_blocks(const Codec& codec, const std::vector<uint8_t>& blocks) const {
+    std::vector<float> errors(rows_.size()), scratch(rows_.size());
+    codec.decode(blocks.data(), errors.data(), errors.size());
+    for (size_t i = 0; i < errors.size(); ++i) errors[i] = rows_[i] - errors[i];
+    return loss_of(*covariance_, errors.data(), kRows, scratch.data());
+  }
+
+  std::vector<float> memory_, importance_;
+  std::vector<float> rows_ = std::vector<float>(kRows * kColumns);
+  std::optional<Covariance> covariance_;
+};
+
+TEST_F(Feedback, IsInNoFormatWorseThanPlainRounding) {
+  int formats = 0;
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->grid) continue;  // a code stands for several values: whole blocks are rounded
+    std::vector<uint8_t> plain(kRows * codec->row_bytes(kColumns)), fed(plain.size());
+    for (int64_t r = 0; r < kRows; ++r)
+      codec->encode(rows_.data() + r * kColumns, importance_.data(),
+                    plain.data() + r * codec->row_bytes(kColumns), kColumns);
+    std::vector<float> scratch(static_cast<size_t>(round_scratch(kRows, kColumns)));
+    for (const int sweeps : {0, kSweepsToCompare, kSweeps}) {
+      round_rows(*codec, *covariance_, rows_.data(), kRows, sweeps, fed.data(), scratch.data());
+      EXPECT_LT(loss_of_blocks(*codec, fed), loss_of_blocks(*codec, plain))
+          << codec->name << ", " << sweeps << " sweeps";
+    }
+    ++formats;
+  }
+  EXPECT_GE(formats, 16);
+}
+
+TEST_F(Feedback, TheLossIsTheSquaredErrorOfTheOutputs) {
+  std::vector<float> errors(rows_.size()), scratch(rows_.size());
+  for (size_t i = 0; i < errors.size(); ++i) errors[i] = rows_[(i * 7) % rows_.size()];
+  const std::vector<float> x = inputs();
+  double outputs = 0, squares = 0, diagonal = 0;
+  for (int64_t r = 0; r < kRows; ++r) {
+    const float* e = errors.data() + r * kColumns;
+    for (int64_t t = 0; t < kTokens; ++t) {
+      double y = 0;
+      for (int64_t c = 0; c < kColumns; ++c) y += static_cast<double>(e[c]) * x[t * kColumns + c];
+      outputs += y * y;
+    }
+    for (int64_t c = 0; c < kColumns; ++c) squares += static_cast<double>(e[c]) * e[c];
+  }
+  for (const float m : importance_) diagonal += static_cast<double>(m) * kTokens / kColumns;
+  const double expected = outputs + kDamping * diagonal * squares;
+  EXPECT_NEAR(loss_of(*covariance_, errors.data(), kRows, scratch.data()), expected,
+              1e-4 * expected);
+}
+
+}  // namespace
+}  // namespace enxuto
