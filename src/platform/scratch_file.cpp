@@ -9,12 +9,13 @@
 #include <cstring>
 #include <utility>
 
+#include "base/bytes.h"
 #include "platform/faults.h"
 
 namespace enxuto {
 namespace {
 
-Status cannot_use(const std::string& folder, const char* todo) {
+Status cannot_use(const std::string& folder, const std::string& todo) {
   return Status::failed(
       fmt::format("cannot use a temporary file in {}: {}", folder, std::strerror(errno)), todo);
 }
@@ -47,7 +48,7 @@ Result<ScratchFile> ScratchFile::create(const std::string& folder, uint64_t byte
                         ? (errno = ENOSPC, true)
                         : ::fallocate(fd, 0, 0, static_cast<off_t>(bytes)) != 0 &&
                               errno != EOPNOTSUPP && errno != ENOSYS;
-  if (full) return cannot_use(folder, "free some space, or give more memory");
+  if (full) return cannot_use(folder, fmt::format("free {} there", format_bytes(bytes)));
   go_direct(fd);
   return file;
 }
@@ -71,7 +72,7 @@ Status ScratchFile::write(uint64_t offset, const uint8_t* data, uint64_t size) {
                             ? (errno = ENOSPC, -1)
                             : ::pwrite(fd_, data, size, static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return cannot_use(folder_, "free some space, or give more memory");
+    if (put < 0) return cannot_use(folder_, "free some space there");
     data += put, offset += static_cast<uint64_t>(put), size -= static_cast<uint64_t>(put);
   }
   return {};
