@@ -17,6 +17,7 @@ namespace {
 
 constexpr KvFormat kF16{Type::F16, Type::F16}, kQ4{Type::Q4_0, Type::Q4_0};
 // The enlarged error, as a share of the hidden state: far above the noise, still a small change.
+// One that is larger than that by itself is left as it is.
 constexpr double kEnlargedTo = 0.1;
 
 CacheScore summary(const std::vector<RowScore>& rows) {
@@ -185,7 +186,7 @@ Result<LayerLoss> CacheMeter::weigh_layer(uint32_t layer, std::span<const Token>
   const double all = sum(shares);
   std::ranges::nth_element(shares, shares.begin() + static_cast<ptrdiff_t>(shares.size() / 2));
   const double typical = std::sqrt(shares[shares.size() / 2]);
-  const auto enlarged = static_cast<float>(typical > 0 ? kEnlargedTo / typical : 1);
+  const auto enlarged = static_cast<float>(std::max(1.0, kEnlargedTo / std::max(typical, 1e-30)));
   s.set_cache_format(layer, kF16);
   std::vector<RowScore> scores;
   for (size_t begin = 0; begin < n; begin += s.batch()) {

@@ -13,6 +13,8 @@ namespace {
 // By kCacheTypes, all layers together; and what any change at all makes of 8-bit activations.
 constexpr double kKeyLoss[] = {0, 0.001, 0.034}, kValueLoss[] = {0, 0.0006, 0.0063};
 constexpr double kNoise = 0.0025;
+// Of keys in q4_0 where they have a bias: a few of their numbers are far larger than all others.
+constexpr double kBiasedKeyLoss = 6.4;
 
 size_t index_of(Type type) {
   const auto at = std::ranges::find(kCacheTypes, type);
@@ -99,9 +101,14 @@ std::string cache_options(std::span<const KvFormat> layers) {
                      option_text(layers, &KvFormat::value));
 }
 
-double expected_cache_kld(std::span<const KvFormat> layers) {
+double expected_cache_kld(const Model& model, std::span<const KvFormat> layers) {
   double sum = 0;
-  for (const KvFormat& f : layers) sum += kKeyLoss[index_of(f.key)] + kValueLoss[index_of(f.value)];
+  for (size_t l = 0; l < layers.size(); ++l) {
+    const KvFormat& f = layers[l];
+    const bool biased = l < model.layers.size() && model.layers[l].k_bias;
+    sum += biased && f.key == Type::Q4_0 ? kBiasedKeyLoss : kKeyLoss[index_of(f.key)];
+    sum += kValueLoss[index_of(f.value)];
+  }
   return sum > 0 ? sum / static_cast<double>(layers.size()) + kNoise : 0;
 }
 

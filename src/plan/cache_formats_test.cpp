@@ -81,16 +81,22 @@ TEST_F(CacheFormats, AreNamedAsTheyAreAskedFor) {
 }
 
 TEST_F(CacheFormats, AreExpectedToCostMoreWithFewerBits) {
-  const auto cost = [](Type key, Type value) {
-    return expected_cache_kld(std::vector<KvFormat>(2, {key, value}));
+  const auto cost = [&](Type key, Type value) {
+    return expected_cache_kld(model_, std::vector<KvFormat>(2, {key, value}));
   };
   EXPECT_EQ(cost(F16, F16), 0);
   EXPECT_GT(cost(Q8, F16), 0);
   EXPECT_GT(cost(Q4, Q8), cost(Q8, Q8));
   EXPECT_GT(cost(Q4, Q4), cost(Q4, Q8));
-  const double half = expected_cache_kld(std::vector<KvFormat>{{Q4, Q4}, {F16, F16}});
+  const double half = expected_cache_kld(model_, std::vector<KvFormat>{{Q4, Q4}, {F16, F16}});
   EXPECT_GT(half, cost(Q4, Q4) / 2);
   EXPECT_LT(half, cost(Q4, Q4));
+  const double plain = cost(Q4, Q8), values = cost(Q8, Q4);
+  LayerWeights biased;
+  biased.k_bias = &model_.tensors[0];
+  model_.layers.assign(3, biased);
+  EXPECT_GT(cost(Q4, Q8), 10 * plain);
+  EXPECT_EQ(cost(Q8, Q4), values);
 }
 
 }  // namespace

@@ -50,8 +50,8 @@ Result<std::vector<CacheChoice>> caches_to_try(const Model& model, const ChoiceQ
     const auto measured = std::ranges::find(question.measured, layers, &MeasuredLoss::layers);
     const bool is_measured = measured != question.measured.end();
     caches.push_back({cache_label(layers), layers, layout.kv_bytes,
-                      is_measured ? measured->kld : expected_cache_kld(layers), is_measured, 0,
-                      false, 0});
+                      is_measured ? measured->kld : expected_cache_kld(model, layers), is_measured,
+                      0, false, 0});
     return {};
   };
   const uint32_t n_layers = model.hyper.n_layers;
