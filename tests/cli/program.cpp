@@ -5,6 +5,7 @@
 #include <pty.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,8 @@
 
 namespace enxuto {
 namespace {
+
+constexpr int kLongestSilence = 60'000;  // milliseconds, after which a program is taken to hang
 
 struct Pipe {
   Pipe() { (void)!::pipe2(ends, O_CLOEXEC); }
@@ -42,6 +45,7 @@ void connect(const Invocation& invocation, const Pipe& in, const Pipe& out, cons
              : ::open(invocation.output_file.c_str(), O_WRONLY | O_CREAT, 0644),
          1);
   ::dup2(error.ends[1], 2);
+  if (!invocation.cgroup.empty()) std::ofstream(invocation.cgroup + "/cgroup.procs") << ::getpid();
   if (invocation.most_file_bytes) {
     const rlimit limit{invocation.most_file_bytes, invocation.most_file_bytes};
     ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -61,6 +65,16 @@ void feed(int fd, const std::string& input) {
     const ssize_t put = ::write(fd, input.data() + done, input.size() - done);
     if (put <= 0) return;
     done += static_cast<size_t>(put);
+  }
+}
+
+// A line editor shows its prompt a moment before it takes the terminal over: what is typed between
+// the two reaches it in the terminal's own meaning, in which Ctrl-D is no character.
+void wait_for_editor(int terminal) {
+  termios mode{};
+  for (int ms = 0; ms < kLongestSilence; ++ms) {
+    if (::tcgetattr(terminal, &mode) != 0 || !(mode.c_lflag & ICANON)) return;
+    ::usleep(1000);
   }
 }
 
@@ -110,23 +124,17 @@ Outcome run_on_terminal(const std::vector<std::string>& arguments, const std::st
   }
   Outcome outcome;
   size_t next = 0, seen = 0;
-  int silences = 0;
   std::array<char, 4096> buffer;
   for (;;) {
     pollfd ready = {terminal, POLLIN, 0};
-    if (::poll(&ready, 1, 3000) == 0) {
-      // A line editor that takes the terminal over drops what was typed a moment before: as a
-      // person would, type it again. A program that stays silent is hung.
-      if (++silences == 5) ::kill(child, SIGKILL);
-      if (next > 0) feed(terminal, typed[next - 1]);
-      continue;
-    }
+    if (::poll(&ready, 1, kLongestSilence) == 0) ::kill(child, SIGKILL);
     const ssize_t got = ::read(terminal, buffer.data(), buffer.size());
     if (got <= 0) break;
     outcome.out.append(buffer.data(), static_cast<size_t>(got));
     const size_t found = outcome.out.find(prompt, seen);
     if (found == std::string::npos || next == typed.size()) continue;
     seen = outcome.out.size();
+    wait_for_editor(terminal);
     feed(terminal, typed[next++]);
   }
   ::close(terminal);
