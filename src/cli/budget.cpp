@@ -24,9 +24,12 @@ Status check_budget(const Model& model, const InferenceRequest& request,
 }
 
 uint64_t largest_file_bytes(const Model& model, const MemoryMap& map, uint64_t budget_bytes) {
-  // What is neither the file's weights nor its header, which the plan counts as vocabulary.
-  const uint64_t weights = map.find(owner::kWeights)->bytes;
-  const uint64_t others = map.total_bytes() - std::max(weights, model.file_bytes);
+  // What is neither the file's weights nor its header, which the plan counts as vocabulary. How
+  // much of the new file is an embedding that is not mapped is not known yet: all of it may be in
+  // memory.
+  const Result<uint64_t> mapped = mapped_file_bytes(model);
+  if (!mapped.ok() || *mapped > map.total_bytes()) return 0;
+  const uint64_t others = map.total_bytes() - *mapped;
   return others < budget_bytes ? budget_bytes - others : 0;
 }
 
@@ -42,10 +45,11 @@ std::vector<Suggestion> suggest(const Model& model, InferenceRequest request,
     found.push_back({fmt::format("--batch {}: the prompt in shorter passes", small.batch), "batch",
                      small.batch});
   InferenceRequest rounded = request;
-  rounded.kv = {{Type::Q8_0, Type::Q8_0}};
+  rounded.kv = {kSmallCache};
   if (fits(model, rounded, budget_bytes))
     found.push_back(
-        {"-ctk q8_0 -ctv q8_0: a KV cache that is a little less precise", "cache-type", "q8_0"});
+        {fmt::format("{}: a KV cache that is a little less precise", cache_options(rounded.kv)),
+         "cache-type", cache_name(rounded.kv)});
   if (const uint32_t context = largest_context(model, request, budget_bytes);
       context >= kUsefulContext)
     found.push_back({fmt::format("--context {}: hold fewer tokens", context), "context", context});

@@ -16,24 +16,23 @@ namespace {
 constexpr double kMostSeconds = 60;  // after which no further chunk is begun
 constexpr uint32_t kMostChunks = 4;
 
-Result<std::vector<std::vector<Token>>> chunks_to_read(const Model& model) {
-  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model.metadata));
-  ASSIGN_OR_RETURN(const auto chunks, cut_calibration_text(*tokenizer, builtin_calibration_text(),
-                                                           {kCacheChunkTokens, kMostChunks, 1, 1}));
-  return chunks.fit;
-}
+// A meter, what it reads, and what it found of the layers.
+struct Weighing {
+  std::vector<std::vector<Token>> chunks;
+  std::unique_ptr<CacheMeter> meter;
+  std::vector<LayerLoss> losses;
+};
 
-Result<std::vector<LayerLoss>> weigh(CacheMeter& meter,
-                                     const std::vector<std::vector<Token>>& chunks) {
+Result<Weighing> weigh(std::shared_ptr<const Model> model, int n_threads, uint64_t budget) {
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model->metadata));
+  ASSIGN_OR_RETURN(const auto cut, cut_calibration_text(*tokenizer, builtin_calibration_text(),
+                                                        {kCacheChunkTokens, kMostChunks, 1, 1}));
+  Weighing weighing{cut.fit, nullptr, {}};
+  ASSIGN_OR_RETURN(weighing.meter, CacheMeter::open(model, n_threads, budget));
   ProgressBar progress;
-  return meter.weigh_layers(chunks.front(), progress.callback());
-}
-
-Result<std::vector<CacheScore>> compare(CacheMeter& meter,
-                                        const std::vector<std::vector<Token>>& chunks,
-                                        const std::vector<std::vector<KvFormat>>& caches) {
-  ProgressBar progress;
-  return meter.compare(caches, chunks, kMostSeconds, progress.callback());
+  ASSIGN_OR_RETURN(weighing.losses,
+                   weighing.meter->weigh_layers(cut.fit.front(), progress.callback()));
+  return weighing;
 }
 
 }  // namespace
@@ -41,18 +40,18 @@ Result<std::vector<CacheScore>> compare(CacheMeter& meter,
 Result<MeasuredCache> measure_cache(std::shared_ptr<const Model> model,
                                     const CommonOptions& options, const InferenceRequest& request) {
   const uint64_t budget = memory_budget(options).bytes;
-  ASSIGN_OR_RETURN(const auto chunks, chunks_to_read(*model));
-  ASSIGN_OR_RETURN(const auto meter, CacheMeter::open(model, options.threads(), budget));
+  ASSIGN_OR_RETURN(const Weighing weighing, weigh(model, options.threads(), budget));
   MeasuredCache measured;
-  ASSIGN_OR_RETURN(measured.losses, weigh(*meter, chunks));
+  measured.losses = weighing.losses;
   const CacheParts parts = options.automatic.any() ? options.automatic : CacheParts{true, true};
   measured.chosen = choose_cache(*model, request, parts, measured.losses, budget);
   std::vector<std::vector<KvFormat>> caches;
   for (const Type type : {Type::Q8_0, Type::Q4_0})
     caches.emplace_back(model->hyper.n_layers, KvFormat{type, type});
-  if (std::ranges::count(measured.chosen, measured.chosen.front()) < std::ssize(measured.chosen))
-    caches.push_back(measured.chosen);
-  ASSIGN_OR_RETURN(const auto scores, compare(*meter, chunks, caches));
+  if (!is_uniform(measured.chosen)) caches.push_back(measured.chosen);
+  ProgressBar progress;
+  ASSIGN_OR_RETURN(const auto scores, weighing.meter->compare(caches, weighing.chunks, kMostSeconds,
+                                                              progress.callback()));
   for (size_t i = 0; i < caches.size(); ++i) measured.wholes.push_back({caches[i], scores[i]});
   return measured;
 }
@@ -64,12 +63,10 @@ Status settle_cache(std::shared_ptr<const Model> model, const CommonOptions& opt
   InferenceRequest resident = request;
   resident.memory_bytes = 0;
   if (fits(*model, resident, budget)) return {};
-  ASSIGN_OR_RETURN(const auto chunks, chunks_to_read(*model));
-  ASSIGN_OR_RETURN(const auto meter, CacheMeter::open(model, options.threads(), budget));
-  ASSIGN_OR_RETURN(const auto losses, weigh(*meter, chunks));
-  request.kv = choose_cache(*model, request, options.automatic, losses, budget);
+  ASSIGN_OR_RETURN(const Weighing weighing, weigh(model, options.threads(), budget));
+  request.kv = choose_cache(*model, request, options.automatic, weighing.losses, budget);
   print_note(fmt::format("the KV cache is kept by {}: {:.4f} nats of loss expected",
-                         cache_options(request.kv), cache_loss(losses, request.kv)));
+                         cache_options(request.kv), cache_loss(weighing.losses, request.kv)));
   return {};
 }
 

@@ -39,7 +39,7 @@ Status Forward::embed(std::span<const Token> tokens, float* x) {
   const Codec& codec = *find_codec(table.type);
   for (size_t t = 0; t < tokens.size(); ++t) {
     const uint8_t* source = table.data + static_cast<uint64_t>(tokens[t]) * table.row_bytes;
-    if (weights_.streams() && !replaced) {
+    if (weights_.reads_embedding_rows() && !replaced) {
       ASSIGN_OR_RETURN(source, weights_.embedding_row(static_cast<uint64_t>(tokens[t])));
     }
     float* row = x + t * hyper_.width;
@@ -150,10 +150,16 @@ Status Forward::head(const float* x, int64_t n, float* logits) {
 // All layers read the same input: it is prepared once, unless they want it in different ways, and
 // the threads meet once; where matrices are streamed, once a slice.
 Status Forward::linear(const float* x, int64_t n, std::initializer_list<Linear> layers) {
+  MatmulJob jobs[3];
+  size_t n_jobs = 0;
   int64_t shared = 0;
-  bool alike = true;
+  bool alike = true, streamed = false;
+  const auto columns = static_cast<int64_t>(layers.begin()->w->columns());
   for (const Linear& layer : layers) {
-    const int64_t own = sharing(view(*layer.w).type);
+    const MatrixView w = view(*layer.w);
+    jobs[n_jobs++] = {w, floats(layer.bias), layer.y, w.rows};
+    streamed |= weights_.streams() && w.data == layer.w->data.data();
+    const int64_t own = sharing(w.type);
     alike &= own == 0 || shared == 0 || own == shared;
     shared = std::max(shared, own);
   }
@@ -161,16 +167,8 @@ Status Forward::linear(const float* x, int64_t n, std::initializer_list<Linear> 
     for (const Linear& layer : layers) TRY(linear(x, n, {layer}));
     return {};
   }
-  MatmulJob jobs[3];
-  size_t n_jobs = 0;
-  bool streamed = false;
-  const auto columns = static_cast<int64_t>(layers.begin()->w->columns());
-  for (const Linear& layer : layers) {
-    if (hooks_.on_linear_input) hooks_.on_linear_input(*layer.w, x, columns, n);
-    const MatrixView w = view(*layer.w);
-    jobs[n_jobs++] = {w, floats(layer.bias), layer.y, w.rows};
-    streamed |= weights_.streams() && w.data == layer.w->data.data();
-  }
+  if (hooks_.on_linear_input)
+    for (const Linear& layer : layers) hooks_.on_linear_input(*layer.w, x, columns, n);
   prepare_input(k_, team_, buffers_, x, columns, columns, n, shared);
   if (!streamed) {
     enxuto::multiply(k_, team_, buffers_, n, std::span(jobs, n_jobs), rounding_);

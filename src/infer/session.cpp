@@ -176,9 +176,7 @@ void Session::set_cache_format(uint32_t layer, KvFormat format) {
   SessionLayout& layout = state_->layout;
   const HyperParameters& hyper = model().hyper;
   KvLayer& l = layout.kv[layer];
-  l.format = format;
-  l.key_bytes = kv_row_bytes(format.key, hyper.key_dim);
-  l.value_bytes = kv_row_bytes(format.value, hyper.value_dim);
+  l.set_format(hyper, format);
   assert(l.key_bytes && l.value_bytes);
   assert(l.offset + uint64_t{l.rows} * hyper.n_kv_heads * l.row_bytes() <=
          (layer + 1 < layout.kv.size() ? layout.kv[layer + 1].offset : layout.kv_bytes));

@@ -16,10 +16,16 @@ Result<std::unique_ptr<WeightStream>> WeightStream::open(const Model& model, Wei
                                                          Arena& arena) {
   std::unique_ptr<WeightStream> stream(new WeightStream(model, std::move(plan)));
   WeightStream& s = *stream;
-  if (!s.streams()) return stream;
+  if (!s.streams() && !s.reads_embedding_rows()) return stream;
   for (const auto& file : model.files) {
     ASSIGN_OR_RETURN(auto direct, DirectFile::open(file->path()));
     s.files_.push_back(std::move(direct));
+  }
+  if (!s.streams()) {
+    ASSIGN_OR_RETURN(const auto row,
+                     arena.take<uint8_t>(owner::kEmbeddingRow, s.plan_.row_buffer_bytes));
+    s.row_buffer_ = row.data();
+    return stream;
   }
   ASSIGN_OR_RETURN(const auto pinned,
                    arena.take<uint8_t>(owner::kPinnedWeights, s.plan_.pinned_bytes()));
@@ -176,7 +182,6 @@ WeightRows WeightStream::rows(const Tensor& tensor) const {
 
 Result<const uint8_t*> WeightStream::embedding_row(uint64_t row) {
   const Tensor& table = *model_.token_embedding;
-  if (!plan_.streams) return table.row(row).data();
   const WeightPiece p = piece_of(model_, table, row, 1);
   TRY(read_piece(p, row_buffer_));
   return static_cast<const uint8_t*>(row_buffer_ + p.skip);

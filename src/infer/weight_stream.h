@@ -18,7 +18,8 @@ namespace enxuto {
 
 class WeightStream {
  public:
-  // Reads what is pinned. A plan that does not stream needs no memory and no thread.
+  // Reads what is pinned. A plan that does not stream needs no thread, and memory for a row at
+  // most.
   static Result<std::unique_ptr<WeightStream>> open(const Model& model, WeightPlan plan,
                                                     Arena& arena);
   ~WeightStream();
@@ -26,6 +27,7 @@ class WeightStream {
   WeightStream& operator=(const WeightStream&) = delete;
 
   bool streams() const { return plan_.streams; }
+  bool reads_embedding_rows() const { return plan_.row_buffer_bytes > 0; }
   const WeightPlan& plan() const { return plan_; }
 
   // Slice `u` of the plan is in memory until release(u). One at a time.
@@ -39,8 +41,8 @@ class WeightStream {
   const uint8_t* data(const Tensor& tensor) const;
   // The same in all its pieces, of a tensor of the layer that is held.
   WeightRows rows(const Tensor& tensor) const;
-  // One row of the token embedding, (row_bytes): read from the file where it is not in memory.
-  // Valid until the next call.
+  // One row of the token embedding, (row_bytes), read from the file; where the plan says so. Valid
+  // until the next call.
   Result<const uint8_t*> embedding_row(uint64_t row);
 
   StreamStatistics statistics() const;

@@ -73,10 +73,18 @@ void add_steps(size_t layer, Type KvFormat::*part, const double* losses, uint32_
 
 }  // namespace
 
+KvFormat cache_of_layer(std::span<const KvFormat> kv, size_t layer) {
+  return kv.empty() ? KvFormat{} : kv[std::min(layer, kv.size() - 1)];
+}
+
 std::vector<KvFormat> cache_of_layers(std::span<const KvFormat> kv, uint32_t n_layers) {
   std::vector<KvFormat> layers(n_layers);
-  for (size_t l = 0; l < n_layers && !kv.empty(); ++l) layers[l] = kv[std::min(l, kv.size() - 1)];
+  for (size_t l = 0; l < n_layers; ++l) layers[l] = cache_of_layer(kv, l);
   return layers;
+}
+
+bool is_uniform(std::span<const KvFormat> layers) {
+  return std::ranges::count(layers, layers.front()) == std::ssize(layers);
 }
 
 std::string cache_name(std::span<const KvFormat> layers) {
@@ -92,8 +100,7 @@ std::string cache_name(std::span<const KvFormat> layers) {
 }
 
 std::string cache_label(std::span<const KvFormat> layers) {
-  const bool same = std::ranges::count(layers, layers.front()) == std::ssize(layers);
-  return same ? cache_name(layers) : "by layer";
+  return is_uniform(layers) ? cache_name(layers) : "by layer";
 }
 
 std::string cache_options(std::span<const KvFormat> layers) {

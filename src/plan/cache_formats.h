@@ -13,8 +13,14 @@ namespace enxuto {
 // From the most bytes to the fewest.
 inline constexpr Type kCacheTypes[] = {Type::F16, Type::Q8_0, Type::Q4_0};
 
-// Of every layer, from what InferenceRequest::kv says.
+// What is proposed where f16 does not fit.
+inline constexpr KvFormat kSmallCache = {Type::Q8_0, Type::Q8_0};
+
+// Of a layer, and of every layer, from what InferenceRequest::kv says.
+KvFormat cache_of_layer(std::span<const KvFormat> kv, size_t layer);
 std::vector<KvFormat> cache_of_layers(std::span<const KvFormat> kv, uint32_t n_layers);
+// Whether all layers have the same.
+bool is_uniform(std::span<const KvFormat> layers);
 
 // "q8_0", "K q8_0, V f16", or how many layers have which.
 std::string cache_name(std::span<const KvFormat> layers);

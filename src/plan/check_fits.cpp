@@ -35,7 +35,7 @@ std::optional<InferenceRequest> changed(const Model& model, const SessionLayout&
   request.context = context;
   if (change.short_pass && layout.batch <= kShortPass) return {};
   if (change.short_pass) request.batch = std::min(layout.batch, kShortPass);
-  if (change.small_cache) request.kv = {{Type::Q8_0, Type::Q8_0}};
+  if (change.small_cache) request.kv = {kSmallCache};
   const Result<SessionLayout> then = lay_out_session(model, request);
   if (!then.ok() || (change.small_cache && then->kv_bytes >= layout.kv_bytes)) return {};
   if (change.context < 1) {
@@ -57,7 +57,7 @@ std::string saving(const Change& change, const SessionLayout& layout, const Infe
   if (then.context < layout.context)
     list.push_back(number("--context", then.context, layout.context));
   if (change.short_pass) list.push_back(number("--batch", then.batch, layout.batch));
-  if (change.small_cache) list.push_back(cache_options(cache_of_layers(then.kv, 1)));
+  if (change.small_cache) list.push_back(cache_options(then.kv));
   return fmt::format("{} saves {}", fmt::join(list, ", with "), format_bytes(saved_bytes));
 }
 

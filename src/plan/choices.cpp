@@ -32,10 +32,11 @@ std::vector<uint32_t> batches_to_try(const SessionLayout& layout) {
 }
 
 // An embedding that is not the head gives a row a token: it is not read whole.
-uint64_t bytes_looked_up(const Model& model, const FormatMix& mix, const OutputHeader& header) {
-  if (model.tied() || !model.token_embedding) return 0;
+uint64_t bytes_looked_up(const Model& model, const FormatMix& mix) {
+  if (!reads_embedding_rows(model, false)) return 0;
   const Tensor& embedding = *model.token_embedding;
-  return output_tensor_bytes(embedding, type_in_mix(embedding, mix), header).value_or(0);
+  const Codec& codec = *find_codec(type_in_mix(embedding, mix));
+  return checked_mul(codec.row_bytes(embedding.columns()), embedding.rows()).value_or(0);
 }
 
 // The cache that is wanted, and those that take fewer bytes, most bytes first.
@@ -80,6 +81,7 @@ class Scales {
     MixChoice choice{};
     choice.mix = mix.name;
     choice.file_bytes = size.file_bytes;
+    choice.mapped_bytes = size.file_bytes - bytes_looked_up(model_, mix);
     choice.bits_per_weight = size.bits_per_weight;
     choice.expected_kld = mix.type ? expected_kld(size.bits_per_weight, parameters_) : 0;
     TRY(add_speed(mix, size, choice));
@@ -87,11 +89,11 @@ class Scales {
       for (const uint32_t context : table_.contexts)
         for (const uint32_t batch : table_.batches) {
           ASSIGN_OR_RETURN(const uint64_t total,
-                           total_bytes(size.file_bytes, cache, context, batch));
+                           total_bytes(choice.mapped_bytes, cache, context, batch));
           choice.combinations.push_back(
               {cache, context, batch, total, total <= question_.budget_bytes});
         }
-    choice.largest_context = longest(size.file_bytes, 0, table_.contexts.back(), table_.batch);
+    choice.largest_context = longest(choice.mapped_bytes, 0, table_.contexts.back(), table_.batch);
     return choice;
   }
 
@@ -104,17 +106,18 @@ class Scales {
     return {};
   }
 
-  Result<uint64_t> total_bytes(uint64_t file_bytes, size_t cache, uint32_t context,
+  // With so many bytes of a file mapped.
+  Result<uint64_t> total_bytes(uint64_t mapped_bytes, size_t cache, uint32_t context,
                                uint32_t batch) const {
     ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(model_, request(cache, context, batch)));
-    return map.total_bytes() - as_is_bytes_ + file_bytes;
+    return map.total_bytes() - as_is_bytes_ + mapped_bytes;
   }
 
-  // The longest context that fits with a file of so many bytes, at most `most`.
-  uint32_t longest(uint64_t file_bytes, size_t cache, uint32_t most, uint32_t batch) const {
+  // The longest context that fits with so many bytes of a file mapped, at most `most`.
+  uint32_t longest(uint64_t mapped_bytes, size_t cache, uint32_t most, uint32_t batch) const {
     const OptionalSize budget = checked_add(question_.budget_bytes, as_is_bytes_);
-    if (!budget || *budget <= file_bytes) return 0;
-    return largest_context(model_, request(cache, most, batch), *budget - file_bytes);
+    if (!budget || *budget <= mapped_bytes) return 0;
+    return largest_context(model_, request(cache, most, batch), *budget - mapped_bytes);
   }
 
   uint64_t budget_bytes() const { return question_.budget_bytes; }
@@ -131,7 +134,7 @@ class Scales {
 
   Status add_speed(const FormatMix& mix, const MixSize& size, MixChoice& choice) const {
     ASSIGN_OR_RETURN(const SessionLayout layout, lay_out_session(model_, question_.request));
-    const uint64_t looked_up = bytes_looked_up(model_, mix, output_header(model_));
+    const uint64_t looked_up = bytes_looked_up(model_, mix);
     choice.bytes_per_token = bytes_per_step(size.weights_bytes - looked_up, layout.kv_bytes);
     choice.expected_tokens_per_second =
         layout.sequences * expected_steps_per_second(choice.bytes_per_token, question_.bandwidth);
@@ -191,7 +194,7 @@ std::optional<Recommendation> best_with(const Scales& scales, const ChoiceTable&
   std::string better;
   for (const Pair& pair : pairs_to_try(table, scales.n_caches())) {
     const MixChoice& mix = table.mixes[pair.mix];
-    const Result<uint64_t> total = scales.total_bytes(mix.file_bytes, pair.cache, context, batch);
+    const Result<uint64_t> total = scales.total_bytes(mix.mapped_bytes, pair.cache, context, batch);
     if (!total.ok()) return {};
     if (*total <= scales.budget_bytes()) {
       Recommendation r{mix.mix, pair.cache, mix.file_bytes,    *total,
@@ -213,7 +216,7 @@ std::optional<Recommendation> recommend(const Scales& scales, const ChoiceTable&
   uint32_t context = 0;
   for (const MixChoice& mix : table.mixes)
     context = std::max(
-        context, scales.longest(mix.file_bytes, scales.n_caches() - 1, table.context, shorter));
+        context, scales.longest(mix.mapped_bytes, scales.n_caches() - 1, table.context, shorter));
   if (context < std::min(kUsefulContext, table.context)) return {};
   return best_with(scales, table, context, shorter);
 }

@@ -48,6 +48,7 @@ struct Combination {
 struct MixChoice {
   std::string mix;
   uint64_t file_bytes;
+  uint64_t mapped_bytes;  // of the file, while the model runs
   double bits_per_weight;
   double expected_kld;                    // from the model as it is; an estimate
   uint64_t bytes_per_token;               // read for one token of each sequence, context full

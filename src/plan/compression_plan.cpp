@@ -242,6 +242,7 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   if (absurd) return Status::bad_input("the model's tensors claim more bytes than can be counted");
 
   plan.inference.context = plan.shape.fit_tokens;
+  plan.inference.whole_embedding = true;
   plan.inference.batch = plan.shape.probe_tokens;
   plan.inference.n_threads = request.n_threads;
   plan.inference.tokenizer_bytes = request.tokenizer_bytes;

@@ -60,7 +60,7 @@ Result<MixSize> size_of_mix(const Model& model, const FormatMix& mix) {
   if (!file) return Status::bad_input("the model's tensors claim more bytes than can be counted");
   MixSize size{*weights, *file, 0};
   if (!mix.type) {  // a file as it is has its size already
-    ASSIGN_OR_RETURN(size.file_bytes, mapped_file_bytes(model));
+    ASSIGN_OR_RETURN(size.file_bytes, whole_file_bytes(model));
   }
   if (parameters)
     size.bits_per_weight = 8.0 * static_cast<double>(*weights) / static_cast<double>(parameters);

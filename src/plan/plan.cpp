@@ -21,10 +21,16 @@ constexpr uint64_t kTableBytesPerToken = 64;
 // More guesses in a row are seldom right, and each takes a row of logits.
 constexpr uint32_t kLongestDraft = 15;
 
+// In all the tensors.
 OptionalSize weight_bytes(const Model& model) {
   OptionalSize bytes = 0;
   for (const Tensor& tensor : model.tensors) bytes = checked_add(bytes, tensor.bytes());
   return bytes;
+}
+
+// In what a pass reads row by row.
+uint64_t looked_up_bytes(const Model& model, const InferenceRequest& request) {
+  return reads_embedding_rows(model, request.whole_embedding) ? model.token_embedding->bytes() : 0;
 }
 
 // "Q4_1": the format that holds most of the bytes.
@@ -99,11 +105,15 @@ Result<WeightPlan> plan_weights(const Model& model, const InferenceRequest& requ
   if (!weights)
     return Status::bad_input("the model's tensors claim more bytes than can be counted");
   ASSIGN_OR_RETURN(const MemoryMap others, plan_others(model, request, *weights));
-  const OptionalSize all = checked_add(*weights, others.total_bytes());
+  WeightPlan mapped;
+  if (reads_embedding_rows(model, request.whole_embedding))
+    mapped.row_buffer_bytes = embedding_row_buffer_bytes(model.hyper);
+  const OptionalSize all = checked_add(*weights - looked_up_bytes(model, request),
+                                       mapped.row_buffer_bytes + others.total_bytes());
   const bool in_files =
       !model.files.empty() && model.token_embedding && !model.token_embedding->data.empty();
   if (request.memory_bytes == 0 || (all && *all <= request.memory_bytes) || !in_files)
-    return WeightPlan();
+    return mapped;
   const uint64_t rest = others.total_bytes();
   return plan_streaming(model, request.memory_bytes > rest ? request.memory_bytes - rest : 0,
                         request.holds_layers);
@@ -115,10 +125,16 @@ Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& req
   ASSIGN_OR_RETURN(const MemoryMap others, plan_others(model, request, weights));
   MemoryMap map;
   if (!plan.streams) {
-    map.parts.push_back({owner::kWeights, weights,
-                         fmt::format("{} tensors, mostly {}, used where they lie in the file",
-                                     model.tensors.size(), main_format(model)),
-                         "always", PartKind::kMapped});
+    map.parts.push_back(
+        {owner::kWeights, weights - looked_up_bytes(model, request),
+         fmt::format("{} tensors, mostly {}, used where they lie in the file",
+                     model.tensors.size() - (plan.row_buffer_bytes ? 1 : 0), main_format(model)),
+         "always", PartKind::kMapped});
+    if (plan.row_buffer_bytes)
+      map.parts.push_back({owner::kEmbeddingRow, plan.row_buffer_bytes,
+                           fmt::format("a row for each token is read from the file, {} in all",
+                                       format_bytes(model.token_embedding->bytes())),
+                           "always", PartKind::kArena});
   } else {
     const uint64_t streamed = plan.streamed_bytes(), pinned = plan.pinned_bytes();
     map.parts.push_back(
@@ -145,10 +161,15 @@ InferenceRequest with_drafting(const Model& model, InferenceRequest request) {
   return request;
 }
 
-Result<uint64_t> mapped_file_bytes(const Model& model) {
+Result<uint64_t> whole_file_bytes(const Model& model) {
   const OptionalSize weights = weight_bytes(model);
   if (weights) return std::max(*weights, model.file_bytes);
   return Status::bad_input("the model's tensors claim more bytes than can be counted");
+}
+
+Result<uint64_t> mapped_file_bytes(const Model& model) {
+  ASSIGN_OR_RETURN(const uint64_t whole, whole_file_bytes(model));
+  return whole - looked_up_bytes(model, {});
 }
 
 }  // namespace enxuto

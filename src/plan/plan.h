@@ -11,6 +11,7 @@ namespace enxuto {
 // Owner names of the parts, shared by plan, arena and report.
 namespace owner {
 inline constexpr const char* kWeights = "weights";  // mapped; where they do not fit, the next two
+inline constexpr const char* kEmbeddingRow = "token embedding";
 inline constexpr const char* kPinnedWeights = "weights, pinned";
 inline constexpr const char* kWeightRing = "weights, streamed";
 inline constexpr const char* kVocabulary = "vocabulary";
@@ -28,7 +29,9 @@ inline constexpr uint32_t kUsefulContext = 256;
 
 Result<MemoryMap> plan_inference(const Model& model, const InferenceRequest& request);
 
-// The model's file as plan_inference counts it, header and weights.
+// The model's file, header and weights; and what plan_inference counts of it where nothing streams:
+// less the embedding where its rows are read as they are needed.
+Result<uint64_t> whole_file_bytes(const Model& model);
 Result<uint64_t> mapped_file_bytes(const Model& model);
 
 // Where plan_inference puts the weights.

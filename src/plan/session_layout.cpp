@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "kernels/matmul.h"
+#include "plan/cache_formats.h"
 #include "plan/pieces.h"
 
 namespace enxuto {
@@ -39,9 +40,7 @@ Status lay_out_cache(const HyperParameters& hyper, const InferenceRequest& reque
   for (uint32_t l = 0; l < hyper.n_layers; ++l) {
     KvLayer layer{};
     layer.rows = cache_rows(hyper, l, layout.context, layout.batch);
-    if (!request.kv.empty()) layer.format = request.kv[std::min<size_t>(l, request.kv.size() - 1)];
-    layer.key_bytes = kv_row_bytes(layer.format.key, hyper.key_dim);
-    layer.value_bytes = kv_row_bytes(layer.format.value, hyper.value_dim);
+    layer.set_format(hyper, cache_of_layer(request.kv, l));
     if (!layer.key_bytes) return cannot_hold(layer.format.key, "-ctk", hyper.key_dim);
     if (!layer.value_bytes) return cannot_hold(layer.format.value, "-ctv", hyper.value_dim);
     layer.offset =
@@ -90,6 +89,12 @@ uint64_t kv_row_bytes(Type type, uint32_t n_values) {
   if (type != Type::F16 && type != Type::Q8_0 && type != Type::Q4_0) return 0;
   const Codec& codec = *find_codec(type);
   return n_values % codec.block_values ? 0 : codec.row_bytes(n_values);
+}
+
+void KvLayer::set_format(const HyperParameters& hyper, KvFormat format_) {
+  format = format_;
+  key_bytes = kv_row_bytes(format.key, hyper.key_dim);
+  value_bytes = kv_row_bytes(format.value, hyper.value_dim);
 }
 
 Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest& request) {

@@ -33,9 +33,11 @@ struct InferenceRequest {
   uint32_t draft = 0;       // most tokens guessed ahead and verified in one pass
   uint32_t sequences = 1;   // texts at the same time, each with a cache of its own
   int n_threads = 1;
-  std::vector<KvFormat> kv;      // of the first layers; the last one of all others too; empty: f16
-  uint64_t memory_bytes = 0;     // the budget; 0: none. Weights that do not fit it are streamed
-  bool holds_layers = true;      // Session::hold_layer works where weights are streamed
+  std::vector<KvFormat> kv;   // of the first layers; the last one of all others too; empty: f16
+  uint64_t memory_bytes = 0;  // the budget; 0: none. Weights that do not fit it are streamed
+  bool whole_embedding =
+      false;                 // the token embedding is used as a matrix, also where it is no head
+  bool holds_layers = true;  // Session::hold_layer works where weights are streamed
   uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated from the vocabulary
 };
 
@@ -45,8 +47,9 @@ struct KvLayer {
   uint64_t offset;  // in bytes
   uint32_t rows;    // the context, or less where the layer's window slides
   KvFormat format;
-  uint64_t key_bytes, value_bytes;  // of one head at one position
+  uint64_t key_bytes, value_bytes;  // of one head at one position; 0: heads that it cannot hold
   uint64_t row_bytes() const { return key_bytes + value_bytes; }
+  void set_format(const HyperParameters& hyper, KvFormat format_);
 };
 
 struct ScratchLayout {  // in bytes

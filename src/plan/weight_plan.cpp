@@ -60,6 +60,16 @@ void choose_pinned(uint64_t bytes, WeightPlan& plan) {
 
 }  // namespace
 
+bool reads_embedding_rows(const Model& model, bool whole_embedding) {
+  if (!model.token_embedding || model.tied() || whole_embedding) return false;
+  return model.token_embedding->data.empty() || !model.files.empty();
+}
+
+// Room for a row in floats, whichever its format.
+uint64_t embedding_row_buffer_bytes(const HyperParameters& hyper) {
+  return align_up(uint64_t{hyper.width} * sizeof(float), kBlock) + kBlock;
+}
+
 WeightPiece piece_of(const Model& model, const Tensor& tensor, uint64_t first_row,
                      uint64_t n_rows) {
   WeightPiece piece{&tensor, first_row, n_rows, 0, 0, 0, 0};
@@ -106,7 +116,7 @@ WeightPlan plan_streaming(const Model& model, uint64_t bytes, bool holds_layers)
     if (holds_layers) held = std::max(held, static_cast<uint32_t>(plan.slices.size() - begin));
   }
   add_matrix(model, model.output, plan);
-  plan.row_buffer_bytes = align_up(model.token_embedding->row_bytes(), kBlock) + kBlock;
+  plan.row_buffer_bytes = embedding_row_buffer_bytes(model.hyper);
   plan.pinned.assign(plan.slices.size(), false);
   for (uint32_t ahead = kSlots - 1; ahead > 0; ahead /= 2) {
     plan.n_slots = held + ahead;

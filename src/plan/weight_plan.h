@@ -32,13 +32,18 @@ struct WeightPlan {
   std::vector<uint32_t> first_of;   // by index of the tensor in the model: its first slice
   uint32_t n_slots = 0;             // of the ring, a slice in each
   uint64_t slot_bytes = 0;
-  uint64_t row_buffer_bytes = 0;  // of the token embedding, which a pass reads as it needs it
+  uint64_t row_buffer_bytes = 0;  // of the token embedding, where its rows are read as needed
 
   uint64_t pinned_bytes() const;  // row buffer included
   uint64_t ring_bytes() const { return n_slots * slot_bytes; }
   uint64_t streamed_bytes() const;  // read in each pass
   uint32_t begin_of_layer(uint32_t layer) const { return layer == 0 ? 0 : ends[layer - 1]; }
 };
+
+// Whether a pass reads the rows of the token embedding that it needs from the file, also where
+// nothing streams: an embedding that is not the head is never in memory whole.
+bool reads_embedding_rows(const Model& model, bool whole_embedding);
+uint64_t embedding_row_buffer_bytes(const HyperParameters& hyper);
 
 // Rows of a tensor that lies in one of the model's files; no bytes where it lies in none (converted
 // norms).

@@ -2,6 +2,10 @@
 // fails.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
 #include "infer/session.h"
 #include "platform/faults.h"
 #include "tests/parity/temporary_model.h"
@@ -105,6 +109,48 @@ TEST(Streaming, AReadThatFailsIsAnErrorNotACrash) {
     ++failures;
   }
   EXPECT_GT(failures, 20);
+}
+
+// Cut, grown or written over while it is in use: never numbers of two files in one answer.
+TEST(Streaming, AFileThatIsChangedMeanwhileIsAnError) {
+  const std::vector<std::function<void(const std::string&)>> changes = {
+      [](const std::string& path) { std::filesystem::resize_file(path, 5000); },
+      [](const std::string& path) { std::ofstream(path, std::ios::app) << "more"; },
+      [](const std::string& path) {
+        std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(4000) << "other";
+      }};
+  for (const auto& change : changes) {
+    const TemporaryModel model({.architecture = "llama", .width = 256}, Type::Q8_0);
+    const uint64_t least = planned(*model.get(), 1);
+    const auto session = Session::open(model.get(), request_of(least));
+    ASSERT_TRUE(session.ok());
+    ASSERT_TRUE((*session)->feed(std::span(kTokens).first(5)).ok());
+    change(model.get()->files.front()->path());
+    Status status;
+    for (int pass = 0; pass < 3 && status.ok(); ++pass)  // what was read ahead is still the old
+      status = (*session)->feed(std::span(kTokens).subspan(5, 2)).status();
+    EXPECT_EQ(status.code(), Code::kFailed);
+    EXPECT_NE(status.what().find("was changed while it was in use"), std::string::npos)
+        << status.what();
+  }
+}
+
+// Of an embedding that is not the head, a row a token is in memory, also where nothing streams.
+TEST(Streaming, AnEmbeddingThatIsNoHeadIsNotMapped) {
+  const TemporaryModel model({.architecture = "llama", .width = 256}, Type::Q8_0);
+  ASSERT_FALSE(model.get()->tied());
+  const auto map = plan_inference(*model.get(), request_of(0));
+  ASSERT_TRUE(map.ok());
+  uint64_t weights = 0;
+  for (const Tensor& tensor : model.get()->tensors) weights += tensor.bytes();
+  EXPECT_EQ(map->find(owner::kWeights)->bytes, weights - model.get()->token_embedding->bytes());
+  const auto session = Session::open(model.get(), request_of(0));
+  ASSERT_TRUE(session.ok()) << session.status().what();
+  std::vector<float> row(256), expected(256);
+  ASSERT_TRUE((*session)->embed(std::span(kTokens).first(1), row.data()).ok());
+  find_codec(Type::Q8_0)
+      ->decode(model.get()->token_embedding->row(10).data(), expected.data(), 256);
+  EXPECT_EQ(row, expected);
 }
 
 }  // namespace

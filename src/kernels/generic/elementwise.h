@@ -117,13 +117,18 @@ float largest_magnitude(const float* x, int64_t n) {
 
 template <class V>
 void prepare(int64_t columns, int64_t sharing, const PreparedRow& row) {
-  float largest = 0;
+  float scale = 0;
+  typename V::Floats inverse = V::zero();
+  const float* next = row.values;  // where other values share a scale
   for (int64_t j = 0; j < columns / 32; ++j) {
     const float* x = row.values + 32 * j;
-    if (32 * j % sharing == 0) largest = largest_magnitude<V>(x, sharing);
-    const bool none = largest <= kSmallestActivation;
-    const float scale = none ? 0 : largest / 127;
-    const auto inverse = V::all(none ? 0 : 127 / largest);
+    if (x == next) {
+      const float largest = largest_magnitude<V>(x, sharing);
+      const bool none = largest <= kSmallestActivation;
+      scale = none ? 0 : largest / 127;
+      inverse = V::all(none ? 0 : 127 / largest);
+      next += sharing;
+    }
     typename V::Ints codes[4];
     for (int i = 0; i < 4; ++i)
       codes[i] = V::round_to_ints(V::multiply(V::load(x + 8 * i), inverse));
