@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "cli/terminal_text.h"
 #include "platform/interrupt.h"
+#include "platform/limit_watch.h"
 #include "tokenizer/chat.h"
 
 namespace enxuto {
@@ -45,6 +46,7 @@ Status answer(Writer& writer, const ChatTemplate& form, std::vector<ChatMessage>
     fmt::print("{}", printable(text, "\n\t"));
     return std::fflush(stdout) == 0;
   });
+  if (const auto fell = memory_limit_fell()) return *fell;
   const bool stopped = interrupted();
   clear_interrupt();
   fmt::print("\n");

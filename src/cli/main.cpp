@@ -14,6 +14,7 @@
 #include "cli/terminal_text.h"
 #include "platform/heap.h"
 #include "platform/interrupt.h"
+#include "platform/limit_watch.h"
 
 namespace enxuto {
 namespace {
@@ -45,7 +46,10 @@ int main(int argc, char** argv) {
   enxuto::bound_heap();
   enxuto::start_clock();
   enxuto::install_interrupt_handler();
-  const enxuto::Status status = enxuto::run_program(argc, argv);
+  enxuto::install_bus_error_handler();
+  enxuto::Status status = enxuto::run_program(argc, argv);
+  if (status.code() == enxuto::Code::kInterrupted)
+    if (const auto fell = enxuto::memory_limit_fell()) status = *fell;
   if (!status.ok()) enxuto::print_error(status);
   return static_cast<int>(status.code());
 }

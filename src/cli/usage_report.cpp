@@ -9,6 +9,7 @@
 #include "cli/usage_page.h"
 #include "memory/ledger.h"
 #include "platform/cgroup.h"
+#include "platform/limit_watch.h"
 #include "platform/memory_probe.h"
 #include "platform/pages.h"
 
@@ -54,7 +55,10 @@ Result<std::unique_ptr<UsageReport>> UsageReport::begin(const std::string& comma
   return report;
 }
 
-void UsageReport::plan(const MemoryMap& map, const Budget& budget) { map_ = map, budget_ = budget; }
+void UsageReport::plan(const MemoryMap& map, const Budget& budget) {
+  map_ = map, budget_ = budget;
+  watch_memory_limits(map.total_bytes());
+}
 
 void UsageReport::watch(std::shared_ptr<const Model> model) {
   if (file_) models_.push_back(std::move(model));

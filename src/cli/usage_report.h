@@ -22,7 +22,8 @@ class UsageReport {
   static Result<std::unique_ptr<UsageReport>> begin(const std::string& command,
                                                     const CommonOptions& options);
 
-  // What was planned, once that is known, and whose files are mapped.
+  // What was planned, once that is known (memory limits that fall below it end the command), and
+  // whose files are mapped.
   void plan(const MemoryMap& map, const Budget& budget);
   void watch(std::shared_ptr<const Model> model);
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,12 @@ Result<std::unique_ptr<DirectFile>> DirectFile::open(const std::string& path) {
     return Status::bad_input(fmt::format("cannot open {}: {}", path, std::strerror(errno)),
                              "check the name and its permissions");
   return std::unique_ptr<DirectFile>(new DirectFile(path, fd, direct));
+}
+
+DirectFile::Version DirectFile::version_of(int fd) {
+  struct stat now = {};
+  if (::fstat(fd, &now) != 0) return {-1, 0, 0};
+  return {now.st_size, now.st_mtim.tv_sec, now.st_mtim.tv_nsec};
 }
 
 DirectFile::~DirectFile() { ::close(fd_); }
@@ -56,9 +63,9 @@ Status DirectFile::read(uint64_t offset, uint8_t* data, uint64_t size, uint64_t 
     // A direct read that ends off alignment has met the end of the file.
     if (direct_ && done % kAlignment != 0) break;
   }
-  if (done < needed)
-    return Status::failed(fmt::format("{} became shorter while it was read", path_),
-                          "do not change a model that is running");
+  if (done < needed || version_of(fd_) != version_)
+    return Status::failed(fmt::format("{} was changed while it was in use", path_),
+                          "do not write to a model that is running");
   return {};
 }
 

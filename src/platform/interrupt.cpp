@@ -5,6 +5,8 @@
 #include <climits>
 #include <csignal>
 
+#include "platform/limit_watch.h"
+
 namespace enxuto {
 namespace {
 
@@ -16,13 +18,26 @@ struct UnfinishedFile {
 };
 UnfinishedFile unfinished_files[4];
 
+void remove_unfinished_files() {
+  for (const UnfinishedFile& file : unfinished_files)
+    if (file.there) ::unlink(file.path);
+}
+
 void on_signal(int) {
   if (requests) {
-    for (const UnfinishedFile& file : unfinished_files)
-      if (file.there) ::unlink(file.path);
+    remove_unfinished_files();
     ::_exit(130);
   }
   requests = 1;
+}
+
+void on_bus_error(int) {
+  constexpr char kText[] =
+      "enxuto: a model that is in use became shorter, or its disk failed\n"
+      "  do not write to a model that is running\n";
+  (void)!::write(STDERR_FILENO, kText, sizeof kText - 1);
+  remove_unfinished_files();
+  ::_exit(static_cast<int>(Code::kFailed));
 }
 
 }  // namespace
@@ -56,7 +71,13 @@ void remove_unfinished_file(const std::string& path) {
     if (file.there && path == file.path) file.there = 0;
 }
 
-bool interrupted() { return requests != 0; }
+void install_bus_error_handler() {
+  struct sigaction action = {};
+  action.sa_handler = on_bus_error;
+  sigaction(SIGBUS, &action, nullptr);
+}
+
+bool interrupted() { return requests != 0 || memory_limit_fell(); }
 void clear_interrupt() { requests = 0; }
 
 }  // namespace enxuto

@@ -1,5 +1,6 @@
 // Ctrl-C, asked for politely: the first SIGINT or SIGTERM sets a flag that long work polls and
-// answers with Status::interrupted(); a second one ends the process at once.
+// answers with Status::interrupted(); a second one ends the process at once. Two more reasons to
+// stop meet here: a mapped file that shrinks, and a memory limit that does (limit_watch.h).
 #pragma once
 
 #include <string>
@@ -9,8 +10,11 @@ namespace enxuto {
 void install_interrupt_handler();
 // Ctrl-C ends the program again: for a line editor, which restores the terminal by itself.
 void remove_interrupt_handler();
+// A page of a mapped file that is gone (SIGBUS) ends the process with kFailed and a clear message.
+void install_bus_error_handler();
+// Also once memory_limit_fell().
 bool interrupted();
-// Files that a second Ctrl-C removes on its way out: a few at a time.
+// Files that either end removes on its way out: a few at a time.
 void add_unfinished_file(const std::string& path);
 void remove_unfinished_file(const std::string& path);
 // For chat: the first Ctrl-C stops the answer, not the program.

@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 
 #include "platform/file.h"
 
@@ -44,6 +45,23 @@ TEST(InterruptDeathTest, TheSecondEndsAtOnceAndLeavesNoHalfWrittenFile) {
         std::raise(SIGINT);
       },
       testing::ExitedWithCode(130), "");
+  EXPECT_EQ(files_like(path), 0u);
+}
+
+TEST(InterruptDeathTest, AMappedFileThatBecomesShorterIsNoCrash) {
+  const std::string path = fresh_name(), model = path + ".model";
+  std::ofstream(model) << std::string(1 << 20, 'x');
+  EXPECT_EXIT(
+      {
+        install_bus_error_handler();
+        auto file = OutputFile::create(path, true);
+        const auto mapped = MappedFile::open(model);
+        std::filesystem::resize_file(model, 0);
+        const volatile uint8_t* bytes = mapped.ok() ? (*mapped)->bytes().data() : nullptr;
+        std::exit(bytes ? bytes[1 << 19] : 2);
+      },
+      testing::ExitedWithCode(1), "became shorter");
+  std::filesystem::remove(model);
   EXPECT_EQ(files_like(path), 0u);
 }
 

@@ -2,10 +2,12 @@
 // what is too little is refused before the work.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <fstream>
 
 #include "compress/compress.h"
 #include "compress/sensitivity.h"
+#include "platform/interrupt.h"
 #include "tests/parity/temporary_model.h"
 
 namespace enxuto {
@@ -162,6 +164,27 @@ TEST_F(CompressMemoryFile, TheLeastMemoryGivesTheSameFileAndOneByteLessIsRefused
   ASSERT_TRUE(whole.ok()) << whole.status().what();
   ASSERT_TRUE(little.ok()) << little.status().what();
   EXPECT_TRUE(*whole == *little);
+}
+
+TEST_F(CompressMemoryFile, CtrlCInAnyStageLeavesNothing) {
+  const TemporaryModel model(tiny_model(many_layers("qwen2")), Type::F16);
+  std::vector<std::string> stages;
+  ASSERT_TRUE(run(model.get(), 0, [&](std::string_view stage, double) {
+                if (stages.empty() || stages.back() != stage) stages.emplace_back(stage);
+              }).ok());
+  ASSERT_GE(stages.size(), 4u);
+  std::filesystem::remove(folder_.path("out.gguf"));
+  install_interrupt_handler();
+  for (const std::string& at : stages) {
+    clear_interrupt();
+    const auto stopped = run(model.get(), 1u << 30, [&](std::string_view stage, double) {
+      if (stage == at && !interrupted()) std::raise(SIGINT);
+    });
+    EXPECT_EQ(stopped.status().code(), Code::kInterrupted) << at << stopped.status().what();
+    EXPECT_TRUE(folder_.names().empty()) << at;
+  }
+  clear_interrupt();
+  remove_interrupt_handler();
 }
 
 }  // namespace

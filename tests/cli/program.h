@@ -22,6 +22,7 @@ struct Invocation {
   std::string output_file = {};               // standard output goes here instead
   uint64_t most_file_bytes = 0;               // as a full disk: writes beyond it fail
   std::function<bool()> interrupt_when = {};  // SIGINT once this says so
+  std::string cgroup = {};                    // the folder of one that it joins
 };
 
 Outcome run_program(const Invocation& invocation);
