@@ -241,14 +241,15 @@ void add_eval(CLI::App& app, Action& action) {
                             "  enxuto eval small.gguf text.txt\n"
                             "  enxuto eval small.gguf text.txt --reference model.gguf --json\n",
                             eval_command, action);
-  c.command->add_option("TEXT", c.options->text_file, "A text file, 1024 tokens or more")
+  c.command->add_option("TEXT", c.options->text_file, "A text file, two chunks or more")
       ->required();
   c.command
       ->add_option("--reference", c.options->reference,
                    "The model to compare with: KL divergence and agreement")
       ->type_name("MODEL");
-  c.number("--chunks", c.options->chunks, "Most chunks of 512 tokens to use (default: all)", 1,
-           kMostTokens);
+  c.number("-c,--context", c.options->chunk_tokens,
+           "Tokens of a chunk, of which the second half is scored", 4, kMostTokens);
+  c.number("--chunks", c.options->chunks, "Most chunks to use (default: all)", 1, kMostTokens);
   c.cache_types(false);
   c.report();
   c.json();

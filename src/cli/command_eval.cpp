@@ -59,23 +59,28 @@ Status eval_command(const EvalOptions& options) {
   ASSIGN_OR_RETURN(const std::string text, read_text(options.text_file));
   ASSIGN_OR_RETURN(const auto report, UsageReport::begin("eval", options));
   EvaluateOptions how;
+  how.chunk_tokens = options.chunk_tokens;
   how.max_chunks = options.chunks;
   how.n_threads = options.threads();
   how.kv = options.kv;
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model->metadata));
   std::shared_ptr<const Model> reference;
   if (!options.reference.empty()) {
     ASSIGN_OR_RETURN(reference, open_model(options.reference));
   }
   const Budget budget = memory_budget(options);
   how.memory_bytes = budget.bytes;
-  ASSIGN_OR_RETURN(const MemoryMap map, plan_evaluation(*model, reference.get(), how.n_threads,
-                                                        how.kv, how.memory_bytes));
+  InferenceRequest request = evaluation_request(how.chunk_tokens, how.n_threads);
+  request.tokenizer_bytes = tokenizer->table_bytes();
+  request.kv = how.kv;
+  request.memory_bytes = how.memory_bytes;
+  ASSIGN_OR_RETURN(const MemoryMap map, plan_evaluation(*model, reference.get(), request));
   report->plan(map, budget);
   report->watch(model);
   if (reference) report->watch(reference);
   ProgressBar progress;
-  const auto evaluation = evaluate(model, reference, text, how, progress.callback());
+  const auto evaluation = evaluate(model, *tokenizer, reference, text, how, progress.callback());
   progress.erase();
   TRY(evaluation.status());
   const Json results = report_json(*evaluation, *model);

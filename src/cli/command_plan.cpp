@@ -21,7 +21,8 @@ InferenceRequest request_for(const PlanOptions& options, const Model& model) {
   InferenceRequest request = inference_request(options, options.context, options.batch);
   const uint64_t memory_bytes = request.memory_bytes;
   if (options.goal == "eval") {
-    request = evaluation_request(kEvaluationTokens, options.threads());
+    request = evaluation_request(options.context ? options.context : EvalOptions().chunk_tokens,
+                                 options.threads());
     request.memory_bytes = memory_bytes;
     request.kv = options.kv;
   } else if (options.goal == "bench" && !options.context)

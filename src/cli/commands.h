@@ -68,6 +68,7 @@ struct RunOptions : CommonOptions {
 struct EvalOptions : CommonOptions {
   std::string text_file;
   std::string reference;
+  uint32_t chunk_tokens = 512;
   uint32_t chunks = 0;  // 0: all
 };
 

@@ -25,11 +25,10 @@ Status check_same_vocabulary(const Model& model, const Model& reference) {
       "compare a model with the one that it was made from");
 }
 
-Result<std::vector<Token>> read_tokens(const Model& model, std::string_view text,
-                                       const EvaluateOptions& options) {
-  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model.metadata));
+Result<std::vector<Token>> read_tokens(const Model& model, const Tokenizer& tokenizer,
+                                       std::string_view text, const EvaluateOptions& options) {
   if (text.ends_with('\n')) text.remove_suffix(1);  // as llama-perplexity reads a file
-  std::vector<Token> tokens = tokenizer->encode(text, true, false);
+  std::vector<Token> tokens = tokenizer.encode(text, true, false);
   const size_t chunk = options.chunk_tokens;
   if (tokens.size() < 2 * chunk)
     return Status::bad_input(
@@ -38,8 +37,8 @@ Result<std::vector<Token>> read_tokens(const Model& model, std::string_view text
   size_t n_chunks = tokens.size() / chunk;
   if (options.max_chunks) n_chunks = std::min<size_t>(n_chunks, options.max_chunks);
   // Each chunk's first token is known by what it is, not by what precedes it: it gives way to BOS.
-  if (tokenizer->adds_bos() && tokenizer->bos() >= 0)
-    for (size_t i = 0; i < n_chunks; ++i) tokens[i * chunk] = tokenizer->bos();
+  if (tokenizer.adds_bos() && tokenizer.bos() >= 0)
+    for (size_t i = 0; i < n_chunks; ++i) tokens[i * chunk] = tokenizer.bos();
   tokens.resize(n_chunks * chunk);
   for (const Token token : tokens)
     if (token < 0 || static_cast<uint32_t>(token) >= model.hyper.vocabulary)
@@ -103,8 +102,10 @@ class ChunkScorer {
 
 Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> model,
                                                   const EvaluateOptions& options,
+                                                  const Tokenizer& tokenizer,
                                                   std::vector<KvFormat> kv, uint64_t memory_bytes) {
   InferenceRequest request = evaluation_request(options.chunk_tokens, options.n_threads);
+  request.tokenizer_bytes = tokenizer.table_bytes();
   request.memory_bytes = memory_bytes;
   request.kv = std::move(kv);
   if (memory_bytes) TRY(check_fits(*model, request, memory_bytes));
@@ -115,18 +116,19 @@ Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> m
 
 }  // namespace
 
-Result<Evaluation> evaluate(std::shared_ptr<const Model> model,
+Result<Evaluation> evaluate(std::shared_ptr<const Model> model, const Tokenizer& tokenizer,
                             std::shared_ptr<const Model> reference, std::string_view text,
                             const EvaluateOptions& options, const Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   if (options.chunk_tokens < 4) return Status::usage("chunks of fewer than 4 tokens score nothing");
   if (reference) TRY(check_same_vocabulary(*model, *reference));
-  ASSIGN_OR_RETURN(const std::vector<Token> tokens, read_tokens(*model, text, options));
+  ASSIGN_OR_RETURN(const std::vector<Token> tokens, read_tokens(*model, tokenizer, text, options));
   const uint64_t share = options.memory_bytes / (reference ? 2 : 1);
-  ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, options, options.kv, share));
+  ASSIGN_OR_RETURN(const auto session,
+                   open_for_scoring(model, options, tokenizer, options.kv, share));
   std::unique_ptr<Session> other;
   if (reference) {
-    ASSIGN_OR_RETURN(other, open_for_scoring(reference, options, {}, share));
+    ASSIGN_OR_RETURN(other, open_for_scoring(reference, options, tokenizer, {}, share));
   }
   const std::span<const Token> all(tokens);
   const size_t n_chunks = tokens.size() / options.chunk_tokens;

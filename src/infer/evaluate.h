@@ -8,11 +8,12 @@
 #include "base/progress.h"
 #include "infer/session.h"
 #include "plan/goal.h"
+#include "tokenizer/tokenizer.h"
 
 namespace enxuto {
 
 struct EvaluateOptions {
-  uint32_t chunk_tokens = kEvaluationTokens;
+  uint32_t chunk_tokens = 512;
   uint32_t max_chunks = 0;  // 0: all
   int n_threads = 1;
   std::vector<KvFormat> kv;  // of the model; the reference keeps f16
@@ -33,9 +34,9 @@ struct Evaluation {
   double seconds = 0;
 };
 
-// reference: null, or a model with the same vocabulary. kBadInput where the text is shorter than
-// two chunks.
-Result<Evaluation> evaluate(std::shared_ptr<const Model> model,
+// tokenizer: the model's. reference: null, or a model with the same vocabulary. kBadInput where the
+// text is shorter than two chunks.
+Result<Evaluation> evaluate(std::shared_ptr<const Model> model, const Tokenizer& tokenizer,
                             std::shared_ptr<const Model> reference, std::string_view text,
                             const EvaluateOptions& options, const Progress& progress);
 

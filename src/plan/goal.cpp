@@ -20,11 +20,9 @@ InferenceRequest evaluation_request(uint32_t chunk_tokens, int n_threads) {
   return request;
 }
 
-Result<MemoryMap> plan_evaluation(const Model& model, const Model* reference, int n_threads,
-                                  std::vector<KvFormat> kv, uint64_t memory_bytes) {
-  InferenceRequest request = evaluation_request(kEvaluationTokens, n_threads);
-  request.memory_bytes = memory_bytes / (reference ? 2 : 1);
-  request.kv = std::move(kv);
+Result<MemoryMap> plan_evaluation(const Model& model, const Model* reference,
+                                  InferenceRequest request) {
+  request.memory_bytes /= reference ? 2 : 1;
   ASSIGN_OR_RETURN(MemoryMap map, plan_inference(model, request));
   if (!reference) return map;
   request.kv.clear();

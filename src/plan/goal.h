@@ -7,15 +7,13 @@
 
 namespace enxuto {
 
-inline constexpr uint32_t kEvaluationTokens = 512;  // of one chunk
-
 // eval: a chunk at a time, several rows of logits at once.
 InferenceRequest evaluation_request(uint32_t chunk_tokens, int n_threads);
 
-// eval of a model, alone or beside a reference: both within `memory_bytes` (0: no limit), half
-// each. `kv`: of the model's cache; the reference keeps f16.
-Result<MemoryMap> plan_evaluation(const Model& model, const Model* reference, int n_threads,
-                                  std::vector<KvFormat> kv, uint64_t memory_bytes);
+// eval of a model, alone or beside a reference: both within request.memory_bytes (0: no limit),
+// half each. request.kv: of the model's cache; the reference keeps f16.
+Result<MemoryMap> plan_evaluation(const Model& model, const Model* reference,
+                                  InferenceRequest request);
 
 namespace owner {
 inline constexpr const char* kMeasuring = "measuring";

@@ -27,11 +27,19 @@ EvaluateOptions options() {
   return o;
 }
 
+Result<Evaluation> evaluate_with_tokenizer(const std::shared_ptr<const Model>& model,
+                                           const std::shared_ptr<const Model>& reference,
+                                           std::string_view words, const EvaluateOptions& how,
+                                           const Progress& progress) {
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model->metadata));
+  return evaluate(model, *tokenizer, reference, words, how, progress);
+}
+
 TEST(Evaluate, FindsNoDivergenceFromItself) {
   const TemporaryModel model({.architecture = "gemma3"}, Type::F32);
   double done = 0;
-  const auto e = evaluate(model.get(), model.get(), text(), options(),
-                          [&](std::string_view, double share) { done = share; });
+  const auto e = evaluate_with_tokenizer(model.get(), model.get(), text(), options(),
+                                         [&](std::string_view, double share) { done = share; });
   ASSERT_TRUE(e.ok()) << e.status().what();
   EXPECT_EQ(e->chunks, 3u);
   EXPECT_EQ(e->scored_tokens, 3 * (kChunk / 2 - 1));
@@ -44,7 +52,7 @@ TEST(Evaluate, FindsNoDivergenceFromItself) {
 // The rule by hand: BOS in place of a chunk's first token, the second half scored, one token ahead.
 TEST(Evaluate, ScoresTheSecondHalfOfEachChunk) {
   const TemporaryModel model({.architecture = "llama", .add_bos = true}, Type::F32);
-  const auto e = evaluate(model.get(), nullptr, text(), options(), {});
+  const auto e = evaluate_with_tokenizer(model.get(), nullptr, text(), options(), {});
   ASSERT_TRUE(e.ok()) << e.status().what();
   const auto tokenizer = Tokenizer::create(model.get()->metadata);
   ASSERT_TRUE(tokenizer.ok());
@@ -76,7 +84,7 @@ TEST(Evaluate, NamesTheTensorThatHoldsNoNumbers) {
   const TemporaryModel damaged(tiny, Type::F32);
   for (const auto& [model, reference] :
        {std::pair(damaged.get(), sound.get()), {sound.get(), damaged.get()}}) {
-    const Status status = evaluate(model, reference, text(), options(), {}).status();
+    const Status status = evaluate_with_tokenizer(model, reference, text(), options(), {}).status();
     EXPECT_EQ(status.code(), Code::kBadInput);
     EXPECT_NE(status.what().find("blk.1.ffn_down.weight"), std::string::npos) << status.what();
   }
@@ -84,13 +92,15 @@ TEST(Evaluate, NamesTheTensorThatHoldsNoNumbers) {
 
 TEST(Evaluate, RefusesShortTextsAndOtherVocabularies) {
   const TemporaryModel model(TinyOptions{}, Type::F32);
-  const Status brief = evaluate(model.get(), nullptr, "too short", options(), {}).status();
+  const Status brief =
+      evaluate_with_tokenizer(model.get(), nullptr, "too short", options(), {}).status();
   EXPECT_EQ(brief.code(), Code::kBadInput);
   EXPECT_NE(brief.todo().find("64"), std::string::npos) << brief.todo();
   auto other = std::make_shared<Model>();
   other->hyper = model.get()->hyper;
   other->hyper.vocabulary += 1;
-  EXPECT_EQ(evaluate(model.get(), other, text(), options(), {}).status().code(), Code::kBadInput);
+  EXPECT_EQ(evaluate_with_tokenizer(model.get(), other, text(), options(), {}).status().code(),
+            Code::kBadInput);
 }
 
 }  // namespace
