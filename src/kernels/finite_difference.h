@@ -4,19 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 #include <span>
 #include <vector>
 
-namespace enxuto {
+#include "kernels/random_floats.h"
 
-inline std::vector<float> random_floats(size_t n, uint32_t seed, float spread = 1) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, spread);
-  std::vector<float> values(n);
-  for (float& value : values) value = normal(random);
-  return values;
-}
+namespace enxuto {
 
 // sum a b: a loss whose gradient by a is b.
 inline double dot(std::span<const float> a, std::span<const float> b) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/float16.h"
+#include "kernels/random_floats.h"
 #include "kernels/tables.h"
 
 namespace enxuto {
@@ -20,14 +21,6 @@ constexpr Type kTypes[] = {Type::F32,    Type::F16,  Type::BF16, Type::Q4_0, Typ
                            Type::Q5_0,   Type::Q5_1, Type::Q8_0, Type::Q2_0, Type::Q2_K,
                            Type::Q3_K,   Type::Q4_K, Type::Q5_K, Type::Q6_K, Type::IQ4_NL,
                            Type::IQ4_XS, Type::MXFP4};
-
-std::vector<float> random_floats(size_t n, uint32_t seed, float spread = 1) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, spread);
-  std::vector<float> values(n);
-  for (float& v : values) v = normal(random);
-  return values;
-}
 
 // Any bytes are a valid matrix, once the f16 and f32 numbers in them are finite.
 struct Matrix {
