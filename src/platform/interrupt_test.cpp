@@ -7,21 +7,10 @@
 #include <fstream>
 
 #include "platform/file.h"
+#include "platform/scratch_folder.h"
 
 namespace enxuto {
 namespace {
-
-std::string fresh_name() {
-  return (std::filesystem::path(testing::TempDir()) / "interrupted.out").string();
-}
-
-size_t files_like(const std::string& path) {
-  size_t count = 0;
-  const std::filesystem::path whole(path);
-  for (const auto& entry : std::filesystem::directory_iterator(whole.parent_path()))
-    count += entry.path().filename().string().starts_with(whole.filename().string());
-  return count;
-}
 
 TEST(Interrupt, TheFirstIsAskedForPolitely) {
   install_interrupt_handler();
@@ -34,22 +23,24 @@ TEST(Interrupt, TheFirstIsAskedForPolitely) {
 }
 
 TEST(InterruptDeathTest, TheSecondEndsAtOnceAndLeavesNoHalfWrittenFile) {
-  const std::string path = fresh_name();
+  const ScratchFolder folder;
+  const std::string path = folder.path("out");
   EXPECT_EXIT(
       {
         install_interrupt_handler();
         auto file = OutputFile::create(path, true);
         const uint8_t byte = 1;
-        if (!file.ok() || !file->write({&byte, 1}).ok() || files_like(path) != 1) std::exit(1);
+        if (!file.ok() || !file->write({&byte, 1}).ok() || folder.names().size() != 1) std::exit(1);
         std::raise(SIGINT);
         std::raise(SIGINT);
       },
       testing::ExitedWithCode(130), "");
-  EXPECT_EQ(files_like(path), 0u);
+  EXPECT_TRUE(folder.names().empty());
 }
 
 TEST(InterruptDeathTest, AMappedFileThatBecomesShorterIsNoCrash) {
-  const std::string path = fresh_name(), model = path + ".model";
+  const ScratchFolder folder;
+  const std::string path = folder.path("out"), model = folder.path("model");
   std::ofstream(model) << std::string(1 << 20, 'x');
   EXPECT_EXIT(
       {
@@ -61,8 +52,7 @@ TEST(InterruptDeathTest, AMappedFileThatBecomesShorterIsNoCrash) {
         std::exit(bytes ? bytes[1 << 19] : 2);
       },
       testing::ExitedWithCode(1), "became shorter");
-  std::filesystem::remove(model);
-  EXPECT_EQ(files_like(path), 0u);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"model"});
 }
 
 }  // namespace
