@@ -63,7 +63,7 @@ TEST(InACgroup, ALimitThatFallsMeanwhileEndsTheCommandInOrder) {
   const uint64_t planned = nlohmann::json::parse(plan.out)["total_bytes"];
   std::thread administrator([&] {
     while (!group.is_busy()) std::this_thread::yield();
-    std::this_thread::sleep_for(std::chrono::seconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
     EXPECT_TRUE(group.set_limit(planned / 4 * 3));
   });
   Invocation endless{
