@@ -25,6 +25,8 @@ Result<std::unique_ptr<WeightStream>> WeightStream::open(const Model& model, Wei
     ASSIGN_OR_RETURN(const auto row,
                      arena.take<uint8_t>(owner::kEmbeddingRow, s.plan_.row_buffer_bytes));
     s.row_buffer_ = row.data();
+    const Tensor& table = *model.token_embedding;
+    model.files[piece_of(model, table, 0, 1).file]->set_apart(table.data);
     return stream;
   }
   ASSIGN_OR_RETURN(const auto pinned,

@@ -69,17 +69,12 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
 
 MappedFile::~MappedFile() { ::munmap(const_cast<uint8_t*>(data_), size_); }
 
-namespace {
-void advise(ByteView part, int advice) {
+void MappedFile::set_apart(ByteView part) const {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = reinterpret_cast<uintptr_t>(part.data()) & ~(page - 1);
   const auto end = reinterpret_cast<uintptr_t>(part.data() + part.size());
-  if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+  if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_RANDOM);
 }
-}  // namespace
-
-void MappedFile::drop(ByteView part) const { advise(part, MADV_DONTNEED); }
-void MappedFile::will_need(ByteView part) const { advise(part, MADV_WILLNEED); }
 
 Result<std::string> read_text_file(const std::string& path, uint64_t limit) {
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

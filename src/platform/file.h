@@ -23,11 +23,8 @@ class MappedFile {
 
   ByteView bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
-  // Tells the kernel that these bytes will not be needed soon; they are read again from disk when
-  // touched.
-  void drop(ByteView part) const;
-  // Starts reading these bytes ahead.
-  void will_need(ByteView part) const;
+  // These bytes are hardly looked at: what is touched beside them does not bring their pages along.
+  void set_apart(ByteView part) const;
 
  private:
   MappedFile(std::string path, const uint8_t* data, uint64_t size)
