@@ -1,9 +1,10 @@
 // Second moments of a linear layer's input, and their factor: what rounding with error feedback
 // looks at.
 //
-//   H = sum over tokens of weight * x x'      (columns, columns), in diagonal blocks of at most
-//   4,096 where wide H + damping = (I + U) D (I + U)'          U strictly upper triangular, D
-//   diagonal
+//   H = sum over tokens of weight * x x'      (columns, columns)
+//   H + damping = (I + U) D (I + U)'          U strictly upper triangular, D diagonal
+//
+// Of wide inputs the diagonal blocks of at most 4,096 columns alone.
 //
 // The loss of an error e of one row is e' H e. Rounding column after column, with U handing the
 // error of each to those after it, is LDLQ (Chee et al., "QuIP", 2023), which is GPTQ in another
@@ -27,7 +28,7 @@ inline constexpr double kDamping = 0.01;
 struct CovarianceBlock {
   int64_t begin, n;
   float* matrix;       // (n, n): H on and below the diagonal; above it, U once factored
-  float* conditional;  // (n): D once factored: what is left of a column's energy when those before
+  float* conditional;  // (n): D once factored: what is left of a column's energy when those after
                        // it are known
 };
 
