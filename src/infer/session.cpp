@@ -37,11 +37,12 @@ Status check_runnable(const Model& model) {
 // Norms, biases and rope factors, which are few: damage is found before a token is run. Where
 // weights are streamed they are looked at in memory: a page of the mapped file brings its
 // neighbours.
-Status check_vectors(const Model& model, const WeightStream& weights) {
+Status check_vectors(const Model& model, const WeightStream& weights, ThreadTeam& team) {
   for (const Tensor& tensor : model.tensors) {
-    if (tensor.n_dims != 1 || tensor.type != Type::F32) continue;
-    const auto* values = reinterpret_cast<const float*>(weights.data(tensor));
-    if (!all_finite(std::span(values, tensor.shape[0]))) return not_finite(tensor);
+    if (tensor.n_dims != 1) continue;
+    Tensor in_memory = tensor;
+    in_memory.data = {weights.data(tensor), tensor.data.size()};
+    if (!all_finite(in_memory, team)) return not_finite(tensor);
   }
   return Status();
 }
@@ -85,7 +86,7 @@ Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> mode
   ASSIGN_OR_RETURN(state->weights, WeightStream::open(*state->model, std::move(weights), arena));
   state->forward = std::make_unique<Forward>(*state->model, state->layout, *state->weights,
                                              scratch.data(), kv.data());
-  TRY(check_vectors(*state->model, *state->weights));
+  TRY(check_vectors(*state->model, *state->weights, state->forward->team()));
   return std::unique_ptr<Session>(new Session(std::move(state)));
 }
 
