@@ -58,11 +58,6 @@ void report_text(const Evaluation& e) {
 Status eval_command(const EvalOptions& options) {
   ASSIGN_OR_RETURN(const std::string text, read_text(options.text_file));
   ASSIGN_OR_RETURN(const auto report, UsageReport::begin("eval", options));
-  EvaluateOptions how;
-  how.chunk_tokens = options.chunk_tokens;
-  how.max_chunks = options.chunks;
-  how.n_threads = options.threads();
-  how.kv = options.kv;
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
   ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model->metadata));
   std::shared_ptr<const Model> reference;
@@ -70,12 +65,11 @@ Status eval_command(const EvalOptions& options) {
     ASSIGN_OR_RETURN(reference, open_model(options.reference));
   }
   const Budget budget = memory_budget(options);
-  how.memory_bytes = budget.bytes;
-  InferenceRequest request = evaluation_request(how.chunk_tokens, how.n_threads);
-  request.tokenizer_bytes = tokenizer->table_bytes();
-  request.kv = how.kv;
-  request.memory_bytes = how.memory_bytes;
-  ASSIGN_OR_RETURN(const MemoryMap map, plan_evaluation(*model, reference.get(), request));
+  EvaluateOptions how{evaluation_request(options.chunk_tokens, options.threads()), options.chunks};
+  how.request.tokenizer_bytes = tokenizer->table_bytes();
+  how.request.kv = options.kv;
+  how.request.memory_bytes = budget.bytes;
+  ASSIGN_OR_RETURN(const MemoryMap map, plan_evaluation(*model, reference.get(), how.request));
   report->plan(map, budget);
   report->watch(model);
   if (reference) report->watch(reference);

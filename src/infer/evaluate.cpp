@@ -29,7 +29,7 @@ Result<std::vector<Token>> read_tokens(const Model& model, const Tokenizer& toke
                                        std::string_view text, const EvaluateOptions& options) {
   if (text.ends_with('\n')) text.remove_suffix(1);  // as llama-perplexity reads a file
   std::vector<Token> tokens = tokenizer.encode(text, true, false);
-  const size_t chunk = options.chunk_tokens;
+  const size_t chunk = options.request.context;
   if (tokens.size() < 2 * chunk)
     return Status::bad_input(
         fmt::format("the text is {} tokens long", format_count(tokens.size())),
@@ -101,14 +101,8 @@ class ChunkScorer {
 };
 
 Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> model,
-                                                  const EvaluateOptions& options,
-                                                  const Tokenizer& tokenizer,
-                                                  std::vector<KvFormat> kv, uint64_t memory_bytes) {
-  InferenceRequest request = evaluation_request(options.chunk_tokens, options.n_threads);
-  request.tokenizer_bytes = tokenizer.table_bytes();
-  request.memory_bytes = memory_bytes;
-  request.kv = std::move(kv);
-  if (memory_bytes) TRY(check_fits(*model, request, memory_bytes));
+                                                  const InferenceRequest& request) {
+  if (request.memory_bytes) TRY(check_fits(*model, request, request.memory_bytes));
   ASSIGN_OR_RETURN(auto session, Session::open(std::move(model), request));
   session->set_input_scales(InputScales::kOfLlamaCpp);
   return session;
@@ -120,23 +114,23 @@ Result<Evaluation> evaluate(std::shared_ptr<const Model> model, const Tokenizer&
                             std::shared_ptr<const Model> reference, std::string_view text,
                             const EvaluateOptions& options, const Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
-  if (options.chunk_tokens < 4) return Status::usage("chunks of fewer than 4 tokens score nothing");
+  const uint32_t chunk_tokens = options.request.context;
+  if (chunk_tokens < 4) return Status::usage("chunks of fewer than 4 tokens score nothing");
   if (reference) TRY(check_same_vocabulary(*model, *reference));
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, read_tokens(*model, tokenizer, text, options));
-  const uint64_t share = options.memory_bytes / (reference ? 2 : 1);
-  ASSIGN_OR_RETURN(const auto session,
-                   open_for_scoring(model, options, tokenizer, options.kv, share));
+  const EvaluationRequests requests = share_evaluation(options.request, reference != nullptr);
+  ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, requests.model));
   std::unique_ptr<Session> other;
   if (reference) {
-    ASSIGN_OR_RETURN(other, open_for_scoring(reference, options, tokenizer, {}, share));
+    ASSIGN_OR_RETURN(other, open_for_scoring(reference, requests.reference));
   }
   const std::span<const Token> all(tokens);
-  const size_t n_chunks = tokens.size() / options.chunk_tokens;
+  const size_t n_chunks = tokens.size() / chunk_tokens;
   std::vector<RowScore> scores;
   ChunkScorer scorer(*session, other.get());
   for (size_t i = 0; i < n_chunks; ++i) {
     if (progress) progress("evaluating", static_cast<double>(i) / static_cast<double>(n_chunks));
-    TRY(scorer.score(all.subspan(i * options.chunk_tokens, options.chunk_tokens), scores));
+    TRY(scorer.score(all.subspan(i * chunk_tokens, chunk_tokens), scores));
   }
   if (progress) progress("evaluating", 1);
   Evaluation evaluation = summarize(scores, reference != nullptr);

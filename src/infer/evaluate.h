@@ -13,12 +13,8 @@
 namespace enxuto {
 
 struct EvaluateOptions {
-  uint32_t chunk_tokens = 512;
-  uint32_t max_chunks = 0;  // 0: all
-  int n_threads = 1;
-  std::vector<KvFormat> kv;  // of the model; the reference keeps f16
-  uint64_t memory_bytes =
-      0;  // for both models together; 0: no limit. What does not fit is streamed
+  InferenceRequest request;  // evaluation_request(), and what share_evaluation() reads
+  uint32_t max_chunks = 0;   // 0: all
 };
 
 struct Evaluation {

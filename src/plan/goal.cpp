@@ -20,13 +20,19 @@ InferenceRequest evaluation_request(uint32_t chunk_tokens, int n_threads) {
   return request;
 }
 
+EvaluationRequests share_evaluation(InferenceRequest request, bool has_reference) {
+  request.memory_bytes /= has_reference ? 2 : 1;
+  EvaluationRequests requests{request, request};
+  requests.reference.kv.clear();
+  return requests;
+}
+
 Result<MemoryMap> plan_evaluation(const Model& model, const Model* reference,
-                                  InferenceRequest request) {
-  request.memory_bytes /= reference ? 2 : 1;
-  ASSIGN_OR_RETURN(MemoryMap map, plan_inference(model, request));
+                                  const InferenceRequest& request) {
+  const EvaluationRequests requests = share_evaluation(request, reference != nullptr);
+  ASSIGN_OR_RETURN(MemoryMap map, plan_inference(model, requests.model));
   if (!reference) return map;
-  request.kv.clear();
-  ASSIGN_OR_RETURN(const MemoryMap other, plan_inference(*reference, request));
+  ASSIGN_OR_RETURN(const MemoryMap other, plan_inference(*reference, requests.reference));
   for (const MemoryPart& part : other.parts) {
     if (part.owner == owner::kProcess) continue;  // one process
     const auto same = std::ranges::find(map.parts, part.owner, &MemoryPart::owner);

@@ -10,10 +10,17 @@ namespace enxuto {
 // eval: a chunk at a time, several rows of logits at once.
 InferenceRequest evaluation_request(uint32_t chunk_tokens, int n_threads);
 
-// eval of a model, alone or beside a reference: both within request.memory_bytes (0: no limit),
-// half each. request.kv: of the model's cache; the reference keeps f16.
+// What the model and its reference ask for, of what eval was asked: where there is a reference,
+// half of request.memory_bytes each (0: no limit). request.kv: of the model's cache; the reference
+// keeps f16.
+struct EvaluationRequests {
+  InferenceRequest model, reference;
+};
+EvaluationRequests share_evaluation(InferenceRequest request, bool has_reference);
+
+// eval of a model, alone or beside a reference.
 Result<MemoryMap> plan_evaluation(const Model& model, const Model* reference,
-                                  InferenceRequest request);
+                                  const InferenceRequest& request);
 
 namespace owner {
 inline constexpr const char* kMeasuring = "measuring";

@@ -20,12 +20,7 @@ std::string text() {
   return words;
 }
 
-EvaluateOptions options() {
-  EvaluateOptions o;
-  o.chunk_tokens = kChunk;
-  o.max_chunks = 3;
-  return o;
-}
+EvaluateOptions options() { return {evaluation_request(kChunk, 1), 3}; }
 
 Result<Evaluation> evaluate_with_tokenizer(const std::shared_ptr<const Model>& model,
                                            const std::shared_ptr<const Model>& reference,
