@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "plan/format_mix.h"
+#include "plan/pieces.h"
 
 namespace enxuto {
 namespace {
@@ -24,13 +25,11 @@ constexpr uint64_t kSampleValues = 1 << 16, kSampleRows = 64;
 // Of each column, while 32 rows are rounded: their values, and twice that of scratch.
 constexpr uint64_t kRowFloats = 3 * 32;
 constexpr uint64_t kCovarianceColumns = 4096, kCovarianceUnit = 256;
-constexpr uint64_t kLine = 64;     // pieces start on cache lines
 constexpr uint64_t kBlock = 4096;  // what direct reads and writes are made of
 // Of each state of the search: how it was reached; and the states of one item while they are made.
 constexpr uint64_t kTraceBytes = 8, kSearchBytes = 12 * kMiB;
 // oneDNN, measured: the pages of its code and what it compiles; the panels that a thread packs.
 constexpr uint64_t kDenseLibraryBytes = 8 * kMiB, kDensePanelBytes = 5 * kMiB / 2;
-constexpr uint64_t kMostBytes = uint64_t{1} << 56;
 constexpr uint64_t kFloat = sizeof(float), kDouble = sizeof(double);
 
 using Matrices = std::vector<const Tensor*>;
@@ -219,7 +218,7 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
       {"writing", sizes.writing(), "covariances of a layer, rows on their way to the file"}};
   bool absurd = false;
   const auto known = [&](OptionalSize bytes) {
-    absurd |= !bytes || *bytes > kMostBytes;
+    absurd |= !bytes || *bytes > kAbsurdBytes;
     return bytes.value_or(0);
   };
   const Phase* largest = &phases[0];
