@@ -1,10 +1,10 @@
 """What enxuto plans to take, against what the kernel counts: the grid, and the proof in a cgroup.
 
-Each cell is a model, a command, a context and a KV format (compress has neither of the last two). It is planned (`enxuto plan --json`), run in a memory
-cgroup without a limit, and its peak taken: the larger of the cgroup's own and of the peak RSS, since pages of
-libraries and models that others have in use are charged to them. Then the proof: in a cgroup of exactly the plan
-plus 2 MiB the cell has to finish, with nothing killed; and 10 % below the least plan of all (which streams every
-weight) it has to be refused with exit code 4 before work starts. Needs root, for cgroups.
+Each cell is a model, a command, a context and a KV format (compress has neither of the last two). It is planned
+(`enxuto plan --json`), run in a memory cgroup without a limit, and its peak taken: the larger of the cgroup's own and of
+the peak RSS, since pages of libraries and models that others have in use are charged to them. Then the proof: in a
+cgroup of exactly the plan plus 2 MiB the cell has to finish, with nothing killed; and 10 % below the least plan of all
+(which streams every weight) it has to be refused with exit code 4 before work starts. Needs root, for cgroups.
 """
 import argparse
 import json
@@ -16,55 +16,13 @@ import sys
 import tempfile
 
 import speed
+from cgroup import Cgroup, cgroups_work
 
 MIB = 1 << 20
 ALLOWANCE = 2 * MIB
 PROGRAM = speed.ROOT / "build/enxuto"
 PROMPT = "The first thing that a visitor sees is"
 DEMO_TEXT = speed.ROOT / "bench/demo.txt"
-
-
-class Cgroup:
-    """A memory cgroup of its own, version 1 or 2, gone at the end."""
-
-    def __init__(self, limit=None):
-        base = pathlib.Path("/sys/fs/cgroup")
-        self.v1 = (base / "memory").is_dir()
-        self.folder = (base / "memory" if self.v1 else base) / f"enxuto-bench-{os.getpid()}"
-        if not self.v1:
-            (base / "cgroup.subtree_control").write_text("+memory")
-        self.folder.mkdir()
-        if limit:
-            self.write("memory.limit_in_bytes" if self.v1 else "memory.max", limit)
-            self.write("memory.memsw.limit_in_bytes" if self.v1 else "memory.swap.max", limit if self.v1 else 0)
-
-    def write(self, name, value):
-        if (self.folder / name).exists():
-            (self.folder / name).write_text(str(value))
-
-    def enter(self):
-        (self.folder / "cgroup.procs").write_text(str(os.getpid()))
-
-    def peak(self):
-        return int((self.folder / ("memory.max_usage_in_bytes" if self.v1 else "memory.peak")).read_text())
-
-    def kills(self):
-        text = (self.folder / ("memory.oom_control" if self.v1 else "memory.events")).read_text()
-        return int(dict(line.split() for line in text.splitlines()).get("oom_kill", 0))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.folder.rmdir()
-
-
-def cgroups_work():
-    try:
-        with Cgroup(1 << 30):
-            return True
-    except OSError:
-        return False
 
 
 def run(command, limit=None):

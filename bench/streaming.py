@@ -5,7 +5,6 @@ printed; the cgroup counts every page, also those of the page cache. Needs root.
 The model: --model. The peer: as in speed.py. --record appends the figures to bench/results.csv.
 """
 import argparse
-import contextlib
 import json
 import os
 import pathlib
@@ -16,6 +15,7 @@ import sys
 import tempfile
 
 import speed
+from cgroup import Cgroup
 
 PROMPT = '''class Stack:
     def __init__(self):
@@ -37,36 +37,16 @@ class Queue:
 
     def push(self, item):
 '''
-V1 = pathlib.Path("/sys/fs/cgroup/memory")
-V2 = pathlib.Path("/sys/fs/cgroup")
-
-
-@contextlib.contextmanager
-def memory_cgroup(limit):
-    """A cgroup of so many bytes, without swap; empty caches, so that pages are charged to it."""
-    v1 = V1.is_dir()
-    group = (V1 if v1 else V2) / f"enxuto-bench-{os.getpid()}"
-    if not v1:
-        (V2 / "cgroup.subtree_control").write_text("+memory")
-    group.mkdir()
-    try:
-        (group / ("memory.limit_in_bytes" if v1 else "memory.max")).write_text(str(limit))
-        swap = group / ("memory.memsw.limit_in_bytes" if v1 else "memory.swap.max")
-        if swap.exists():
-            swap.write_text(str(limit) if v1 else "0")
-        os.sync()
-        pathlib.Path("/proc/sys/vm/drop_caches").write_text("1")
-        yield group
-    finally:
-        group.rmdir()
 
 
 def run_within(limit, command):
-    """Exit code, standard output and standard error of a program in a cgroup."""
-    with memory_cgroup(limit) as group, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    """Exit code, standard output and standard error of a program in a cgroup, with no file in the page cache: all that
+    it reads is charged to it."""
+    with Cgroup(limit) as group, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        os.sync()
+        pathlib.Path("/proc/sys/vm/drop_caches").write_text("1")
         code = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                              preexec_fn=lambda: (group / "cgroup.procs").write_text(str(os.getpid())),
-                              check=False).returncode
+                              preexec_fn=group.enter, check=False).returncode
         texts = []
         for file in (out, err):
             file.seek(0)
