@@ -161,7 +161,15 @@ ENXUTO_INLINE void affine_codes(const float* x, float scale, float low, Code* co
     codes[i] = static_cast<Code>(clamp(round_even((x[i] + low) * inverse), 0, kMax));
 }
 
-// The encoder of a format whose block begins with its f16 scale and its f16 minimum, -low.
+// Formats whose block begins with its f16 scale and its f16 minimum, -low.
+inline void read_affine(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b), scales.low = load_f16(b + 2);
+  scales.a[0] = scales.b[0] = 1;
+}
+inline void write_affine(const BlockScales& scales, uint8_t* b) {
+  store_f16(b, scales.d), store_f16(b + 2, scales.low);
+}
+
 template <int kMax, int kN, int kVectors>
 void encode_affine(const Codec& codec, float from, float cut, const float* values,
                    const float* importance, uint8_t* b, size_t n) {

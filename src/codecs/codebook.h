@@ -274,18 +274,101 @@ CodebookFit<G> fit_codebook(const SignedBlock& block, float unit, float widest) 
 
 // The signs to write: where their number must be even and is not, the cheapest of the eight turned.
 template <class G>
-int stored_signs(const SignedBlock& block, int eight, const int* numbers) {
-  const int signs = block.signs[eight];
+int stored_signs(int signs, const float* x, const float* w, const float* levels) {
   if (!G::kEvenSigns || std::popcount(static_cast<unsigned>(signs)) % 2 == 0) return signs;
-  float levels[8];
-  levels_of(GridWalk<G>::get(), numbers, levels);
   int least = 0;
   float least_cost = INFINITY;
   for (int i = 0; i < 8; ++i) {
-    const float cost = block.w[8 * eight + i] * block.x[8 * eight + i] * levels[i];
+    const float cost = w[i] * x[i] * levels[i];
     if (cost < least_cost) least_cost = cost, least = i;
   }
   return signs ^ 1 << least;
+}
+
+// What a format is to these: `Points`, its grid, and
+//   void store(uint8_t* block, int e, const int* points, int signs, bool down)
+//   bool down(const uint8_t* block, int e)   of formats that are shifted
+// of values 8 e … 8 e + 7. The scales are the codec's.
+
+// unit: what the format multiplies its stored d by.
+template <class Format>
+void encode_codebook(const Codec& codec, float unit, float widest, const float* values,
+                     const float* importance, uint8_t* b, size_t n) {
+  using G = typename Format::Points;
+  const auto& walk = GridWalk<G>::get();
+  for (; n >= 256; n -= 256, b += codec.block_bytes, values += 256) {
+    const auto block = load_signed<G>(values, importance);
+    if (importance) importance += 256;
+    const auto fit = fit_codebook<G>(block, unit, widest);
+    BlockScales scales{.d = fit.d / unit};
+    std::copy(std::begin(fit.scales), std::end(fit.scales), scales.a);
+    std::memset(b, 0, codec.block_bytes);
+    codec.set_scales(scales, b);
+    for (int e = 0; e < 32; ++e) {
+      float levels[8];
+      levels_of(walk, fit.numbers[e], levels);
+      int points[G::kPerEight];
+      for (int p = 0; p < G::kPerEight; ++p) points[p] = walk.index_of(fit.numbers[e][p]);
+      const float *x = block.x + 8 * e, *w = block.w + 8 * e;
+      Format::store(b, e, points, stored_signs<G>(block.signs[e], x, w, levels), fit.down[e]);
+    }
+  }
+}
+
+// The points of eight rows' values x (8, rows), at a step of each row's own.
+template <class G>
+ENXUTO_CLONES void search_rows(const GridWalk<G>& walk, const float* x, const float* w,
+                               const float* steps, const float* shifts, int* __restrict numbers) {
+  FloatLanes step, shift, t[8];
+  __builtin_memcpy(&step, steps, sizeof step);
+  __builtin_memcpy(&shift, shifts, sizeof shift);
+  const FloatLanes inverse =
+      step != 0.0f ? 1.0f / (step != 0.0f ? step : step + 1.0f) : FloatLanes{};
+  IntLanes odd = {};
+  for (int i = 0; i < 8; ++i) {
+    __builtin_memcpy(&t[i], x + kLanes * i, sizeof t[i]);
+    t[i] = t[i] * inverse - shift;
+    if (G::kShiftValues != 0) continue;
+    odd ^= t[i] < 0.0f;
+    t[i] = t[i] < 0.0f ? -t[i] : t[i];
+  }
+  IntLanes found[G::kPerEight];
+  search_lanes<G, G::kEvenSigns, true>(walk, t, w, odd, found);
+  __builtin_memcpy(numbers, found, sizeof found);
+}
+
+// Codec::set_points.
+template <class Format>
+void set_points(int e, const float* steps, const float* targets, const float* weights, int n_rows,
+                uint8_t* const* blocks, float* values) {
+  using G = typename Format::Points;
+  const auto& walk = GridWalk<G>::get();
+  float step_of[kLanes] = {}, shifts[kLanes] = {};
+  for (int row = 0; row < n_rows; ++row) {
+    step_of[row] = steps[row];
+    if constexpr (G::kShiftValues != 0)
+      shifts[row] = Format::down(blocks[row], e) ? -kIq1Shift : kIq1Shift;
+  }
+  int numbers[G::kPerEight][kLanes];
+  search_rows<G>(walk, targets, weights, step_of, shifts, &numbers[0][0]);
+  for (int row = 0; row < n_rows; ++row) {
+    int number[G::kPerEight], points[G::kPerEight], signs = 0;
+    for (int p = 0; p < G::kPerEight; ++p)
+      number[p] = numbers[p][row], points[p] = walk.index_of(number[p]);
+    float levels[8], magnitudes[8];
+    levels_of(walk, number, levels);
+    for (int i = 0; i < 8; ++i) {
+      const float x = targets[kLanes * i + row];
+      signs |= (G::kShiftValues == 0 && x < 0) << i;
+      magnitudes[i] = std::fabs(x);
+    }
+    signs = stored_signs<G>(signs, magnitudes, weights, levels);
+    Format::store(blocks[row], e, points, signs, shifts[row] < 0);
+    for (int i = 0; i < 8; ++i) {
+      const float magnitude = step_of[row] * (levels[i] + shifts[row]);
+      values[kLanes * i + row] = signs >> i & 1 ? -magnitude : magnitude;
+    }
+  }
 }
 
 }  // namespace enxuto::search

@@ -23,6 +23,17 @@ bool same_letters(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+BlockGrid grid_of(const Codec& codec, const BlockScales& scales) {
+  const BlockShape& shape = *codec.shape;
+  BlockGrid grid;
+  for (uint32_t g = 0; g < codec.block_values / shape.group_values; ++g) {
+    const float unit = shape.units ? shape.units[scales.a[g]] : static_cast<float>(scales.a[g]);
+    grid.step[g] = scales.d * unit;
+    grid.offset[g] = shape.zero * grid.step[g] + scales.low * static_cast<float>(scales.b[g]);
+  }
+  return grid;
+}
+
 std::span<const Codec* const> all_codecs() { return kRegistry; }
 
 const Codec* find_codec(Type type) {

@@ -52,13 +52,29 @@ enum class Type : uint32_t {
   Q2_0 = 42,
 };
 
-// What a block can hold while its scales stay as they are:
-//   value i = offset[g] + step[g] * (levels ? levels[code] : code),  g = i / group_values
-// for any code in 0 … n_codes - 1 of each value.
+// How the scales of a format's blocks are stored, and what a code means:
+//   value i = step[g] * (level(code) + zero) + offset[g],  g = i / group_values
+//   step[g] = d * unit(a[g]), offset[g] = low * b[g];  level and unit: by the table, or as they are
+// d and low are f16 numbers, a and b integers.
+struct BlockShape {
+  uint32_t n_codes;  // of one value: 0 … n_codes - 1
+  uint32_t group_values;
+  float zero = 0;
+  const float* levels = nullptr;  // (n_codes), rising
+  int least = 1, most = 1;        // a; where they are equal, d is the scale
+  int most_low = 0;               // b is 0 … most_low; 0: the format has no minima
+  const float* units = nullptr;   // (most + 1)
+  bool fixed_d = false;           // d is 1, and not stored
+};
+
+struct BlockScales {
+  float d = 1, low = 0;
+  int a[16] = {1}, b[16] = {};
+};
+
+// What a block can hold while its scales stay as they are.
 struct BlockGrid {
-  uint32_t n_codes, group_values;
-  const float* levels;  // (n_codes), rising; null: the codes themselves
-  float step[16], offset[16];
+  float step[16], offset[16];  // zero included
 };
 
 struct Codec {
@@ -73,14 +89,24 @@ struct Codec {
   // the squared errors, or null for all equal. Finite input expected. Null where we can decode
   // only.
   void (*encode)(const float* values, const float* importance, uint8_t* blocks, size_t n);
-  // For choosing codes otherwise than each for itself (error feedback). Null where a code stands
-  // for several values, or where there is no encoder.
-  void (*grid)(const uint8_t* block, BlockGrid& grid) = nullptr;
-  void (*set_codes)(const uint8_t* codes, uint8_t* block) = nullptr;  // scales stay
+  // For choosing codes and scales otherwise than each block for itself (error feedback). Null where
+  // there is no encoder; a format has set_codes, or set_points where a code stands for several
+  // values.
+  const BlockShape* shape = nullptr;
+  void (*scales)(const uint8_t* block, BlockScales& scales) = nullptr;
+  void (*set_scales)(const BlockScales& scales, uint8_t* block) = nullptr;  // codes stay
+  void (*set_codes)(const uint8_t* codes, uint8_t* block) = nullptr;        // scales stay
+  // Of at most eight rows' blocks, values 8 e … 8 e + 7: sets the points that are nearest to the
+  // targets under the weights (8), scales stay. steps (8 rows); targets, and the values then
+  // stored: (8, 8 rows).
+  void (*set_points)(int e, const float* steps, const float* targets, const float* weights,
+                     int n_rows, uint8_t* const* blocks, float* values) = nullptr;
 
   double bits_per_weight() const { return 8.0 * block_bytes / block_values; }
   uint64_t row_bytes(uint64_t n) const { return n / block_values * block_bytes; }
 };
+
+BlockGrid grid_of(const Codec& codec, const BlockScales& scales);
 
 // Null for a type we do not know.
 const Codec* find_codec(Type type);

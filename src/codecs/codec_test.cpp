@@ -166,26 +166,111 @@ TEST(Codec, WhatItWroteItWritesAgain) {
 TEST(Codec, AnyCodesOfTheGridAreReadBackAsItsValues) {
   SplitMix64 stream(7);
   for (const Codec* codec : all_codecs()) {
-    if (!codec->grid) continue;
+    if (!codec->set_codes) continue;
     const size_t n = codec->block_values;
+    const BlockShape& shape = *codec->shape;
     std::vector<uint8_t> block(codec->block_bytes), codes(n);
     std::vector<float> back(n);
     codec->encode(sample().x.data(), sample().w.data(), block.data(), n);
-    BlockGrid grid, after;
-    codec->grid(block.data(), grid);
-    for (uint8_t& code : codes) code = static_cast<uint8_t>(stream.next() % grid.n_codes);
-    codes[0] = 0, codes[1] = static_cast<uint8_t>(grid.n_codes - 1);
+    for (uint8_t& code : codes) code = static_cast<uint8_t>(stream.next() % shape.n_codes);
+    codes[0] = 0, codes[1] = static_cast<uint8_t>(shape.n_codes - 1);
     codec->set_codes(codes.data(), block.data());
-    codec->grid(block.data(), after);
+    BlockScales scales;
+    codec->scales(block.data(), scales);
+    const BlockGrid grid = grid_of(*codec, scales);
     codec->decode(block.data(), back.data(), n);
     for (size_t i = 0; i < n; ++i) {
-      const size_t g = i / grid.group_values;
-      const float level = grid.levels ? grid.levels[codes[i]] : codes[i];
+      const size_t g = i / shape.group_values;
+      const float level = shape.levels ? shape.levels[codes[i]] : codes[i];
       const float value = grid.offset[g] + grid.step[g] * level;
       EXPECT_NEAR(back[i], value, 1e-5f) << codec->name << " value " << i;
-      EXPECT_EQ(grid.step[g], after.step[g]) << codec->name;
-      EXPECT_EQ(grid.offset[g], after.offset[g]) << codec->name;
     }
+  }
+}
+
+// Other scales change the values as the grid says, and nothing else: the old ones bring the block
+// back.
+TEST(Codec, AnyScalesAreReadBack) {
+  SplitMix64 stream(8);
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->shape) continue;
+    const size_t n = codec->block_values;
+    const BlockShape& shape = *codec->shape;
+    std::vector<uint8_t> block(codec->block_bytes);
+    std::vector<float> before(n), after(n);
+    codec->encode(sample().x.data(), sample().w.data(), block.data(), n);
+    codec->decode(block.data(), before.data(), n);
+    const std::vector<uint8_t> old_block = block;
+    BlockScales old, scales, back;
+    codec->scales(block.data(), old);
+    const BlockGrid old_grid = grid_of(*codec, old);
+    scales = old;
+    if (!shape.fixed_d) scales.d *= 2;
+    if (shape.most_low > 0) scales.low *= 0.5f;
+    for (size_t g = 0; g < n / shape.group_values; ++g) {
+      if (shape.most > shape.least)
+        scales.a[g] =
+            shape.least + static_cast<int>(stream.next() % (shape.most - shape.least + 1));
+      if (shape.most_low > 1) scales.b[g] = static_cast<int>(stream.next() % (shape.most_low + 1));
+    }
+    codec->set_scales(scales, block.data());
+    codec->scales(block.data(), back);
+    codec->decode(block.data(), after.data(), n);
+    const BlockGrid grid = grid_of(*codec, back), wanted = grid_of(*codec, scales);
+    for (size_t i = 0; i < n; ++i) {
+      const size_t g = i / shape.group_values;
+      ASSERT_EQ(grid.step[g], wanted.step[g]) << codec->name;
+      ASSERT_EQ(grid.offset[g], wanted.offset[g]) << codec->name;
+      const float level = (before[i] - old_grid.offset[g]) / old_grid.step[g];
+      const float value = grid.offset[g] + grid.step[g] * level;
+      if (old_grid.step[g] == 0) continue;
+      EXPECT_NEAR(after[i], value, 1e-4f * (1 + std::fabs(value))) << codec->name;
+    }
+    codec->set_scales(old, block.data());
+    EXPECT_EQ(block, old_block) << codec->name;
+  }
+}
+
+// Against all that a plain search would find: no other block of the format's own encoder, at the
+// same scales, comes nearer to the targets.
+TEST(Codec, PointsAreSetToTheNearest) {
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->set_points) continue;
+    std::vector<uint8_t> block(codec->block_bytes);
+    std::vector<float> back(256);
+    codec->encode(sample().x.data(), sample().w.data(), block.data(), 256);
+    codec->decode(block.data(), back.data(), 256);
+    BlockScales scales;
+    codec->scales(block.data(), scales);
+    const BlockGrid grid = grid_of(*codec, scales);
+    double before = 0, after = 0;
+    for (int e = 0; e < 32; ++e) {
+      float steps[8], targets[64], values[64];
+      std::vector<std::vector<uint8_t>> copies(8, block);
+      uint8_t* blocks[8];
+      for (int row = 0; row < 8; ++row) {
+        blocks[row] = copies[row].data();
+        steps[row] = grid.step[8 * e / codec->shape->group_values];
+        // Row 0 asks for what it has: it must get it, or something nearer; the others for more.
+        for (int i = 0; i < 8; ++i) targets[8 * i + row] = sample().x[8 * e + i] * (1 + 0.1f * row);
+      }
+      const float* w = sample().w.data() + 8 * e;
+      codec->set_points(e, steps, targets, w, 5, blocks, values);
+      for (int row = 0; row < 8; ++row) {
+        std::vector<float> now(256);
+        codec->decode(blocks[row], now.data(), 256);
+        for (int i = 0; i < 256; ++i) {
+          const bool set = row < 5 && i / 8 == e;
+          ASSERT_NEAR(now[i], set ? values[8 * (i % 8) + row] : back[i], 1e-5f) << codec->name;
+        }
+        if (row > 0) continue;
+        for (int i = 8 * e; i < 8 * e + 8; ++i) {
+          before += sample().w[i] * std::pow(back[i] - sample().x[i], 2);
+          after += sample().w[i] * std::pow(now[i] - sample().x[i], 2);
+        }
+      }
+    }
+    EXPECT_LE(after, before * 1.0001) << codec->name;
   }
 }
 

@@ -123,14 +123,14 @@ ENXUTO_INLINE void half_costs(const Costs<G::kBase>* c, Costs<G::kHalves>& half)
   }
 }
 
-// Of eight values: by how much each level is worse than the best, w l (l - 2 t) less its minimum,
-// in units that let the largest fit; with the digit of the level in the low bits.
+// Of eight values t, in units of the step: by how much each level is worse than the best,
+// w l (l - 2 t) less its minimum, in units that let the largest fit; with the digit of the level in
+// the low bits.
 template <class G, bool kFlips>
-ENXUTO_INLINE void coordinate_costs(const float* x, const float* w, FloatLanes inverse,
-                                    FloatLanes shift, Costs<G::kBase>* costs) {
-  FloatLanes keep[8][G::kBase], twice[8], range = shift * 0.0f + 1e-30f;
+ENXUTO_INLINE void coordinate_costs(const FloatLanes* t, const float* w, Costs<G::kBase>* costs) {
+  FloatLanes keep[8][G::kBase], twice[8], range = FloatLanes{} + 1e-30f;
   for (int i = 0; i < 8; ++i) {
-    twice[i] = 2.0f * (x[i] * inverse - shift);
+    twice[i] = 2.0f * t[i];
     FloatLanes best;
     for (int l = 0; l < G::kBase; ++l) {
       const float level = G::kLevels[l], weighted = w[i] * level;
@@ -197,31 +197,40 @@ ENXUTO_INLINE void walk_grid(const GridWalk<G>& walk, const Costs<G::kBase>* cos
   keep = least(keeps[0], keeps[1]), flip = least(flips[0], flips[1]);
 }
 
-// numbers[point]: the best points for eight values at each lane's scale. `odd`: their minuses are
-// odd in number where the format wants even ones.
-template <class G, bool kOdd>
-ENXUTO_INLINE void search_eight(const GridWalk<G>& walk, const float* x, const float* w,
-                                FloatLanes inverse, FloatLanes shift, IntLanes* numbers) {
+// numbers[point]: the best points for eight values t in each lane. `odd` (-1 or 0): their minuses
+// are odd in number where the format wants even ones; kOdd: they may be, kEven: they may be even.
+template <class G, bool kOdd, bool kEven>
+ENXUTO_INLINE void search_lanes(const GridWalk<G>& walk, const FloatLanes* t, const float* w,
+                                IntLanes odd, IntLanes* numbers) {
   constexpr int kMask = (1 << G::kNumberBits) - 1;
   Costs<G::kBase> costs[8];
-  coordinate_costs<G, kOdd>(x, w, inverse, shift, costs);
+  coordinate_costs<G, kOdd>(t, w, costs);
   if constexpr (G::kPerEight == 1) {
     IntLanes keep, flip;
-    walk_grid<G, !kOdd, kOdd>(walk, costs, keep, flip);
-    numbers[0] = (kOdd ? flip : keep) & kMask;
+    walk_grid<G, kEven, kOdd>(walk, costs, keep, flip);
+    numbers[0] = (!kOdd ? keep : !kEven ? flip : odd ? flip : keep) & kMask;
   } else {
     IntLanes keep[2], flip[2];
     for (int point : {0, 1})
       walk_grid<G, true, kOdd>(walk, costs + 4 * point, keep[point], flip[point]);
+    numbers[0] = keep[0], numbers[1] = keep[1];
     if (kOdd) {
       const IntLanes first = (flip[0] >> G::kNumberBits) + (keep[1] >> G::kNumberBits);
       const IntLanes second = (keep[0] >> G::kNumberBits) + (flip[1] >> G::kNumberBits);
-      numbers[0] = (first < second ? flip[0] : keep[0]) & kMask;
-      numbers[1] = (first < second ? keep[1] : flip[1]) & kMask;
-    } else {
-      numbers[0] = keep[0] & kMask, numbers[1] = keep[1] & kMask;
+      numbers[0] = odd & (first < second) ? flip[0] : keep[0];
+      numbers[1] = odd & (first >= second) ? flip[1] : keep[1];
     }
+    numbers[0] &= kMask, numbers[1] &= kMask;
   }
+}
+
+// Eight values at eight scales.
+template <class G, bool kOdd>
+ENXUTO_INLINE void search_eight(const GridWalk<G>& walk, const float* x, const float* w,
+                                FloatLanes inverse, FloatLanes shift, IntLanes* numbers) {
+  FloatLanes t[8];
+  for (int i = 0; i < 8; ++i) t[i] = x[i] * inverse - shift;
+  search_lanes<G, kOdd, !kOdd>(walk, t, w, IntLanes{} - kOdd, numbers);
 }
 
 // The levels of eight values at a lane's points.

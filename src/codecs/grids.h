@@ -20,6 +20,15 @@ inline constexpr float kIq1Shift = 0.125f;
 inline constexpr float kIq3XxsLevels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
 inline constexpr float kIq3SLevels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
 
+// What the scales of sub-blocks stand for, in units of d.
+struct OddUnits {
+  float of[16];
+  constexpr explicit OddUnits(float unit) : of{} {
+    for (int i = 0; i < 16; ++i) of[i] = unit * static_cast<float>(2 * i + 1);
+  }
+};
+inline constexpr OddUnits kWholeUnits{1}, kQuarterUnits{0.25f}, kEighthUnits{0.125f};
+
 // Eight signs (1: minus) out of seven stored bits: the eighth makes the number of minuses even.
 inline uint32_t even_signs(uint32_t seven_bits) {
   return seven_bits | static_cast<uint32_t>(std::popcount(seven_bits) & 1) << 7;

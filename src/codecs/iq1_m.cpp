@@ -3,12 +3,11 @@
 //   4 × u16: 4 × 3 scale bits, and a nibble of d f16 in the top, lowest nibble first
 //   value = d (2 scale + 1) * (level ± 1/8), level in {-1, 0, 1}, eight values a point
 #include "codecs/codebook.h"
+#include "codecs/packing.h"
 
 namespace enxuto {
 namespace {
 
-using Points = search::Grid<kGridIq1, kIq1Levels, 8, 3, 16, false, 8, 8>;
-using Walk = search::GridWalk<Points>;
 constexpr int kN = 256, kBytes = 56;
 
 float block_scale(const uint8_t* scales) {
@@ -30,29 +29,48 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    const auto block = search::load_signed<Points>(values, importance);
-    if (importance) importance += kN;
-    const auto fit = search::fit_codebook<Points>(block, 1.0f, 3.5f);
-    std::memset(b + 32, 0, kBytes - 32);
-    for (int p = 0; p < 32; ++p) {
-      const int point = Walk::index_of(fit.numbers[p][0]);
-      b[p] = static_cast<uint8_t>(point);
-      const int nibble = point >> 8 | fit.down[p] << 3;
-      b[32 + p / 2] = static_cast<uint8_t>(b[32 + p / 2] | nibble << 4 * (p % 2));
-    }
-    const int d = f32_to_f16(fit.d);
-    for (int k = 0; k < 4; ++k) {
-      int packed = (d >> 4 * k & 15) << 12;
-      for (int s = 0; s < 4; ++s) packed |= fit.scales[4 * k + s] << 3 * s;
-      store_u16(b + 48 + 2 * k, static_cast<uint16_t>(packed));
-    }
+constexpr BlockShape kShape = {
+    .n_codes = 0, .group_values = 16, .least = 0, .most = 7, .units = kWholeUnits.of};
+
+void read_scales(const uint8_t* b, BlockScales& scales) {
+  scales.d = block_scale(b + 48);
+  for (int s = 0; s < 16; ++s) scales.a[s] = load_u16(b + 48 + 2 * (s / 4)) >> 3 * (s % 4) & 7;
+}
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  uint8_t d[2];
+  store_f16(d, scales.d);
+  for (int k = 0; k < 4; ++k) {
+    int packed = (load_u16(d) >> 4 * k & 15) << 12;
+    for (int s = 0; s < 4; ++s) packed |= scales.a[4 * k + s] << 3 * s;
+    store_u16(b + 48 + 2 * k, static_cast<uint16_t>(packed));
   }
+}
+
+struct Format {
+  using Points = search::Grid<kGridIq1, kIq1Levels, 8, 3, 16, false, 8, 8>;
+  static void store(uint8_t* b, int e, const int* points, int, bool down) {
+    b[e] = static_cast<uint8_t>(points[0]);
+    put_bits(b[32 + e / 2], 4 * (e % 2), 4, points[0] >> 8 | down << 3);
+  }
+  static bool down(const uint8_t* b, int e) { return b[32 + e / 2] >> 4 * (e % 2) & 8; }
+};
+
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  search::encode_codebook<Format>(kIQ1_M, 1.0f, 3.5f, values, importance, b, n);
 }
 
 }  // namespace
 
-const Codec kIQ1_M = {Type::IQ1_M, "IQ1_M", kN, kBytes, decode, encode};
+const Codec kIQ1_M = {Type::IQ1_M,
+                      "IQ1_M",
+                      kN,
+                      kBytes,
+                      decode,
+                      encode,
+                      &kShape,
+                      read_scales,
+                      write_scales,
+                      nullptr,
+                      search::set_points<Format>};
 
 }  // namespace enxuto

@@ -8,8 +8,6 @@
 namespace enxuto {
 namespace {
 
-using Points = search::Grid<kGridIq2S, kIq2Levels, 8, 3, 16, false>;
-using Walk = search::GridWalk<Points>;
 constexpr int kN = 256, kBytes = 82;
 
 void decode(const uint8_t* b, float* values, size_t n) {
@@ -24,25 +22,43 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    const auto block = search::load_signed<Points>(values, importance);
-    if (importance) importance += kN;
-    const auto fit = search::fit_codebook<Points>(block, 0.125f, 2.2f);
-    store_f16(b, 8 * fit.d);
-    std::memset(b + 66, 0, 8);
-    for (int p = 0; p < 32; ++p) {
-      const int point = Walk::index_of(fit.numbers[p][0]);
-      b[2 + p] = static_cast<uint8_t>(point);
-      b[34 + p] = block.signs[p];
-      b[66 + p / 4] = static_cast<uint8_t>(b[66 + p / 4] | (point >> 8) << 2 * (p % 4));
-    }
-    pack_nibble_pairs(fit.scales, 8, b + 74);
+constexpr BlockShape kShape = {
+    .n_codes = 0, .group_values = 16, .least = 0, .most = 15, .units = kEighthUnits.of};
+
+void read_scales(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b);
+  unpack_nibble_pairs(b + 74, 8, scales.a);
+}
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  store_f16(b, scales.d);
+  pack_nibble_pairs(scales.a, 8, b + 74);
+}
+
+struct Format {
+  using Points = search::Grid<kGridIq2S, kIq2Levels, 8, 3, 16, false>;
+  static void store(uint8_t* b, int e, const int* points, int signs, bool) {
+    b[2 + e] = static_cast<uint8_t>(points[0]);
+    b[34 + e] = static_cast<uint8_t>(signs);
+    put_bits(b[66 + e / 4], 2 * (e % 4), 2, points[0] >> 8);
   }
+};
+
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  search::encode_codebook<Format>(kIQ2_S, 0.125f, 2.2f, values, importance, b, n);
 }
 
 }  // namespace
 
-const Codec kIQ2_S = {Type::IQ2_S, "IQ2_S", kN, kBytes, decode, encode};
+const Codec kIQ2_S = {Type::IQ2_S,
+                      "IQ2_S",
+                      kN,
+                      kBytes,
+                      decode,
+                      encode,
+                      &kShape,
+                      read_scales,
+                      write_scales,
+                      nullptr,
+                      search::set_points<Format>};
 
 }  // namespace enxuto

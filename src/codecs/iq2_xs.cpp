@@ -8,8 +8,6 @@
 namespace enxuto {
 namespace {
 
-using Points = search::Grid<kGridIq2Xs, kIq2Levels, 8, 3, 16, true>;
-using Walk = search::GridWalk<Points>;
 constexpr int kN = 256, kBytes = 74;
 
 void decode(const uint8_t* b, float* values, size_t n) {
@@ -25,23 +23,41 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    const auto block = search::load_signed<Points>(values, importance);
-    if (importance) importance += kN;
-    const auto fit = search::fit_codebook<Points>(block, 0.125f, 2.2f);
-    store_f16(b, 8 * fit.d);
-    for (int p = 0; p < 32; ++p) {
-      const int point = Walk::index_of(fit.numbers[p][0]);
-      const int signs = search::stored_signs<Points>(block, p, fit.numbers[p]);
-      store_u16(b + 2 + 2 * p, static_cast<uint16_t>(point | (signs & 127) << 9));
-    }
-    pack_nibble_pairs(fit.scales, 8, b + 66);
+constexpr BlockShape kShape = {
+    .n_codes = 0, .group_values = 16, .least = 0, .most = 15, .units = kEighthUnits.of};
+
+void read_scales(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b);
+  unpack_nibble_pairs(b + 66, 8, scales.a);
+}
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  store_f16(b, scales.d);
+  pack_nibble_pairs(scales.a, 8, b + 66);
+}
+
+struct Format {
+  using Points = search::Grid<kGridIq2Xs, kIq2Levels, 8, 3, 16, true>;
+  static void store(uint8_t* b, int e, const int* points, int signs, bool) {
+    store_u16(b + 2 + 2 * e, static_cast<uint16_t>(points[0] | (signs & 127) << 9));
   }
+};
+
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  search::encode_codebook<Format>(kIQ2_XS, 0.125f, 2.2f, values, importance, b, n);
 }
 
 }  // namespace
 
-const Codec kIQ2_XS = {Type::IQ2_XS, "IQ2_XS", kN, kBytes, decode, encode};
+const Codec kIQ2_XS = {Type::IQ2_XS,
+                       "IQ2_XS",
+                       kN,
+                       kBytes,
+                       decode,
+                       encode,
+                       &kShape,
+                       read_scales,
+                       write_scales,
+                       nullptr,
+                       search::set_points<Format>};
 
 }  // namespace enxuto

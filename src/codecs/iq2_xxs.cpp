@@ -2,12 +2,11 @@
 //   d f16 | per sub-block: four point numbers u8, then a u32: 4 × 7 sign bits, scale in the top 4
 //   value = d (scale + 1/2) / 4 * level, eight values a point, signs of even parity
 #include "codecs/codebook.h"
+#include "codecs/packing.h"
 
 namespace enxuto {
 namespace {
 
-using Points = search::Grid<kGridIq2Xxs, kIq2Levels, 8, 3, 32, true>;
-using Walk = search::GridWalk<Points>;
 constexpr int kN = 256, kBytes = 66;
 
 void decode(const uint8_t* b, float* values, size_t n) {
@@ -24,28 +23,43 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    const auto block = search::load_signed<Points>(values, importance);
-    if (importance) importance += kN;
-    const auto fit = search::fit_codebook<Points>(block, 0.125f, 2.2f);
-    store_f16(b, 8 * fit.d);
-    for (int sub = 0; sub < 8; ++sub) {
-      uint8_t* points = b + 2 + 8 * sub;
-      uint32_t packed = static_cast<uint32_t>(fit.scales[sub]) << 28;
-      for (int p = 0; p < 4; ++p) {
-        const int* numbers = fit.numbers[4 * sub + p];
-        points[p] = static_cast<uint8_t>(Walk::index_of(numbers[0]));
-        const uint32_t signs = search::stored_signs<Points>(block, 4 * sub + p, numbers);
-        packed |= (signs & 127) << 7 * p;
-      }
-      store_u32(points + 4, packed);
-    }
+constexpr BlockShape kShape = {
+    .n_codes = 0, .group_values = 32, .least = 0, .most = 15, .units = kEighthUnits.of};
+
+void read_scales(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b);
+  for (int s = 0; s < 8; ++s) scales.a[s] = static_cast<int>(load_u32(b + 6 + 8 * s) >> 28);
+}
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  store_f16(b, scales.d);
+  for (int s = 0; s < 8; ++s) put_u32(b + 6 + 8 * s, 28, 4, static_cast<uint32_t>(scales.a[s]));
+}
+
+struct Format {
+  using Points = search::Grid<kGridIq2Xxs, kIq2Levels, 8, 3, 32, true>;
+  static void store(uint8_t* b, int e, const int* points, int signs, bool) {
+    uint8_t* sub = b + 2 + 8 * (e / 4);
+    sub[e % 4] = static_cast<uint8_t>(points[0]);
+    put_u32(sub + 4, 7 * (e % 4), 7, signs & 127);
   }
+};
+
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  search::encode_codebook<Format>(kIQ2_XXS, 0.125f, 2.2f, values, importance, b, n);
 }
 
 }  // namespace
 
-const Codec kIQ2_XXS = {Type::IQ2_XXS, "IQ2_XXS", kN, kBytes, decode, encode};
+const Codec kIQ2_XXS = {Type::IQ2_XXS,
+                        "IQ2_XXS",
+                        kN,
+                        kBytes,
+                        decode,
+                        encode,
+                        &kShape,
+                        read_scales,
+                        write_scales,
+                        nullptr,
+                        search::set_points<Format>};
 
 }  // namespace enxuto

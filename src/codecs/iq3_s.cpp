@@ -8,8 +8,6 @@
 namespace enxuto {
 namespace {
 
-using Points = search::Grid<kGridIq3S, kIq3SLevels, 4, 8, 32, false>;
-using Walk = search::GridWalk<Points>;
 constexpr int kN = 256, kBytes = 110;
 
 void decode(const uint8_t* b, float* values, size_t n) {
@@ -25,25 +23,46 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    const auto block = search::load_signed<Points>(values, importance);
-    if (importance) importance += kN;
-    const auto fit = search::fit_codebook<Points>(block, 1.0f, 1.7f);
-    store_f16(b, fit.d);
-    std::memset(b + 66, 0, 8);
-    for (int p = 0; p < 64; ++p) {
-      const int point = Walk::index_of(fit.numbers[p / 2][p % 2]);
+constexpr BlockShape kShape = {
+    .n_codes = 0, .group_values = 32, .least = 0, .most = 15, .units = kWholeUnits.of};
+
+void read_scales(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b);
+  unpack_nibble_pairs(b + 106, 4, scales.a);
+}
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  store_f16(b, scales.d);
+  pack_nibble_pairs(scales.a, 4, b + 106);
+}
+
+struct Format {
+  using Points = search::Grid<kGridIq3S, kIq3SLevels, 4, 8, 32, false>;
+  static void store(uint8_t* b, int e, const int* points, int signs, bool) {
+    for (int p = 2 * e; p < 2 * e + 2; ++p) {
+      const int point = points[p % 2];
       b[2 + p] = static_cast<uint8_t>(point);
-      b[66 + p / 8] = static_cast<uint8_t>(b[66 + p / 8] | (point >> 8) << p % 8);
+      put_bits(b[66 + p / 8], p % 8, 1, point >> 8);
     }
-    std::memcpy(b + 74, block.signs, 32);
-    pack_nibble_pairs(fit.scales, 4, b + 106);
+    b[74 + e] = static_cast<uint8_t>(signs);
   }
+};
+
+void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
+  search::encode_codebook<Format>(kIQ3_S, 1.0f, 1.7f, values, importance, b, n);
 }
 
 }  // namespace
 
-const Codec kIQ3_S = {Type::IQ3_S, "IQ3_S", kN, kBytes, decode, encode};
+const Codec kIQ3_S = {Type::IQ3_S,
+                      "IQ3_S",
+                      kN,
+                      kBytes,
+                      decode,
+                      encode,
+                      &kShape,
+                      read_scales,
+                      write_scales,
+                      nullptr,
+                      search::set_points<Format>};
 
 }  // namespace enxuto

@@ -20,7 +20,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) { grid = {16, kN, kIq4Levels, {load_f16(b)}, {}}; }
+constexpr BlockShape kShape = {16, kN, 0, kIq4Levels};
 
 void set_codes(const uint8_t* codes, uint8_t* b) { pack_nibbles(codes, 16, b + 2); }
 
@@ -30,6 +30,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kIQ4_NL = {Type::IQ4_NL, "IQ4_NL", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kIQ4_NL = {Type::IQ4_NL,  "IQ4_NL",       kN,       kBytes, decode, encode, &kShape,
+                       read_scale<0>, write_scale<0>, set_codes};
 
 }  // namespace enxuto

@@ -11,10 +11,16 @@ namespace {
 
 constexpr int kN = 32, kBytes = 17;
 
-float half_scale(int e) {
-  return e < 2 ? std::bit_cast<float>(0x00200000u << e)
-               : std::bit_cast<float>(static_cast<uint32_t>(e - 1) << 23);
-}
+struct HalfScales {
+  float of[256];
+  constexpr HalfScales() : of{} {
+    for (uint32_t e = 0; e < 256; ++e)
+      of[e] = std::bit_cast<float>(e < 2 ? 0x00200000u << e : (e - 1) << 23);
+  }
+};
+constexpr HalfScales kHalf;
+
+float half_scale(int e) { return kHalf.of[e]; }
 
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
@@ -26,8 +32,17 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  grid = {16, kN, kE2m1Levels, {half_scale(b[0])}, {}};
+constexpr BlockShape kShape = {.n_codes = 16,
+                               .group_values = kN,
+                               .levels = kE2m1Levels,
+                               .least = 0,
+                               .most = 254,
+                               .units = kHalf.of,
+                               .fixed_d = true};
+
+void read_scales(const uint8_t* b, BlockScales& scales) { scales.a[0] = b[0]; }
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  b[0] = static_cast<uint8_t>(scales.a[0]);
 }
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
@@ -65,6 +80,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kMXFP4 = {Type::MXFP4, "MXFP4", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kMXFP4 = {Type::MXFP4, "MXFP4", kN,          kBytes,       decode,
+                      encode,      &kShape, read_scales, write_scales, set_codes};
 
 }  // namespace enxuto

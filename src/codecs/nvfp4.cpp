@@ -2,8 +2,6 @@
 //   4 scales, unsigned E4M3 | 4 × 8 bytes of E2M1 codes: low nibbles are values 0 … 7 of the
 //   sub-block, high nibbles values 8 … 15
 //   value = scale / 2 * kE2m1Values[code], whose values are doubled
-#include <cmath>
-
 #include "codecs/levels16.h"
 #include "codecs/search.h"
 
@@ -12,13 +10,21 @@ namespace {
 
 constexpr int kN = 64, kBytes = 36, kTopScale = 126;
 
-// Half of an E4M3 number with the sign bit ignored. 127, its NaN, counts as zero; 255 does not.
-float half_scale(uint8_t code) {
-  if (code == 127) return 0;
-  const int exponent = code >> 3 & 15, mantissa = code & 7;
-  if (exponent == 0) return static_cast<float>(mantissa) * 0x1p-10f;
-  return std::ldexp(static_cast<float>(8 + mantissa), exponent - 11);
-}
+// Halves of the E4M3 numbers with the sign bit ignored. 127, the NaN, counts as zero; 255 does not.
+struct HalfScales {
+  float of[256];
+  constexpr HalfScales() : of{} {
+    for (int code = 0; code < 256; ++code) {
+      const int exponent = code >> 3 & 15, mantissa = code & 7;
+      of[code] = static_cast<float>(exponent == 0 ? mantissa : 8 + mantissa) * 0x1p-10f;
+      for (int e = 1; e < exponent; ++e) of[code] *= 2;
+    }
+    of[127] = 0;
+  }
+};
+constexpr HalfScales kHalf;
+
+float half_scale(int code) { return kHalf.of[code]; }
 
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
@@ -32,9 +38,20 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  grid = {16, 16, kE2m1Levels, {}, {}};
-  for (int s = 0; s < 4; ++s) grid.step[s] = half_scale(b[s]);
+constexpr BlockShape kShape = {.n_codes = 16,
+                               .group_values = 16,
+                               .levels = kE2m1Levels,
+                               .least = 0,
+                               .most = kTopScale,
+                               .units = kHalf.of,
+                               .fixed_d = true};
+
+void read_scales(const uint8_t* b, BlockScales& scales) {
+  for (int s = 0; s < 4; ++s) scales.a[s] = b[s];
+}
+
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  for (int s = 0; s < 4; ++s) b[s] = static_cast<uint8_t>(scales.a[s]);
 }
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
@@ -48,7 +65,7 @@ void set_codes(const uint8_t* codes, uint8_t* b) {
 int code_above(float x) {
   int code = 0;
   for (int bit = 64; bit > 0; bit /= 2)
-    if (half_scale(static_cast<uint8_t>(code + bit - 1)) < x) code += bit;
+    if (half_scale(code + bit - 1) < x) code += bit;
   return code < kTopScale ? code : kTopScale;
 }
 
@@ -67,7 +84,7 @@ void encode_sub_block(const float* x, const float* w, uint8_t* scale_code, uint8
     search::LaneArray scales;
     for (int lane = 0; lane < search::kLanes; ++lane) {
       const int code = from + lane;
-      scales[lane] = code > 0 && code <= kTopScale ? half_scale(static_cast<uint8_t>(code)) : 0.0f;
+      scales[lane] = code > 0 && code <= kTopScale ? half_scale(code) : 0.0f;
     }
     const search::Lanes step = scales.lanes();
     const search::Sums sums = search::sums_at<E2m1, 16>(x, w, search::inverse_of(step));
@@ -94,6 +111,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kNVFP4 = {Type::NVFP4, "NVFP4", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kNVFP4 = {Type::NVFP4, "NVFP4", kN,          kBytes,       decode,
+                      encode,      &kShape, read_scales, write_scales, set_codes};
 
 }  // namespace enxuto

@@ -39,5 +39,28 @@ inline void pack_nibble_pairs(const int* codes, int n_bytes, uint8_t* bytes) {
   for (int i = 0; i < n_bytes; ++i)
     bytes[i] = static_cast<uint8_t>(codes[2 * i] | codes[2 * i + 1] << 4);
 }
+inline void unpack_nibble_pairs(const uint8_t* bytes, int n_bytes, int* codes) {
+  for (int i = 0; i < n_bytes; ++i) codes[2 * i] = bytes[i] & 15, codes[2 * i + 1] = bytes[i] >> 4;
+}
+
+// n_bits from `shift` on take the value; the others stay.
+template <class Bits>
+void put_bits(Bits& bits, int shift, int n_bits, uint32_t value) {
+  const uint32_t mask = ((1u << n_bits) - 1) << shift;
+  bits = static_cast<Bits>((bits & ~mask) | value << shift);
+}
+
+inline void put_u32(uint8_t* bytes, int shift, int n_bits, uint32_t value) {
+  uint32_t bits;
+  std::memcpy(&bits, bytes, sizeof bits);
+  put_bits(bits, shift, n_bits, value);
+  std::memcpy(bytes, &bits, sizeof bits);
+}
+inline void put_u16(uint8_t* bytes, int shift, int n_bits, uint32_t value) {
+  uint16_t bits;
+  std::memcpy(&bits, bytes, sizeof bits);
+  put_bits(bits, shift, n_bits, value);
+  std::memcpy(bytes, &bits, sizeof bits);
+}
 
 }  // namespace enxuto

@@ -14,10 +14,8 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b);
-  grid = {2, kN, nullptr, {2 * d}, {-d}};
-}
+constexpr float kSigns[] = {-1, 1};
+constexpr BlockShape kShape = {2, kN, 0, kSigns};
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
   std::memset(b + 2, 0, kN / 8);
@@ -44,6 +42,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kQ1_0 = {Type::Q1_0, "Q1_0", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ1_0 = {Type::Q1_0,    "Q1_0",         kN,       kBytes, decode, encode, &kShape,
+                     read_scale<0>, write_scale<0>, set_codes};
 
 }  // namespace enxuto

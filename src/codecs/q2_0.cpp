@@ -16,10 +16,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b);
-  grid = {4, kN, nullptr, {d}, {-d}};
-}
+constexpr BlockShape kShape = {4, kN, -1};
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
   for (int i = 0; i < kN / 4; ++i, codes += 4)
@@ -32,6 +29,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kQ2_0 = {Type::Q2_0, "Q2_0", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ2_0 = {Type::Q2_0,    "Q2_0",         kN,       kBytes, decode, encode, &kShape,
+                     read_scale<0>, write_scale<0>, set_codes};
 
 }  // namespace enxuto

@@ -22,36 +22,28 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b + 80), dmin = load_f16(b + 82);
-  grid = {kMax + 1, kN / kSubs, nullptr, {}, {}};
-  for (int s = 0; s < kSubs; ++s) {
-    grid.step[s] = d * static_cast<float>(b[s] & 15);
-    grid.offset[s] = -dmin * static_cast<float>(b[s] >> 4);
-  }
+constexpr BlockShape kShape = {
+    .n_codes = kMax + 1, .group_values = 16, .least = 0, .most = 15, .most_low = 15};
+
+void read_scales(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b + 80), scales.low = -load_f16(b + 82);
+  for (int s = 0; s < kSubs; ++s) scales.a[s] = b[s] & 15, scales.b[s] = b[s] >> 4;
+}
+
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  store_f16(b + 80, scales.d), store_f16(b + 82, -scales.low);
+  for (int s = 0; s < kSubs; ++s) b[s] = static_cast<uint8_t>(scales.a[s] | scales.b[s] << 4);
 }
 
 void set_codes(const uint8_t* codes, uint8_t* b) { pack_quarters(codes, b + 16); }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const auto fit = search::fit_super_affine<kMax, kSubs, 15, 5>(block, -0.02f, 0.3f);
-    const float d = store_f16(b + 80, fit.d), dmin = store_f16(b + 82, fit.dmin);
-    for (int s = 0; s < kSubs; ++s) {
-      b[s] = static_cast<uint8_t>(fit.scales[s] | fit.lows[s] << 4);
-      search::affine_codes<kMax, 16>(block.x + 16 * s, d * fit.scales[s], dmin * fit.lows[s],
-                                     codes + 16 * s);
-    }
-    set_codes(codes, b);
-  }
+  search::encode_super_affine<kMax, kSubs, 15>(kQ2_K, -0.02f, 0.3f, values, importance, b, n);
 }
 
 }  // namespace
 
-const Codec kQ2_K = {Type::Q2_K, "Q2_K", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ2_K = {Type::Q2_K, "Q2_K",  kN,          kBytes,       decode,
+                     encode,     &kShape, read_scales, write_scales, set_codes};
 
 }  // namespace enxuto

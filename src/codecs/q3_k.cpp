@@ -30,12 +30,21 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b + 108);
-  grid = {8, kN / kSubs, nullptr, {}, {}};
+constexpr BlockShape kShape = {
+    .n_codes = 8, .group_values = 16, .zero = -4, .least = -32, .most = 31};
+
+void read_scales(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b + 108);
+  for (int s = 0; s < kSubs; ++s) scales.a[s] = scale_at(b + 96, s) - 32;
+}
+
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  store_f16(b + 108, scales.d);
+  std::memset(b + 96, 0, 12);
   for (int s = 0; s < kSubs; ++s) {
-    grid.step[s] = d * static_cast<float>(scale_at(b + 96, s) - 32);
-    grid.offset[s] = -4 * grid.step[s];
+    const int scale = scales.a[s] + 32;
+    b[96 + s % 8] = static_cast<uint8_t>(b[96 + s % 8] | (scale & 15) << 4 * (s / 8));
+    b[104 + s % 4] = static_cast<uint8_t>(b[104 + s % 4] | (scale >> 4) << 2 * (s / 4));
   }
 }
 
@@ -47,26 +56,13 @@ void set_codes(const uint8_t* codes, uint8_t* b) {
 }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const auto fit = search::fit_super_symmetric<Levels, kSubs, -32, 31, 2>(block, 0.7f, 2.0f);
-    const float d = store_f16(b + 108, fit.d);
-    std::memset(b + 96, 0, 12);
-    for (int s = 0; s < kSubs; ++s) {
-      const int scale = fit.scales[s] + 32;
-      b[96 + s % 8] = static_cast<uint8_t>(b[96 + s % 8] | (scale & 15) << 4 * (s / 8));
-      b[104 + s % 4] = static_cast<uint8_t>(b[104 + s % 4] | (scale >> 4) << 2 * (s / 4));
-      search::codes_at<Levels, 16>(block.x + 16 * s, d * fit.scales[s], codes + 16 * s);
-    }
-    set_codes(codes, b);
-  }
+  search::encode_super_symmetric<Levels, kSubs, -32, 31>(kQ3_K, 0.7f, 2.0f, values, importance, b,
+                                                         n);
 }
 
 }  // namespace
 
-const Codec kQ3_K = {Type::Q3_K, "Q3_K", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ3_K = {Type::Q3_K, "Q3_K",  kN,          kBytes,       decode,
+                     encode,     &kShape, read_scales, write_scales, set_codes};
 
 }  // namespace enxuto

@@ -20,10 +20,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b);
-  grid = {16, kN, nullptr, {d}, {-8 * d}};
-}
+constexpr BlockShape kShape = {16, kN, -8};
 
 void set_codes(const uint8_t* codes, uint8_t* b) { pack_nibbles(codes, 16, b + 2); }
 
@@ -33,6 +30,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kQ4_0 = {Type::Q4_0, "Q4_0", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ4_0 = {Type::Q4_0,    "Q4_0",         kN,       kBytes, decode, encode, &kShape,
+                     read_scale<0>, write_scale<0>, set_codes};
 
 }  // namespace enxuto

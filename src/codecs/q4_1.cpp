@@ -19,9 +19,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  grid = {kMax + 1, kN, nullptr, {load_f16(b)}, {load_f16(b + 2)}};
-}
+constexpr BlockShape kShape = {.n_codes = kMax + 1, .group_values = kN, .most_low = 1};
 
 void set_codes(const uint8_t* codes, uint8_t* b) { pack_nibbles(codes, 16, b + 4); }
 
@@ -31,6 +29,8 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kQ4_1 = {Type::Q4_1, "Q4_1", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ4_1 = {
+    Type::Q4_1,           "Q4_1",   kN, kBytes, decode, encode, &kShape, search::read_affine,
+    search::write_affine, set_codes};
 
 }  // namespace enxuto

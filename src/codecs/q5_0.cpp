@@ -25,10 +25,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b);
-  grid = {32, kN, nullptr, {d}, {-16 * d}};
-}
+constexpr BlockShape kShape = {32, kN, -16};
 
 void set_codes(const uint8_t* codes, uint8_t* b) { pack_fives(codes, b + 2); }
 
@@ -38,6 +35,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kQ5_0 = {Type::Q5_0, "Q5_0", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ5_0 = {Type::Q5_0,    "Q5_0",         kN,       kBytes, decode, encode, &kShape,
+                     read_scale<0>, write_scale<0>, set_codes};
 
 }  // namespace enxuto

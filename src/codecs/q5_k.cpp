@@ -25,7 +25,8 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) { grid = grid_k4(b, kMax + 1); }
+constexpr BlockShape kShape = {
+    .n_codes = kMax + 1, .group_values = 32, .least = 0, .most = 63, .most_low = 63};
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
   std::memset(b + 16, 0, 160);
@@ -39,23 +40,12 @@ void set_codes(const uint8_t* codes, uint8_t* b) {
 }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const auto fit = search::fit_super_affine<kMax, kSubs, 63, 5>(block, -0.02f, 0.12f);
-    const float d = store_f16(b, fit.d), dmin = store_f16(b + 2, fit.dmin);
-    pack_k4(b + 4, fit.scales, fit.lows);
-    for (int s = 0; s < kSubs; ++s)
-      search::affine_codes<kMax, 32>(block.x + 32 * s, d * fit.scales[s], dmin * fit.lows[s],
-                                     codes + 32 * s);
-    set_codes(codes, b);
-  }
+  search::encode_super_affine<kMax, kSubs, 63>(kQ5_K, -0.02f, 0.12f, values, importance, b, n);
 }
 
 }  // namespace
 
-const Codec kQ5_K = {Type::Q5_K, "Q5_K", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ5_K = {Type::Q5_K, "Q5_K",  kN,      kBytes,   decode,
+                     encode,     &kShape, read_k4, write_k4, set_codes};
 
 }  // namespace enxuto

@@ -32,13 +32,17 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b + 208);
-  grid = {64, kN / kSubs, nullptr, {}, {}};
-  for (int s = 0; s < kSubs; ++s) {
-    grid.step[s] = d * static_cast<float>(static_cast<int8_t>(b[192 + s]));
-    grid.offset[s] = -32 * grid.step[s];
-  }
+constexpr BlockShape kShape = {
+    .n_codes = 64, .group_values = 16, .zero = -32, .least = -128, .most = 127};
+
+void read_scales(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b + 208);
+  for (int s = 0; s < kSubs; ++s) scales.a[s] = static_cast<int8_t>(b[192 + s]);
+}
+
+void write_scales(const BlockScales& scales, uint8_t* b) {
+  store_f16(b + 208, scales.d);
+  for (int s = 0; s < kSubs; ++s) b[192 + s] = static_cast<uint8_t>(scales.a[s]);
 }
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
@@ -51,23 +55,13 @@ void set_codes(const uint8_t* codes, uint8_t* b) {
 }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    search::Block<kN> block;
-    uint8_t codes[kN];
-    search::load_block(values, importance, block);
-    if (importance) importance += kN;
-    const auto fit = search::fit_super_symmetric<Levels, kSubs, -128, 127, 2>(block, 0.9f, 1.1f);
-    const float d = store_f16(b + 208, fit.d);
-    for (int s = 0; s < kSubs; ++s) {
-      b[192 + s] = static_cast<uint8_t>(static_cast<int8_t>(fit.scales[s]));
-      search::codes_at<Levels, 16>(block.x + 16 * s, d * fit.scales[s], codes + 16 * s);
-    }
-    set_codes(codes, b);
-  }
+  search::encode_super_symmetric<Levels, kSubs, -128, 127>(kQ6_K, 0.9f, 1.1f, values, importance, b,
+                                                           n);
 }
 
 }  // namespace
 
-const Codec kQ6_K = {Type::Q6_K, "Q6_K", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ6_K = {Type::Q6_K, "Q6_K",  kN,          kBytes,       decode,
+                     encode,     &kShape, read_scales, write_scales, set_codes};
 
 }  // namespace enxuto

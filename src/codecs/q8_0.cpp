@@ -15,10 +15,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b);
-  grid = {255, kN, nullptr, {d}, {-127 * d}};
-}
+constexpr BlockShape kShape = {255, kN, -127};
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
   for (int i = 0; i < kN; ++i) b[2 + i] = static_cast<uint8_t>(codes[i] - 127);
@@ -30,6 +27,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kQ8_0 = {Type::Q8_0, "Q8_0", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kQ8_0 = {Type::Q8_0,    "Q8_0",         kN,       kBytes, decode, encode, &kShape,
+                     read_scale<0>, write_scale<0>, set_codes};
 
 }  // namespace enxuto

@@ -40,4 +40,14 @@ inline float store_f16(uint8_t* bytes, float value) {
   return f16_to_f32(half);
 }
 
+// Blocks whose only scale is an f16, kAt bytes from their beginning.
+template <int kAt>
+void read_scale(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b + kAt), scales.a[0] = 1;
+}
+template <int kAt>
+void write_scale(const BlockScales& scales, uint8_t* b) {
+  store_f16(b + kAt, scales.d);
+}
+
 }  // namespace enxuto

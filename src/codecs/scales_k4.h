@@ -26,16 +26,17 @@ inline void pack_k4(uint8_t* p, const int* scales, const int* mins) {
   }
 }
 
-// The grid of a block of d f16, dmin f16 and these.
-inline BlockGrid grid_k4(const uint8_t* b, uint32_t n_codes) {
-  const float d = load_f16(b), dmin = load_f16(b + 2);
-  BlockGrid grid = {n_codes, 32, nullptr, {}, {}};
+// Blocks that begin with d f16, dmin f16 and these.
+inline void read_k4(const uint8_t* b, BlockScales& scales) {
+  scales.d = load_f16(b), scales.low = -load_f16(b + 2);
   for (int s = 0; s < 8; ++s) {
     const auto [scale, min] = unpack_k4(b + 4, s);
-    grid.step[s] = d * static_cast<float>(scale);
-    grid.offset[s] = -dmin * static_cast<float>(min);
+    scales.a[s] = scale, scales.b[s] = min;
   }
-  return grid;
+}
+inline void write_k4(const BlockScales& scales, uint8_t* b) {
+  store_f16(b, scales.d), store_f16(b + 2, -scales.low);
+  pack_k4(b + 4, scales.a, scales.b);
 }
 
 }  // namespace enxuto

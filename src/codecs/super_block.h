@@ -198,4 +198,47 @@ ENXUTO_INLINE AffineSuperFit<kSubs> fit_super_affine(const Block<256>& block, fl
   return best;
 }
 
+// The encoders of both kinds.
+template <class Levels, int kSubs, int kScaleMin, int kScaleMax>
+void encode_super_symmetric(const Codec& codec, float from, float to, const float* values,
+                            const float* importance, uint8_t* b, size_t n) {
+  constexpr int kN = 256 / kSubs;
+  for (; n >= 256; n -= 256, b += codec.block_bytes, values += 256) {
+    Block<256> block;
+    uint8_t codes[256];
+    load_block(values, importance, block);
+    if (importance) importance += 256;
+    const auto fit = fit_super_symmetric<Levels, kSubs, kScaleMin, kScaleMax, 2>(block, from, to);
+    BlockScales scales{.d = fit.d};
+    for (int s = 0; s < kSubs; ++s) {
+      scales.a[s] = fit.scales[s];
+      codes_at<Levels, kN>(block.x + kN * s, fit.d * static_cast<float>(fit.scales[s]),
+                           codes + kN * s);
+    }
+    codec.set_scales(scales, b);
+    codec.set_codes(codes, b);
+  }
+}
+
+template <int kMax, int kSubs, int kScaleMax>
+void encode_super_affine(const Codec& codec, float from, float cut, const float* values,
+                         const float* importance, uint8_t* b, size_t n) {
+  constexpr int kN = 256 / kSubs;
+  for (; n >= 256; n -= 256, b += codec.block_bytes, values += 256) {
+    Block<256> block;
+    uint8_t codes[256];
+    load_block(values, importance, block);
+    if (importance) importance += 256;
+    const auto fit = fit_super_affine<kMax, kSubs, kScaleMax, 5>(block, from, cut);
+    BlockScales scales{.d = fit.d, .low = -fit.dmin};
+    for (int s = 0; s < kSubs; ++s) {
+      scales.a[s] = fit.scales[s], scales.b[s] = fit.lows[s];
+      affine_codes<kMax, kN>(block.x + kN * s, fit.d * static_cast<float>(fit.scales[s]),
+                             fit.dmin * static_cast<float>(fit.lows[s]), codes + kN * s);
+    }
+    codec.set_scales(scales, b);
+    codec.set_codes(codes, b);
+  }
+}
+
 }  // namespace enxuto::search

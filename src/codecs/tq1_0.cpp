@@ -33,10 +33,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b + 52);
-  grid = {3, kN, nullptr, {d}, {-d}};
-}
+constexpr BlockShape kShape = {3, kN, -1};
 
 // The least byte whose fraction of 256 begins with these digits.
 uint8_t* set_part(uint8_t* bytes, int width, int digits, const uint8_t* codes) {
@@ -60,6 +57,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kTQ1_0 = {Type::TQ1_0, "TQ1_0", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kTQ1_0 = {Type::TQ1_0,    "TQ1_0",         kN,       kBytes, decode, encode, &kShape,
+                      read_scale<52>, write_scale<52>, set_codes};
 
 }  // namespace enxuto

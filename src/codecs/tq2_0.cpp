@@ -20,10 +20,7 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-void grid(const uint8_t* b, BlockGrid& grid) {
-  const float d = load_f16(b + 64);
-  grid = {3, kN, nullptr, {d}, {-d}};
-}
+constexpr BlockShape kShape = {3, kN, -1};
 
 void set_codes(const uint8_t* codes, uint8_t* b) { pack_quarters(codes, b); }
 
@@ -33,6 +30,7 @@ void encode(const float* values, const float* importance, uint8_t* b, size_t n) 
 
 }  // namespace
 
-const Codec kTQ2_0 = {Type::TQ2_0, "TQ2_0", kN, kBytes, decode, encode, grid, set_codes};
+const Codec kTQ2_0 = {Type::TQ2_0,    "TQ2_0",         kN,       kBytes, decode, encode, &kShape,
+                      read_scale<64>, write_scale<64>, set_codes};
 
 }  // namespace enxuto

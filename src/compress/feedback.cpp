@@ -1,62 +1,29 @@
 #include "compress/feedback.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "codecs/lanes.h"
+#include "compress/block_moves.h"
+#include "compress/point_moves.h"
 
 namespace enxuto {
 namespace {
 
 constexpr int64_t kPanel = 256;  // columns that are handed on by one product
-constexpr uint32_t kMostBlock = 256;
-
-// The code whose value is nearest.
-ENXUTO_INLINE int nearest_code(const BlockGrid& grid, size_t group, float value) {
-  const float step = grid.step[group];
-  if (step == 0) return 0;
-  const float level = (value - grid.offset[group]) / step;
-  const int last = static_cast<int>(grid.n_codes) - 1;
-  if (!grid.levels)
-    return static_cast<int>(search::round_even(search::clamp(level, 0, static_cast<float>(last))));
-  int code = 0;
-  for (int i = 0; i < last; ++i) code += level > 0.5f * (grid.levels[i] + grid.levels[i + 1]);
-  return code;
-}
-
-ENXUTO_INLINE float value_of(const BlockGrid& grid, size_t group, int code) {
-  const float level = grid.levels ? grid.levels[code] : static_cast<float>(code);
-  return grid.offset[group] + grid.step[group] * level;
-}
 
 // One block of one row, n columns: t is what to round, w the weights themselves, e takes the
 // errors; u: n rows of U.
-ENXUTO_CLONES void feed_back(const BlockGrid& grid, const float* w, const float* u,
-                             int64_t u_stride, int64_t n, float* t, float* e, uint8_t* codes) {
+ENXUTO_CLONES void feed_back(const BlockShape& shape, const BlockGrid& grid, const float* w,
+                             const float* u, int64_t u_stride, int64_t n, float* t, float* e,
+                             uint8_t* codes) {
   for (int64_t k = 0; k < n; ++k, u += u_stride) {
-    const size_t group = static_cast<size_t>(k) / grid.group_values;
-    const int code = nearest_code(grid, group, t[k]);
+    const size_t group = static_cast<size_t>(k) / shape.group_values;
+    const int code = nearest_code(shape, grid, group, t[k]);
     codes[k] = static_cast<uint8_t>(code);
-    const float error = w[k] - value_of(grid, group, code);
+    const float error = w[k] - value_of(shape, grid, group, code);
     e[k] = error;
     for (int64_t j = k + 1; j < n; ++j) t[j] += error * u[j];
-  }
-}
-
-// One block of one row: each code in turn goes to where the loss is least. g: the gradient e' H; h:
-// n rows of H; moved takes how far each value went.
-ENXUTO_CLONES void move_each(const BlockGrid& grid, const float* w, const float* h,
-                             int64_t h_stride, int64_t n, float* g, float* e, float* moved,
-                             uint8_t* codes) {
-  for (int64_t k = 0; k < n; ++k, h += h_stride) {
-    const size_t group = static_cast<size_t>(k) / grid.group_values;
-    const float value = w[k] - e[k];
-    const int code = nearest_code(grid, group, value + g[k] / h[k]);
-    codes[k] = static_cast<uint8_t>(code);
-    const float step = value_of(grid, group, code) - value;
-    moved[k] = step;
-    if (step == 0) continue;
-    e[k] -= step;
-    for (int64_t j = 0; j < n; ++j) g[j] -= step * h[j];
   }
 }
 
@@ -108,13 +75,12 @@ class Rounding {
     for (int64_t begin = 0; begin < h_.n; begin += kPanel) {
       const int64_t end = std::min(begin + kPanel, h_.n);
       for (int64_t block = begin; block < end; block += width()) {
-        for (int64_t r = 0; r < n_rows_; ++r) round_block(r, block);
+        round_blocks(block);
         hand_on(block, block + width(), end);
       }
       hand_on(begin, end, h_.n);
     }
-    if (codec_.grid)
-      for (int sweep = 0; sweep < sweeps; ++sweep) move_codes();
+    for (int sweep = 0; sweep < sweeps; ++sweep) improve();
   }
 
  private:
@@ -124,21 +90,39 @@ class Rounding {
            codec_.row_bytes(static_cast<uint64_t>(column));
   }
 
-  void round_block(int64_t r, int64_t begin) {
-    const float* w = rows_ + r * columns_ + begin;
-    float *t = target_ + r * h_.n + begin, *e = error_ + r * h_.n + begin;
-    uint8_t* block = block_at(r, begin);
-    codec_.encode(t, h_.conditional + begin, block, width());
-    if (!codec_.grid) {
-      codec_.decode(block, e, width());
-      for (int64_t k = 0; k < width(); ++k) e[k] = w[k] - e[k];
+  // The block at `begin` of all rows.
+  void round_blocks(int64_t begin) {
+    for (int64_t r = 0; r < n_rows_; ++r)
+      codec_.encode(target_ + r * h_.n + begin, h_.conditional + begin, block_at(r, begin),
+                    width());
+    const float* u = h_.matrix + begin * h_.n + begin;
+    if (codec_.set_points) {
+      for (int64_t r = 0; r < n_rows_; r += kPointRows)
+        feed_back_points(codec_, u, h_.n, h_.conditional + begin, rows_at(r, begin));
       return;
     }
-    BlockGrid grid;
-    uint8_t codes[kMostBlock];
-    codec_.grid(block, grid);
-    feed_back(grid, w, h_.matrix + begin * h_.n + begin, h_.n, width(), t, e, codes);
-    codec_.set_codes(codes, block);
+    for (int64_t r = 0; r < n_rows_; ++r) {
+      const float* w = rows_ + r * columns_ + begin;
+      float *t = target_ + r * h_.n + begin, *e = error_ + r * h_.n + begin;
+      BlockScales scales;
+      codec_.scales(block_at(r, begin), scales);
+      uint8_t codes[kMostBlock];
+      feed_back(*codec_.shape, grid_of(codec_, scales), w, u, h_.n, width(), t, e, codes);
+      codec_.set_codes(codes, block_at(r, begin));
+    }
+  }
+
+  PointRows rows_at(int64_t row, int64_t begin) const {
+    PointRows rows;
+    rows.n = static_cast<int>(std::min<int64_t>(kPointRows, n_rows_ - row));
+    for (int i = 0; i < rows.n; ++i) {
+      const int64_t r = row + i;
+      rows.w[i] = rows_ + r * columns_ + begin;
+      rows.t[i] = target_ + r * h_.n + begin;
+      rows.e[i] = error_ + r * h_.n + begin;
+      rows.blocks[i] = block_at(r, begin);
+    }
+    return rows;
   }
 
   // The errors of columns [begin, end) go to those up to `last`.
@@ -148,30 +132,32 @@ class Rounding {
                     {h_.matrix + begin * h_.n + end, h_.n}, 1, target_ + end, h_.n);
   }
 
-  // Each code moves to where the loss is least with all others as they are.
-  void move_codes() {
+  // One sweep over scales and codes. What the loss's gradient is lies where the targets were.
+  void improve() {
     find_gradient(dense_, h_, error_, h_.n, n_rows_, target_);
     const int64_t n = width();
     float moved[kMostBlock * kRowsAtOnce];
     for (int64_t begin = 0; begin < h_.n; begin += n) {
       copy_corner(h_, begin, n, corner_, kMostBlock);
-      for (int64_t r = 0; r < n_rows_; ++r) move_block(r, begin, moved + r * n);
+      std::fill_n(moved, n_rows_ * n, 0.0f);
+      for (int64_t r = 0; r < n_rows_; ++r) {
+        const BlockView view{corner_,
+                             n,
+                             rows_ + r * columns_ + begin,
+                             error_ + r * h_.n + begin,
+                             target_ + r * h_.n + begin,
+                             moved + r * n};
+        refit_scales(codec_, view, block_at(r, begin));
+        if (codec_.set_codes) move_codes(codec_, view, block_at(r, begin));
+      }
+      if (codec_.set_points)
+        for (int64_t r = 0; r < n_rows_; r += kPointRows)
+          move_points(codec_, corner_, rows_at(r, begin), moved + r * n);
       if (begin + n < h_.n)
         dense_.multiply(n_rows_, h_.n - begin - n, n, -1, {moved, n},
                         {h_.matrix + (begin + n) * h_.n + begin, h_.n, true}, 1,
                         target_ + begin + n, h_.n);
     }
-  }
-
-  void move_block(int64_t r, int64_t begin, float* moved) {
-    uint8_t* block = block_at(r, begin);
-    const float* w = rows_ + r * columns_ + begin;
-    float *g = target_ + r * h_.n + begin, *e = error_ + r * h_.n + begin;
-    BlockGrid grid;
-    uint8_t codes[kMostBlock];
-    codec_.grid(block, grid);
-    move_each(grid, w, corner_, kMostBlock, width(), g, e, moved, codes);
-    codec_.set_codes(codes, block);
   }
 
   const Codec& codec_;
