@@ -113,7 +113,7 @@ Status see_layer(const Workbench& bench, uint32_t layer,
 }  // namespace
 
 Result<Importance> calibrate(const Workbench& bench, const std::vector<std::vector<Token>>& chunks,
-                             CovarianceFile& covariances) {
+                             ColumnScales& scales, CovarianceFile& covariances) {
   ASSIGN_OR_RETURN(HiddenStates states, begin_text(bench, chunks));
   TRY(covariances.begin(bench));
   Importance importance;
@@ -133,8 +133,9 @@ Result<Importance> calibrate(const Workbench& bench, const std::vector<std::vect
         return Status::bad_input("the model overflows on the calibration text",
                                  "its weights are damaged: try another file");
       importance[input] = mean;
+      scales.settle(*input, covariance, bench.session.team());
     }
-    TRY(covariances.keep(bench.session.team()));
+    TRY(covariances.keep());
   }
   return importance;
 }

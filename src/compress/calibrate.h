@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "compress/calibration_text.h"
+#include "compress/column_scales.h"
 #include "compress/covariance_file.h"
 #include "compress/workbench.h"
 
@@ -19,7 +20,8 @@ namespace enxuto {
 using Importance = std::map<const Tensor*, std::span<const float>>;
 
 // The session's batch may be shorter than a chunk.
+// The scales are settled, and the covariances are those of the inputs under them.
 Result<Importance> calibrate(const Workbench& bench, const std::vector<std::vector<Token>>& chunks,
-                             CovarianceFile& covariances);
+                             ColumnScales& scales, CovarianceFile& covariances);
 
 }  // namespace enxuto

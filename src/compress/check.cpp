@@ -5,7 +5,7 @@
 
 namespace enxuto {
 
-Status check_weights(const Workbench& bench) {
+Status check_weights(const Workbench& bench, ColumnScales& scales) {
   uint64_t done = 0, total = 0;
   for (const Tensor& tensor : bench.model().tensors) total += tensor.count();
   for (const Tensor& tensor : bench.model().tensors)
@@ -14,6 +14,7 @@ Status check_weights(const Workbench& bench) {
       if (bench.progress)
         bench.progress("checking", static_cast<double>(done) / static_cast<double>(total));
       done += piece.count();
+      scales.see(tensor, piece, bench.session.team());
       return all_finite(piece, bench.session.team()) ? Status() : not_finite(tensor);
     }));
   return Status();

@@ -107,8 +107,9 @@ class Compression {
   // Fills in what each choice costs, in nats of KL divergence.
   Status measure(const Workbench& bench, const CalibrationChunks& chunks,
                  CovarianceFile& covariances) {
-    TRY(check_weights(bench));
-    ASSIGN_OR_RETURN(importance_, calibrate(bench, chunks.fit, covariances));
+    ASSIGN_OR_RETURN(scales_, ColumnScales::find(bench));
+    TRY(check_weights(bench, scales_));
+    ASSIGN_OR_RETURN(importance_, calibrate(bench, chunks.fit, scales_, covariances));
     bench.clear();
     ASSIGN_OR_RETURN(const auto sensitivities,
                      measure_sensitivity(bench, weights_, importance_, chunks.held_out));
@@ -127,7 +128,7 @@ class Compression {
           ASSIGN_OR_RETURN(metric.covariance, covariances.of(weights_[i]));
         }
         ASSIGN_OR_RETURN(const RowSample sample,
-                         RowSample::of(bench, *weights_[i].tensor, metric, memory));
+                         RowSample::of(bench, *weights_[i].tensor, metric, scales_, memory));
         price(i, sample, sensitivities[i]);
       }
     }
@@ -149,6 +150,7 @@ class Compression {
 
   Status emit_plan(const Workbench& bench, CovarianceFile& covariances,
                    const Allocation& allocation, OutputFile& out) {
+    scales_.drop_unused([&](const Tensor& tensor) { return is_rounded(tensor, allocation); });
     std::vector<Emission> emissions;
     TRY(covariances.begin(bench));
     for (const Tensor& tensor : model_->tensors) {
@@ -172,7 +174,7 @@ class Compression {
     }
     std::ranges::stable_sort(emissions, {}, &Emission::layer);
     const Metadata metadata = metadata_for(*model_, emissions);
-    TRY(emit(bench, metadata, emissions, out));
+    TRY(emit(bench, metadata, emissions, scales_, out));
     report_.file_bytes = out.size();
     return Status();
   }
@@ -183,6 +185,11 @@ class Compression {
 
   static uint64_t bytes_as(const Tensor& tensor, Type type) {
     return find_codec(type)->row_bytes(tensor.columns()) * tensor.rows();
+  }
+
+  bool is_rounded(const Tensor& tensor, const Allocation& allocation) const {
+    const auto i = static_cast<size_t>(weight_of(tensor) - weights_.data());
+    return menus_[i][allocation.chosen[i]] != tensor.type;
   }
 
   const Weight* weight_of(const Tensor& tensor) const {
@@ -208,6 +215,7 @@ class Compression {
   std::unique_ptr<Session> session_;
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<TensorReader> reader_;
+  ColumnScales scales_;
   Importance importance_;
 };
 

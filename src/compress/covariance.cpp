@@ -127,6 +127,26 @@ void Covariance::mean_squares(std::span<float> mean) const {
           static_cast<float>(block.matrix[i * block.n + i] / std::max(weight_, 1e-30));
 }
 
+void Covariance::diagonal(std::span<float> values) const {
+  for (const CovarianceBlock& block : blocks_)
+    for (int64_t i = 0; i < block.n; ++i) values[block.begin + i] = block.matrix[i * block.n + i];
+}
+
+// S H S = S (I + U) / S  S D S  …: U's element (i, j) grows by s(i) / s(j).
+void Covariance::scale(ThreadTeam& team, std::span<const float> scales) {
+  for (const CovarianceBlock& block : blocks_) {
+    const float* s = scales.data() + block.begin;
+    team.parallel_for(block.n, 16, [&](int64_t first, int64_t last, int) {
+      for (int64_t i = first; i < last; ++i) {
+        float* row = block.matrix + i * block.n;
+        for (int64_t j = 0; j <= i; ++j) row[j] *= s[i] * s[j];
+        for (int64_t j = i + 1; j < block.n; ++j) row[j] *= s[i] / s[j];
+        block.conditional[i] *= s[i] * s[i];
+      }
+    });
+  }
+}
+
 void Covariance::add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
                      const float* weights) {
   for (int64_t t = 0; t < n_tokens; ++t) weight_ += weights[t];

@@ -22,7 +22,7 @@ namespace enxuto {
 
 // Added to the diagonal, as a part of its mean: keeps columns apart that the sample cannot tell
 // apart.
-inline constexpr double kDamping = 0.01;
+inline constexpr double kDamping = 0.05;
 
 // One diagonal block, of columns [begin, begin + n) of the input.
 struct CovarianceBlock {
@@ -44,8 +44,15 @@ class Covariance {
            const float* weights);
   // Mean squares of the columns, before it is factored.
   void mean_squares(std::span<float> mean) const;
+  // H's diagonal, and D once it is factored.
+  void diagonal(std::span<float> values) const;
+  std::span<const float> conditional() const {
+    return memory_.first(static_cast<size_t>(columns_));
+  }
   // Once, after the last add.
   void factor(ThreadTeam& team);
+  // As if column c of all inputs had been multiplied by scales[c], factored or not.
+  void scale(ThreadTeam& team, std::span<const float> scales);
 
   int64_t columns() const { return columns_; }
   const std::vector<CovarianceBlock>& blocks() const { return blocks_; }

@@ -51,8 +51,7 @@ Status CovarianceFile::for_opened(const Body& body) {
   return {};
 }
 
-Status CovarianceFile::keep(ThreadTeam& team) {
-  for (auto& [input, covariance] : covariances_) covariance.factor(team);
+Status CovarianceFile::keep() {
   return for_opened([&](const Place& place, const uint8_t* data) {
     return file_.write(place.offset, data, place.bytes);
   });

@@ -26,8 +26,8 @@ class CovarianceFile {
   // Those of a layer, or of the head (n_layers): empty, to be filled.
   void open_layer(uint32_t layer);
   std::map<const Tensor*, Covariance>& opened() { return covariances_; }
-  // Factors and writes them.
-  Status keep(ThreadTeam& team);
+  // Writes them, factored.
+  Status keep();
 
   // Of the input of a weight that has one; its layer is read where it is not in memory. Valid until
   // one of another layer is asked for.

@@ -45,32 +45,39 @@ Status announce(GgufWriter& writer, const std::vector<Emission>& emissions) {
 }
 
 // A bias lies in the order of its matrix's rows.
-void copy_elements(const Model& model, const Tensor& vector, uint8_t* to) {
+void write_elements(const Model& model, const Tensor& vector, const ColumnScales& scales,
+                    uint8_t* to) {
+  std::vector<float> values(vector.columns());
+  decode_row(vector, 0, values.data());
+  scales.scale_row(vector, 0, values.data());
   for (uint64_t i = 0; i < vector.columns(); ++i)
-    std::memcpy(to + i * sizeof(float),
-                vector.data.data() + model.emit_row(vector, i) * sizeof(float), sizeof(float));
+    std::memcpy(to + i * sizeof(float), &values[model.emit_row(vector, i)], sizeof(float));
 }
 
 // Some rows that are in memory, the first of them the tensor's `first`, into the file's order and
 // format.
 void encode_piece(const Model& model, const Emission& e, uint64_t first, const Tensor& piece,
-                  const Covariance* covariance, uint8_t* blocks, ThreadTeam& team) {
+                  const ColumnScales& scales, const Covariance* covariance, uint8_t* blocks,
+                  ThreadTeam& team) {
   const Codec& codec = *find_codec(e.type);
   const uint64_t row_bytes = codec.row_bytes(piece.columns());
   const auto columns = static_cast<int64_t>(piece.columns());
   const auto body = [&](int64_t begin, int64_t end, int) {
     const int64_t n = end - begin;
-    const bool copied = e.type == piece.type;
+    const bool copied = e.type == piece.type && !scales.change(*e.tensor);
     std::vector<float> rows(copied ? 0 : static_cast<size_t>(n * columns)),
         scratch(copied ? 0 : static_cast<size_t>(round_scratch(n, columns)));
     uint8_t* to = blocks + static_cast<uint64_t>(begin) * row_bytes;
     for (int64_t i = 0; i < n; ++i) {
       const uint64_t from =
           model.emit_row(*e.tensor, first + static_cast<uint64_t>(begin + i)) - first;
-      if (copied)
+      float* row = rows.data() + i * columns;
+      if (copied) {
         std::memcpy(to + static_cast<uint64_t>(i) * row_bytes, piece.row(from).data(), row_bytes);
-      else
-        decode_row(piece, from, rows.data() + i * columns);
+      } else {
+        decode_row(piece, from, row);
+        scales.scale_row(*e.tensor, first + from, row);
+      }
     }
     if (!copied)
       encode_rows(codec, {covariance, e.importance}, rows.data(), n, columns, kSweeps, to,
@@ -79,12 +86,12 @@ void encode_piece(const Model& model, const Emission& e, uint64_t first, const T
   team.parallel_for(static_cast<int64_t>(piece.rows()), kRowsAtOnce, body);
 }
 
-Status emit_tensor(const Workbench& bench, const Emission& e, std::span<uint8_t> memory,
-                   const OutputFile& out, GgufWriter& writer) {
+Status emit_tensor(const Workbench& bench, const Emission& e, const ColumnScales& scales,
+                   std::span<uint8_t> memory, const OutputFile& out, GgufWriter& writer) {
   const uint64_t row_bytes = find_codec(e.type)->row_bytes(e.tensor->columns());
   if (e.tensor->rows() == 1 && e.tensor->type == Type::F32 && e.type == Type::F32) {
     std::vector<uint8_t> elements(row_bytes);
-    copy_elements(bench.model(), *e.tensor, elements.data());
+    write_elements(bench.model(), *e.tensor, scales, elements.data());
     return writer.write(elements);
   }
   const Covariance* covariance = nullptr;
@@ -96,7 +103,8 @@ Status emit_tensor(const Workbench& bench, const Emission& e, std::span<uint8_t>
     if (bench.progress)
       bench.progress("writing",
                      static_cast<double>(out.size()) / static_cast<double>(writer.file_bytes()));
-    encode_piece(bench.model(), e, first, rows, covariance, memory.data(), bench.session.team());
+    encode_piece(bench.model(), e, first, rows, scales, covariance, memory.data(),
+                 bench.session.team());
     return writer.write(memory.first(rows.rows() * row_bytes));
   });
 }
@@ -108,7 +116,7 @@ Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions
 }
 
 Status emit(const Workbench& bench, const Metadata& metadata,
-            const std::vector<Emission>& emissions, OutputFile& out) {
+            const std::vector<Emission>& emissions, const ColumnScales& scales, OutputFile& out) {
   GgufWriter writer(out, metadata);
   TRY(announce(writer, emissions));
   TRY(writer.begin());
@@ -116,7 +124,7 @@ Status emit(const Workbench& bench, const Metadata& metadata,
   for (const Emission& e : emissions)
     most = std::max(most, bench.reader.at_once(*e.tensor) * e.tensor->row_bytes());
   ASSIGN_OR_RETURN(const auto memory, bench.take<uint8_t>(most));
-  for (const Emission& e : emissions) TRY(emit_tensor(bench, e, memory, out, writer));
+  for (const Emission& e : emissions) TRY(emit_tensor(bench, e, scales, memory, out, writer));
   TRY(writer.finish());
   return out.commit();
 }

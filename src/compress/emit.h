@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "compress/calibrate.h"
+#include "compress/column_scales.h"
 #include "compress/measure.h"
 #include "compress/workbench.h"
 #include "formats/gguf.h"
@@ -27,6 +28,6 @@ Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions
 // In the order given; the working memory may hold covariances already. Commits `out` when all is
 // written.
 Status emit(const Workbench& bench, const Metadata& metadata,
-            const std::vector<Emission>& emissions, OutputFile& out);
+            const std::vector<Emission>& emissions, const ColumnScales& scales, OutputFile& out);
 
 }  // namespace enxuto

@@ -23,56 +23,65 @@ uint64_t largest_sample(const std::vector<Weight>& weights) {
   return most;
 }
 
-// body(first row, rows, scratch) of each piece, added up in order: the same result whoever computed
-// them.
+// body(rows, n_rows, scratch) of a copy of each piece, added up in order: the same result whoever
+// computed them.
 template <class Body>
 double RowSample::over_pieces(const Body& body) const {
   std::vector<double> sums(static_cast<size_t>((n_rows_ + kRowsAtOnce - 1) / kRowsAtOnce));
   team_->parallel_for(static_cast<int64_t>(sums.size()), 1, [&](int64_t piece, int64_t, int) {
     const int64_t first = piece * kRowsAtOnce, n = std::min(kRowsAtOnce, n_rows_ - first);
-    std::vector<float> scratch(static_cast<size_t>(round_scratch(n, columns_)));
-    sums[static_cast<size_t>(piece)] = body(first, n, scratch.data());
+    const auto at = rows_.begin() + first * columns_;
+    std::vector<float> rows(at, at + n * columns_),
+        scratch(static_cast<size_t>(round_scratch(n, columns_)));
+    sums[static_cast<size_t>(piece)] = body(rows.data(), n, scratch.data());
   });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 Result<RowSample> RowSample::of(const Workbench& bench, const Tensor& tensor, const Metric& metric,
-                                std::span<float> memory) {
+                                const ColumnScales& scales, std::span<float> memory) {
   const uint64_t n = sample_rows(tensor), columns = tensor.columns();
   for (uint64_t i = 0; i < n; ++i) {
     ASSIGN_OR_RETURN(const Tensor row, bench.reader.rows(tensor, i * tensor.rows() / n, 1));
     decode_row(row, 0, memory.data() + i * columns);
   }
-  return RowSample(tensor, metric, bench.session.team(), memory.first(n * columns));
+  return RowSample(tensor, metric, scales, bench.session.team(), memory.first(n * columns));
 }
 
-RowSample::RowSample(const Tensor& tensor, const Metric& metric, ThreadTeam& team,
-                     std::span<float> rows)
+RowSample::RowSample(const Tensor& tensor, const Metric& metric, const ColumnScales& scales,
+                     ThreadTeam& team, std::span<float> rows)
     : tensor_(&tensor),
       metric_(metric),
+      scales_(&scales),
       team_(&team),
       n_rows_(static_cast<int64_t>(sample_rows(tensor))),
       columns_(static_cast<int64_t>(tensor.columns())),
       rows_(rows) {
-  energy_ = over_pieces([&](int64_t first, int64_t n, float* scratch) {
-    return cost_of(rows_.data() + first * columns_, n, scratch);
+  energy_ = over_pieces([&](float* piece, int64_t n, float* scratch) {
+    scale(piece, n);
+    return cost_of(piece, n, scratch);
   });
 }
 
-double RowSample::relative_error(Type type, bool feedback) const {
+double RowSample::relative_error(Type type, bool as_written) const {
   if (type == tensor_->type) return 0;
   const Codec& codec = *find_codec(type);
-  const Metric rounding{feedback ? metric_.covariance : nullptr, metric_.importance};
-  const double error = over_pieces([&](int64_t first, int64_t n, float* scratch) {
-    const float* rows = rows_.data() + first * columns_;
+  const Metric rounding{as_written ? metric_.covariance : nullptr, metric_.importance};
+  const double error = over_pieces([&](float* rows, int64_t n, float* scratch) {
+    if (as_written) scale(rows, n);
     const int64_t values = n * columns_;
     std::vector<uint8_t> blocks(static_cast<size_t>(n) * codec.row_bytes(tensor_->columns()));
     encode_rows(codec, rounding, rows, n, columns_, kSweepsToCompare, blocks.data(), scratch);
     codec.decode(blocks.data(), scratch, static_cast<size_t>(values));
     for (int64_t i = 0; i < values; ++i) scratch[i] = rows[i] - scratch[i];
+    if (!as_written) scale(scratch, n);
     return cost_of(scratch, n, scratch + values);
   });
   return energy_ > 0 ? error / energy_ : 0;
+}
+
+void RowSample::scale(float* rows, int64_t n_rows) const {
+  for (int64_t r = 0; r < n_rows; ++r) scales_->scale_columns(*tensor_, rows + r * columns_);
 }
 
 // Of errors (n_rows, columns), as the metric weighs them. scratch: as many floats.

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "compress/column_scales.h"
 #include "compress/feedback.h"
 #include "compress/weights.h"
 #include "compress/workbench.h"
@@ -22,23 +23,27 @@ void encode_rows(const Codec& codec, const Metric& metric, const float* rows, in
 // Rows spread over a tensor, decoded once: enough for an error to be known to a percent or so.
 class RowSample {
  public:
-  // memory: largest_sample() floats, which the rows then lie in.
+  // memory: largest_sample() floats, which the rows then lie in. The covariance is of inputs under
+  // the scales, the importance of the inputs as they are.
   static Result<RowSample> of(const Workbench& bench, const Tensor& tensor, const Metric& metric,
-                              std::span<float> memory);
+                              const ColumnScales& scales, std::span<float> memory);
 
   // Squared error of the outputs over the squared outputs, as the metric knows them: e' H e where
   // it has a covariance, else squares weighted by importance. 0 for the tensor's own type.
-  // feedback: rounded with it, where there is a covariance.
-  double relative_error(Type type, bool feedback) const;
+  // as_written: scaled and with error feedback, where there is a covariance; else a plain copy.
+  double relative_error(Type type, bool as_written) const;
 
  private:
-  RowSample(const Tensor& tensor, const Metric& metric, ThreadTeam& team, std::span<float> rows);
+  RowSample(const Tensor& tensor, const Metric& metric, const ColumnScales& scales,
+            ThreadTeam& team, std::span<float> rows);
   template <class Body>
   double over_pieces(const Body& body) const;
+  void scale(float* rows, int64_t n_rows) const;
   double cost_of(const float* errors, int64_t n_rows, float* scratch) const;
 
   const Tensor* tensor_;
   Metric metric_;
+  const ColumnScales* scales_;
   ThreadTeam* team_;
   int64_t n_rows_, columns_;
   std::span<const float> rows_;

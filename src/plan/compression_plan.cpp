@@ -12,7 +12,7 @@ namespace enxuto {
 namespace {
 
 // A covariance wants several times as many tokens as its input has columns.
-constexpr uint32_t kFitTokens = 256, kFitChunks = 12, kMostFitChunks = 48;
+constexpr uint32_t kFitTokens = 512, kFitChunks = 12, kMostFitChunks = 48;
 constexpr uint32_t kTokensPerColumn = 16;
 constexpr uint32_t kProbeTokens = 64, kProbeChunks = 3;
 constexpr uint64_t kLargeModel = 500'000'000;  // parameters
@@ -85,8 +85,8 @@ class Sizes {
   OptionalSize read_buffer() const { return checked_add(checked_align(piece_, kBlock), kBlock); }
   uint64_t n_states() const { return weights_.size() + 1; }
 
-  // Means of every input's columns, kept to the end.
-  OptionalSize importance() const {
+  // A number for every input's columns, kept to the end.
+  OptionalSize of_columns() const {
     Sum sum;
     for_inputs([&](const Tensor& input) { sum.add(input.columns(), kFloat); });
     return sum.bytes;
@@ -225,8 +225,11 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   for (const Phase& phase : phases)
     if (known(phase.bytes) > largest->bytes.value_or(0)) largest = &phase;
   std::vector<MemoryPart>& stages = plan.stages.parts;
-  stages.push_back({owner::kImportance, known(sizes.importance()),
+  stages.push_back({owner::kImportance, known(sizes.of_columns()),
                     "what each column of each input carries", "calibration to the end",
+                    PartKind::kArena});
+  stages.push_back({owner::kColumnScales, known(sizes.of_columns()),
+                    "at which scale each column is carried", "checking to the end",
                     PartKind::kArena});
   if (mode.streams)
     stages.push_back({owner::kReadBuffer, known(sizes.read_buffer()),

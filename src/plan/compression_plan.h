@@ -14,6 +14,7 @@ namespace enxuto {
 
 namespace owner {
 inline constexpr const char* kImportance = "importance";
+inline constexpr const char* kColumnScales = "column scales";
 inline constexpr const char* kReadBuffer = "read buffer";
 inline constexpr const char* kWorking = "working memory";
 inline constexpr const char* kDenseLibrary = "oneDNN";

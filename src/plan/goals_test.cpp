@@ -97,6 +97,7 @@ TEST_F(Goals, CompressionTakesWhatItsLargestStageTakes) {
       plan->map.find(owner::kWorking)->bytes,
       202u * 3 * 64 * 320 * 4 + 180032 + 10000 * 10 * 18 + 3 * 96 * 10000 * 4 + 202 * 96 * 24);
   EXPECT_EQ(plan->map.find(owner::kImportance)->bytes, 81u * 320 * 4);
+  EXPECT_EQ(plan->map.find(owner::kColumnScales)->bytes, 81u * 320 * 4);
 }
 
 TEST_F(Goals, CompressionSaysTheLeastThatItNeeds) {

@@ -131,16 +131,36 @@ std::map<std::string, std::vector<float>> inputs_of(const Model& model) {
   return inputs;
 }
 
+std::vector<float> decoded(const Tensor& tensor) {
+  std::vector<float> values(tensor.count());
+  for (uint64_t r = 0; r < tensor.rows(); ++r)
+    decode_row(tensor, r, values.data() + r * tensor.columns());
+  return values;
+}
+
+// Takes off what rows or columns of b were scaled by, against a: by least squares of each.
+void unscale(const std::vector<float>& a, std::vector<float>& b, size_t columns, bool by_row) {
+  std::vector<double> products(by_row ? a.size() / columns : columns), squares(products.size());
+  const auto of = [&](size_t i) { return by_row ? i / columns : i % columns; };
+  for (size_t i = 0; i < a.size(); ++i) {
+    products[of(i)] += a[i] * b[i];
+    squares[of(i)] += a[i] * a[i];
+  }
+  for (size_t i = 0; i < a.size(); ++i)
+    b[i] = static_cast<float>(b[i] * squares[of(i)] / products[of(i)]);
+}
+
 // Squared error of a matrix's outputs, over the squared outputs.
 double output_error(const Tensor& from, const Tensor& to, const std::vector<float>& inputs) {
-  std::vector<float> a(from.columns()), b(from.columns());
+  const std::vector<float> all_a = decoded(from);
+  std::vector<float> all_b = decoded(to);
+  for (int i = 0; i < 16; ++i) unscale(all_a, all_b, from.columns(), i % 2 == 0);
   double error = 0, energy = 0;
   for (uint64_t r = 0; r < from.rows(); ++r) {
-    decode_row(from, r, a.data());
-    decode_row(to, r, b.data());
-    for (size_t x = 0; x < inputs.size(); x += a.size()) {
+    const float *a = &all_a[r * from.columns()], *b = &all_b[r * from.columns()];
+    for (size_t x = 0; x < inputs.size(); x += from.columns()) {
       double off = 0, out = 0;
-      for (size_t i = 0; i < a.size(); ++i) {
+      for (size_t i = 0; i < from.columns(); ++i) {
         off += (a[i] - b[i]) * inputs[x + i];
         out += a[i] * inputs[x + i];
       }

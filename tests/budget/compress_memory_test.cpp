@@ -43,7 +43,9 @@ Result<Measured> measure(const std::shared_ptr<const Model>& model, const Compre
   ASSIGN_OR_RETURN(const Dense dense, Dense::load());
   ASSIGN_OR_RETURN(CovarianceFile covariances,
                    CovarianceFile::create(dense, weights, plan, folder));
-  ASSIGN_OR_RETURN(const Importance importance, calibrate(bench, chunks_of(3, 100), covariances));
+  ColumnScales scales;  // none: inputs as they are
+  ASSIGN_OR_RETURN(const Importance importance,
+                   calibrate(bench, chunks_of(3, 100), scales, covariances));
   for (const Weight& weight : weights)
     if (weight.input)
       measured.importance.insert(measured.importance.end(), importance.at(weight.input).begin(),
