@@ -175,6 +175,7 @@ void add_compress(CLI::App& app, Action& action) {
       app, "compress", "Write the model again, in at most the bytes you name",
       "  enxuto compress model.gguf -o small.gguf --size 90MB\n"
       "  enxuto compress model.gguf -o small.gguf --bpw 4.5 --calibration notes.txt\n"
+      "  enxuto compress model.gguf -o small.gguf --size 90MB --keep ffn_down=Q6_K\n"
       "  enxuto compress folder -o small.gguf --memory 1GiB\n",
       compress_command, action);
   CompressOptions& o = *c.options;
@@ -189,6 +190,13 @@ void add_compress(CLI::App& app, Action& action) {
   c.command->add_option("--types", o.types, "Number formats to choose from, as Q4_K,Q5_K,Q6_K")
       ->delimiter(',')
       ->type_name("LIST");
+  c.command
+      ->add_option(
+          "--keep", o.keep,
+          "The format of weights whose names match, as output=Q8_0 (repeat it for more; the "
+          "last match counts)")
+      ->type_name("REGEX=TYPE")
+      ->take_all();
   c.command->add_flag("--force", o.force, "Replace the output where it exists");
   c.report();
   c.json();

@@ -41,19 +41,37 @@ Result<uint64_t> target_bytes(const Model& model, const CompressOptions& options
       "give more memory, or say the size of the file with --size");
 }
 
+Result<Type> format(std::string_view name) {
+  const Codec* codec = find_codec(name);
+  if (!codec)
+    return Status::usage(fmt::format("'{}' is no number format", name),
+                         "write them as Q4_K, Q8_0, IQ4_NL");
+  if (!codec->encode)
+    return Status::usage(fmt::format("{} can be read but not written", codec->name),
+                         "choose another format");
+  return codec->type;
+}
+
 Result<std::vector<Type>> menu(const std::vector<std::string>& names) {
   std::vector<Type> types;
   for (const std::string& name : names) {
-    const Codec* codec = find_codec(name);
-    if (!codec)
-      return Status::usage(fmt::format("'{}' is no number format", name),
-                           "write them as Q4_K, Q8_0, IQ4_NL");
-    if (!codec->encode)
-      return Status::usage(fmt::format("{} can be read but not written", codec->name),
-                           "choose another format");
-    types.push_back(codec->type);
+    ASSIGN_OR_RETURN(const Type type, format(name));
+    types.push_back(type);
   }
   return types;
+}
+
+Result<std::vector<Pin>> pins(const std::vector<std::string>& kept) {
+  std::vector<Pin> pins;
+  for (const std::string& one : kept) {
+    const size_t at = one.rfind('=');
+    if (at == 0 || at == std::string::npos)
+      return Status::usage(fmt::format("'{}' names no weights and their format", one),
+                           "write --keep output=Q8_0");
+    ASSIGN_OR_RETURN(const Type type, format(std::string_view(one).substr(at + 1)));
+    pins.push_back({one.substr(0, at), type});
+  }
+  return pins;
 }
 
 Status check_output(const Model& model, const CompressOptions& options) {
@@ -136,6 +154,7 @@ Status compress_command(const CompressOptions& options) {
                          "give --size, --bpw or --memory");
   CompressRequest request;
   ASSIGN_OR_RETURN(request.types, menu(options.types));
+  ASSIGN_OR_RETURN(request.pins, pins(options.keep));
   if (!options.calibration_file.empty()) {
     ASSIGN_OR_RETURN(request.calibration_text, read_text(options.calibration_file));
   }

@@ -50,6 +50,7 @@ struct CompressOptions : CommonOptions {
   double bits_per_weight = 0;    // of the whole file
   std::string calibration_file;  // empty: the built-in text
   std::vector<std::string> types;
+  std::vector<std::string> keep;  // REGEX=TYPE
   bool force = false;
 };
 

@@ -67,11 +67,14 @@ class Compression {
     for (const Tensor& tensor : model_->tensors)
       if (!weight_of(tensor))
         fixed = checked_add(fixed, output_tensor_bytes(tensor, tensor.type, header));
-    for (const Weight& weight : weights_) {
+    for (const Weight& weight : weights_)
       menus_.push_back(menu_for(*weight.tensor, request_.types));
+    ASSIGN_OR_RETURN(const Pins pins, Pins::compile(request_.pins));
+    TRY(pins.apply(weights_, menus_));
+    for (size_t i = 0; i < weights_.size(); ++i) {
       Choices& choices = choices_.emplace_back();
-      for (const Type type : menus_.back()) {
-        const OptionalSize bytes = output_tensor_bytes(*weight.tensor, type, header);
+      for (const Type type : menus_[i]) {
+        const OptionalSize bytes = output_tensor_bytes(*weights_[i].tensor, type, header);
         if (!bytes) return Status::bad_input("the model's tensors claim more bytes than there are");
         choices.push_back({*bytes, 0});
       }

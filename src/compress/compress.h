@@ -8,6 +8,7 @@
 
 #include "base/progress.h"
 #include "base/status.h"
+#include "compress/pins.h"
 #include "memory/memory_map.h"
 #include "models/model.h"
 
@@ -17,6 +18,7 @@ struct CompressRequest {
   uint64_t target_bytes = 0;     // of the whole file; never exceeded
   std::string calibration_text;  // empty: the built-in one
   std::vector<Type> types;       // the menu; empty: every type we encode
+  std::vector<Pin> pins;         // what some weights are to be, whatever the menu
   int n_threads = 1;
   uint64_t memory_bytes = 0;  // that it may take; 0: no limit
   bool replace_output = false;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "inputs.h"
@@ -89,6 +90,40 @@ TEST_F(Compress, UsesOnlyTheFormatsThatAreListed) {
   const Json parsed = Json::parse(outcome.out);
   for (const Json& format : parsed["formats"])
     EXPECT_THAT(format["format"].get<std::string>(), testing::AnyOf("Q8_0", "Q5_0", "F32"));
+}
+
+std::map<std::string, std::string> formats_in(const Json& report) {
+  std::map<std::string, std::string> formats;
+  for (const Json& tensor : report["tensors"]) formats[tensor["name"]] = tensor["to"];
+  return formats;
+}
+
+TEST_F(Compress, KeepsTheFormatsThatAreNamed) {
+  const std::string report = scratch_.path("report.json");
+  const Outcome outcome =
+      run_program(arguments({"--size", "300000", "--types", "Q4_0,Q5_0", "--keep", "ffn_down=Q8_0",
+                             "--keep", R"(^blk\.1\..*down=q5_1)", "--report", report}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  for (const auto& [name, format] : formats_in(Json::parse(read_whole(report)))) {
+    if (name.find("ffn_down") == std::string::npos) {
+      EXPECT_THAT(format, testing::AnyOf("Q4_0", "Q5_0", "F32")) << name;
+    } else {
+      EXPECT_EQ(format, name == "blk.1.ffn_down.weight" ? "Q5_1" : "Q8_0") << name;
+    }
+  }
+}
+
+TEST_F(Compress, SaysWhatCannotBeKept) {
+  const std::pair<const char*, const char*> wrong[] = {
+      {"ffn_down", "names no weights"},       {"=Q8_0", "names no weights"},
+      {"ffn_down=Q9", "no number format"},    {"ffn_(down=Q8_0", "no regular expression"},
+      {"experts=Q8_0", "names no weight of"}, {"attn_q=Q4_K", "no blocks of 256"}};
+  for (const auto& [keep, message] : wrong) {
+    const Outcome outcome = run_program(arguments({"--size", "300000", "--keep", keep}));
+    EXPECT_EQ(outcome.exit_code, 2) << keep;
+    EXPECT_THAT(outcome.error, HasSubstr(message));
+    expect_nothing_left();
+  }
 }
 
 TEST_F(Compress, ASizeTooSmallNamesTheSmallest) {
