@@ -28,11 +28,11 @@ Result<CalibrationChunks> cut_tokens(std::span<const Token> tokens, Token bos,
         fmt::format("the calibration text is {} tokens long", format_count(tokens.size())),
         fmt::format("give at least {}, better {}", kLeastTokens, "10,000; or leave it out"));
   // One cell of the text is one fit chunk and, after it, at most one held-out chunk. A short text
-  // is one cell, shared 3 : 1.
+  // is one cell, shared 3 : 1 as far as the limits go.
   size_t fit = limits.fit_tokens, held_out = limits.held_out_tokens;
   if (tokens.size() < fit + held_out) {
-    fit = tokens.size() * 3 / 4;
-    held_out = tokens.size() - fit;
+    held_out = std::min(held_out, (tokens.size() + 3) / 4);
+    fit = std::min(fit, tokens.size() - held_out);
   }
   const size_t n_cells =
       std::min<size_t>({tokens.size() / (fit + held_out), std::max<size_t>(limits.fit_chunks, 1)});
