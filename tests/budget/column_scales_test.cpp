@@ -25,7 +25,7 @@ bool same_bytes(const Model& a, const Model& b, const std::string& name) {
   return std::ranges::equal(a.find(name)->data, b.find(name)->data);
 }
 
-class ColumnScalesOf : public testing::TestWithParam<const char*> {
+class ColumnScalesTest : public testing::Test {
  protected:
   void compress_to(const Model& model, std::vector<Type> types, double share) {
     CompressRequest request;
@@ -45,12 +45,15 @@ class ColumnScalesOf : public testing::TestWithParam<const char*> {
   std::shared_ptr<const Model> written_;
 };
 
+class ColumnScalesOf : public ColumnScalesTest, public testing::WithParamInterface<const char*> {};
+
 // In F16 nothing but the scales is left to be seen: norms, rows of v (and its bias) and of up have
 // to make up for the columns that follow.
 TEST_P(ColumnScalesOf, AreTheSameFunction) {
-  const TemporaryModel model(
-      {.architecture = GetParam(), .attention_bias = GetParam() == std::string("llama")},
-      Type::F32);
+  const TemporaryModel model({.architecture = GetParam(),
+                              .n_layers = 2,
+                              .attention_bias = GetParam() == std::string("llama")},
+                             Type::F32);
   compress_to(*model.get(), {Type::F16}, 0.6);
   const auto before = logits_of(model.get()), after = logits_of(written_);
   double difference = 0, energy = 0;
@@ -59,7 +62,7 @@ TEST_P(ColumnScalesOf, AreTheSameFunction) {
     energy += before[i] * before[i];
   }
   EXPECT_LT(std::sqrt(difference / energy), 0.01);
-  for (const char* name : {"blk.0.attn_norm.weight", "blk.2.ffn_norm.weight"})
+  for (const char* name : {"blk.0.attn_norm.weight", "blk.1.ffn_norm.weight"})
     EXPECT_FALSE(same_bytes(*model.get(), *written_, name)) << name;
   EXPECT_EQ(same_bytes(*model.get(), *written_, "output_norm.weight"), model.get()->tied());
   if (model.get()->layers[1].v_bias) {
@@ -71,8 +74,8 @@ INSTANTIATE_TEST_SUITE_P(Each, ColumnScalesOf, testing::Values("llama", "qwen2",
                          [](const auto& of) { return std::string(of.param); });
 
 // The grid of a quantized source is what it is: other scales would leave it.
-TEST_P(ColumnScalesOf, LeaveQuantizedSourcesAlone) {
-  const TemporaryModel model({.architecture = GetParam()}, Type::Q8_0);
+TEST_F(ColumnScalesTest, LeaveQuantizedSourcesAlone) {
+  const TemporaryModel model({.architecture = "qwen2", .n_layers = 1}, Type::Q8_0);
   compress_to(*model.get(), {}, 0.7);
   for (const Tensor& tensor : model.get()->tensors)
     if (tensor.rows() == 1) {
