@@ -71,7 +71,7 @@ def check(name, goal, options, command, model, args):
     proofs = ""
     if not args.no_proof:
         limited = run([*command, "--memory", planned], planned + ALLOWANCE)
-        least = plan(model, goal, options, 1) if goal != "compress" else planned
+        least = plan(model, goal, options, 1)
         refused = run([*command, "--memory", int(least * 0.9)])
         proofs = f"{'finished' if limited[0] == 0 and limited[2] == 0 else f'FAILED {limited[0]}, {limited[2]} kills'}" \
                  f", below {least / MIB:.1f} MiB {'refused' if refused[0] == 4 else f'exit {refused[0]}'}"
