@@ -6,6 +6,7 @@
 #pragma once
 
 #include "codecs/grid_search.h"
+#include "codecs/packing.h"
 #include "codecs/registry.h"
 
 namespace enxuto::search {
@@ -285,25 +286,62 @@ int stored_signs(int signs, const float* x, const float* w, const float* levels)
   return signs ^ 1 << least;
 }
 
-// What a format is to these: `Points`, its grid, and
+// What a format says of itself, besides how it is decoded: `Points`, its grid; kBlockBytes; kShape;
+// kWidest, of its search; and
+//   void read_scales(const uint8_t* block, BlockScales& scales)
+//   void write_scales(const BlockScales& scales, uint8_t* block)
 //   void store(uint8_t* block, int e, const int* points, int signs, bool down)
 //   bool down(const uint8_t* block, int e)   of formats that are shifted
-// of values 8 e … 8 e + 7. The scales are the codec's.
+// the latter two of values 8 e … 8 e + 7.
 
-// unit: what the format multiplies its stored d by.
+template <class G>
+constexpr BlockShape codebook_shape(const OddUnits& units) {
+  return {
+      .n_codes = 0, .group_values = G::kSub, .least = 0, .most = G::kScales - 1, .units = units.of};
+}
+
+// d f16 comes first; kN scales of 4 bits lie kAt bytes into the block, low nibble first.
+template <int kAt, int kN>
+struct NibbleScales {
+  static void read_scales(const uint8_t* b, BlockScales& scales) {
+    scales.d = load_f16(b);
+    unpack_nibble_pairs(b + kAt, kN / 2, scales.a);
+  }
+  static void write_scales(const BlockScales& scales, uint8_t* b) {
+    store_f16(b, scales.d);
+    pack_nibble_pairs(scales.a, kN / 2, b + kAt);
+  }
+};
+
+// d f16 comes first; the scales are the top 4 bits of eight u32, kEvery bytes apart from kAt on.
+template <int kAt, int kEvery>
+struct TopScales {
+  static void read_scales(const uint8_t* b, BlockScales& scales) {
+    scales.d = load_f16(b);
+    for (int s = 0; s < 8; ++s)
+      scales.a[s] = static_cast<int>(load_u32(b + kAt + kEvery * s) >> 28);
+  }
+  static void write_scales(const BlockScales& scales, uint8_t* b) {
+    store_f16(b, scales.d);
+    for (int s = 0; s < 8; ++s)
+      put_bits<uint32_t>(b + kAt + kEvery * s, 28, 4, static_cast<uint32_t>(scales.a[s]));
+  }
+};
+
+// Codec::encode.
 template <class Format>
-void encode_codebook(const Codec& codec, float unit, float widest, const float* values,
-                     const float* importance, uint8_t* b, size_t n) {
+void encode_codebook(const float* values, const float* importance, uint8_t* b, size_t n) {
   using G = typename Format::Points;
   const auto& walk = GridWalk<G>::get();
-  for (; n >= 256; n -= 256, b += codec.block_bytes, values += 256) {
+  constexpr float unit = Format::kShape.units[0];
+  for (; n >= 256; n -= 256, b += Format::kBlockBytes, values += 256) {
     const auto block = load_signed<G>(values, importance);
     if (importance) importance += 256;
-    const auto fit = fit_codebook<G>(block, unit, widest);
+    const auto fit = fit_codebook<G>(block, unit, Format::kWidest);
     BlockScales scales{.d = fit.d / unit};
     std::copy(std::begin(fit.scales), std::end(fit.scales), scales.a);
-    std::memset(b, 0, codec.block_bytes);
-    codec.set_scales(scales, b);
+    std::memset(b, 0, Format::kBlockBytes);
+    Format::write_scales(scales, b);
     for (int e = 0; e < 32; ++e) {
       float levels[8];
       levels_of(walk, fit.numbers[e], levels);
@@ -369,6 +407,22 @@ void set_points(int e, const float* steps, const float* targets, const float* we
       values[kLanes * i + row] = signs >> i & 1 ? -magnitude : magnitude;
     }
   }
+}
+
+template <class Format>
+constexpr Codec codebook_codec(Type type, const char* name,
+                               void (*decode)(const uint8_t*, float*, size_t)) {
+  return {type,
+          name,
+          256,
+          Format::kBlockBytes,
+          decode,
+          encode_codebook<Format>,
+          &Format::kShape,
+          Format::read_scales,
+          Format::write_scales,
+          nullptr,
+          set_points<Format>};
 }
 
 }  // namespace enxuto::search

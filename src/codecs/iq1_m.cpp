@@ -3,7 +3,6 @@
 //   4 × u16: 4 × 3 scale bits, and a nibble of d f16 in the top, lowest nibble first
 //   value = d (2 scale + 1) * (level ± 1/8), level in {-1, 0, 1}, eight values a point
 #include "codecs/codebook.h"
-#include "codecs/packing.h"
 
 namespace enxuto {
 namespace {
@@ -29,48 +28,34 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-constexpr BlockShape kShape = {
-    .n_codes = 0, .group_values = 16, .least = 0, .most = 7, .units = kWholeUnits.of};
-
-void read_scales(const uint8_t* b, BlockScales& scales) {
-  scales.d = block_scale(b + 48);
-  for (int s = 0; s < 16; ++s) scales.a[s] = load_u16(b + 48 + 2 * (s / 4)) >> 3 * (s % 4) & 7;
-}
-void write_scales(const BlockScales& scales, uint8_t* b) {
-  uint8_t d[2];
-  store_f16(d, scales.d);
-  for (int k = 0; k < 4; ++k) {
-    int packed = (load_u16(d) >> 4 * k & 15) << 12;
-    for (int s = 0; s < 4; ++s) packed |= scales.a[4 * k + s] << 3 * s;
-    store_u16(b + 48 + 2 * k, static_cast<uint16_t>(packed));
-  }
-}
-
 struct Format {
   using Points = search::Grid<kGridIq1, kIq1Levels, 8, 3, 16, false, 8, 8>;
+  static constexpr int kBlockBytes = kBytes;
+  static constexpr BlockShape kShape = search::codebook_shape<Points>(kWholeUnits);
+  static constexpr float kWidest = 3.5f;
+
+  static void read_scales(const uint8_t* b, BlockScales& scales) {
+    scales.d = block_scale(b + 48);
+    for (int s = 0; s < 16; ++s) scales.a[s] = load_u16(b + 48 + 2 * (s / 4)) >> 3 * (s % 4) & 7;
+  }
+  static void write_scales(const BlockScales& scales, uint8_t* b) {
+    uint8_t d[2];
+    store_f16(d, scales.d);
+    for (int k = 0; k < 4; ++k) {
+      int packed = (load_u16(d) >> 4 * k & 15) << 12;
+      for (int s = 0; s < 4; ++s) packed |= scales.a[4 * k + s] << 3 * s;
+      store_u16(b + 48 + 2 * k, static_cast<uint16_t>(packed));
+    }
+  }
   static void store(uint8_t* b, int e, const int* points, int, bool down) {
     b[e] = static_cast<uint8_t>(points[0]);
-    put_bits(b[32 + e / 2], 4 * (e % 2), 4, points[0] >> 8 | down << 3);
+    put_bits<uint8_t>(&b[32 + e / 2], 4 * (e % 2), 4, points[0] >> 8 | down << 3);
   }
   static bool down(const uint8_t* b, int e) { return b[32 + e / 2] >> 4 * (e % 2) & 8; }
 };
 
-void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  search::encode_codebook<Format>(kIQ1_M, 1.0f, 3.5f, values, importance, b, n);
-}
-
 }  // namespace
 
-const Codec kIQ1_M = {Type::IQ1_M,
-                      "IQ1_M",
-                      kN,
-                      kBytes,
-                      decode,
-                      encode,
-                      &kShape,
-                      read_scales,
-                      write_scales,
-                      nullptr,
-                      search::set_points<Format>};
+const Codec kIQ1_M = search::codebook_codec<Format>(Type::IQ1_M, "IQ1_M", decode);
 
 }  // namespace enxuto

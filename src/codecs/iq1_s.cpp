@@ -3,7 +3,6 @@
 //   bits 12 … 14, bit 15: the shift is down value = d (2 scale + 1) * (level ± 1/8), level in {-1,
 //   0, 1}, eight values a point
 #include "codecs/codebook.h"
-#include "codecs/packing.h"
 
 namespace enxuto {
 namespace {
@@ -22,44 +21,30 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-constexpr BlockShape kShape = {
-    .n_codes = 0, .group_values = 32, .least = 0, .most = 7, .units = kWholeUnits.of};
-
-void read_scales(const uint8_t* b, BlockScales& scales) {
-  scales.d = load_f16(b);
-  for (int s = 0; s < 8; ++s) scales.a[s] = load_u16(b + 34 + 2 * s) >> 12 & 7;
-}
-void write_scales(const BlockScales& scales, uint8_t* b) {
-  store_f16(b, scales.d);
-  for (int s = 0; s < 8; ++s) put_u16(b + 34 + 2 * s, 12, 3, scales.a[s]);
-}
-
 struct Format {
   using Points = search::Grid<kGridIq1, kIq1Levels, 8, 3, 32, false, 8, 32>;
+  static constexpr int kBlockBytes = kBytes;
+  static constexpr BlockShape kShape = search::codebook_shape<Points>(kWholeUnits);
+  static constexpr float kWidest = 3.5f;
+
+  static void read_scales(const uint8_t* b, BlockScales& scales) {
+    scales.d = load_f16(b);
+    for (int s = 0; s < 8; ++s) scales.a[s] = load_u16(b + 34 + 2 * s) >> 12 & 7;
+  }
+  static void write_scales(const BlockScales& scales, uint8_t* b) {
+    store_f16(b, scales.d);
+    for (int s = 0; s < 8; ++s) put_bits<uint16_t>(b + 34 + 2 * s, 12, 3, scales.a[s]);
+  }
   static void store(uint8_t* b, int e, const int* points, int, bool down) {
     b[2 + e] = static_cast<uint8_t>(points[0]);
-    put_u16(b + 34 + 2 * (e / 4), 3 * (e % 4), 3, points[0] >> 8);
-    put_u16(b + 34 + 2 * (e / 4), 15, 1, down);
+    put_bits<uint16_t>(b + 34 + 2 * (e / 4), 3 * (e % 4), 3, points[0] >> 8);
+    put_bits<uint16_t>(b + 34 + 2 * (e / 4), 15, 1, down);
   }
   static bool down(const uint8_t* b, int e) { return load_u16(b + 34 + 2 * (e / 4)) >> 15; }
 };
 
-void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  search::encode_codebook<Format>(kIQ1_S, 1.0f, 3.5f, values, importance, b, n);
-}
-
 }  // namespace
 
-const Codec kIQ1_S = {Type::IQ1_S,
-                      "IQ1_S",
-                      kN,
-                      kBytes,
-                      decode,
-                      encode,
-                      &kShape,
-                      read_scales,
-                      write_scales,
-                      nullptr,
-                      search::set_points<Format>};
+const Codec kIQ1_S = search::codebook_codec<Format>(Type::IQ1_S, "IQ1_S", decode);
 
 }  // namespace enxuto

@@ -3,7 +3,6 @@
 //   point number | 16 scales of 4 bits, low nibble first value = d (scale + 1/2) / 4 * level, eight
 //   values a point
 #include "codecs/codebook.h"
-#include "codecs/packing.h"
 
 namespace enxuto {
 namespace {
@@ -22,43 +21,21 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-constexpr BlockShape kShape = {
-    .n_codes = 0, .group_values = 16, .least = 0, .most = 15, .units = kEighthUnits.of};
-
-void read_scales(const uint8_t* b, BlockScales& scales) {
-  scales.d = load_f16(b);
-  unpack_nibble_pairs(b + 74, 8, scales.a);
-}
-void write_scales(const BlockScales& scales, uint8_t* b) {
-  store_f16(b, scales.d);
-  pack_nibble_pairs(scales.a, 8, b + 74);
-}
-
-struct Format {
+struct Format : search::NibbleScales<74, 16> {
   using Points = search::Grid<kGridIq2S, kIq2Levels, 8, 3, 16, false>;
+  static constexpr int kBlockBytes = kBytes;
+  static constexpr BlockShape kShape = search::codebook_shape<Points>(kEighthUnits);
+  static constexpr float kWidest = 2.2f;
+
   static void store(uint8_t* b, int e, const int* points, int signs, bool) {
     b[2 + e] = static_cast<uint8_t>(points[0]);
     b[34 + e] = static_cast<uint8_t>(signs);
-    put_bits(b[66 + e / 4], 2 * (e % 4), 2, points[0] >> 8);
+    put_bits<uint8_t>(&b[66 + e / 4], 2 * (e % 4), 2, points[0] >> 8);
   }
 };
 
-void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  search::encode_codebook<Format>(kIQ2_S, 0.125f, 2.2f, values, importance, b, n);
-}
-
 }  // namespace
 
-const Codec kIQ2_S = {Type::IQ2_S,
-                      "IQ2_S",
-                      kN,
-                      kBytes,
-                      decode,
-                      encode,
-                      &kShape,
-                      read_scales,
-                      write_scales,
-                      nullptr,
-                      search::set_points<Format>};
+const Codec kIQ2_S = search::codebook_codec<Format>(Type::IQ2_S, "IQ2_S", decode);
 
 }  // namespace enxuto

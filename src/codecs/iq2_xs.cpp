@@ -3,7 +3,6 @@
 //   first
 //   value = d (scale + 1/2) / 4 * level, eight values a point, signs of even parity
 #include "codecs/codebook.h"
-#include "codecs/packing.h"
 
 namespace enxuto {
 namespace {
@@ -23,41 +22,19 @@ void decode(const uint8_t* b, float* values, size_t n) {
   }
 }
 
-constexpr BlockShape kShape = {
-    .n_codes = 0, .group_values = 16, .least = 0, .most = 15, .units = kEighthUnits.of};
-
-void read_scales(const uint8_t* b, BlockScales& scales) {
-  scales.d = load_f16(b);
-  unpack_nibble_pairs(b + 66, 8, scales.a);
-}
-void write_scales(const BlockScales& scales, uint8_t* b) {
-  store_f16(b, scales.d);
-  pack_nibble_pairs(scales.a, 8, b + 66);
-}
-
-struct Format {
+struct Format : search::NibbleScales<66, 16> {
   using Points = search::Grid<kGridIq2Xs, kIq2Levels, 8, 3, 16, true>;
+  static constexpr int kBlockBytes = kBytes;
+  static constexpr BlockShape kShape = search::codebook_shape<Points>(kEighthUnits);
+  static constexpr float kWidest = 2.2f;
+
   static void store(uint8_t* b, int e, const int* points, int signs, bool) {
     store_u16(b + 2 + 2 * e, static_cast<uint16_t>(points[0] | (signs & 127) << 9));
   }
 };
 
-void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  search::encode_codebook<Format>(kIQ2_XS, 0.125f, 2.2f, values, importance, b, n);
-}
-
 }  // namespace
 
-const Codec kIQ2_XS = {Type::IQ2_XS,
-                       "IQ2_XS",
-                       kN,
-                       kBytes,
-                       decode,
-                       encode,
-                       &kShape,
-                       read_scales,
-                       write_scales,
-                       nullptr,
-                       search::set_points<Format>};
+const Codec kIQ2_XS = search::codebook_codec<Format>(Type::IQ2_XS, "IQ2_XS", decode);
 
 }  // namespace enxuto

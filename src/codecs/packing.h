@@ -43,24 +43,14 @@ inline void unpack_nibble_pairs(const uint8_t* bytes, int n_bytes, int* codes) {
   for (int i = 0; i < n_bytes; ++i) codes[2 * i] = bytes[i] & 15, codes[2 * i + 1] = bytes[i] >> 4;
 }
 
-// n_bits from `shift` on take the value; the others stay.
-template <class Bits>
-void put_bits(Bits& bits, int shift, int n_bits, uint32_t value) {
+// n_bits of the word at `bytes`, from `shift` on, take the value; the others stay.
+template <class Word>
+void put_bits(uint8_t* bytes, int shift, int n_bits, uint32_t value) {
   const uint32_t mask = ((1u << n_bits) - 1) << shift;
-  bits = static_cast<Bits>((bits & ~mask) | value << shift);
-}
-
-inline void put_u32(uint8_t* bytes, int shift, int n_bits, uint32_t value) {
-  uint32_t bits;
-  std::memcpy(&bits, bytes, sizeof bits);
-  put_bits(bits, shift, n_bits, value);
-  std::memcpy(bytes, &bits, sizeof bits);
-}
-inline void put_u16(uint8_t* bytes, int shift, int n_bits, uint32_t value) {
-  uint16_t bits;
-  std::memcpy(&bits, bytes, sizeof bits);
-  put_bits(bits, shift, n_bits, value);
-  std::memcpy(bytes, &bits, sizeof bits);
+  Word word;
+  std::memcpy(&word, bytes, sizeof word);
+  word = static_cast<Word>((word & ~mask) | value << shift);
+  std::memcpy(bytes, &word, sizeof word);
 }
 
 }  // namespace enxuto

@@ -198,16 +198,26 @@ ENXUTO_INLINE AffineSuperFit<kSubs> fit_super_affine(const Block<256>& block, fl
   return best;
 }
 
-// The encoders of both kinds.
-template <class Levels, int kSubs, int kScaleMin, int kScaleMax>
-void encode_super_symmetric(const Codec& codec, float from, float to, const float* values,
-                            const float* importance, uint8_t* b, size_t n) {
-  constexpr int kN = 256 / kSubs;
+// Block after block: search(block, codes) fills the codes in and answers with the scales.
+template <class Search>
+void encode_super(const Codec& codec, const float* values, const float* importance, uint8_t* b,
+                  size_t n, const Search& search) {
   for (; n >= 256; n -= 256, b += codec.block_bytes, values += 256) {
     Block<256> block;
     uint8_t codes[256];
     load_block(values, importance, block);
     if (importance) importance += 256;
+    codec.set_scales(search(block, codes), b);
+    codec.set_codes(codes, b);
+  }
+}
+
+// The encoders of both kinds.
+template <class Levels, int kSubs, int kScaleMin, int kScaleMax>
+void encode_super_symmetric(const Codec& codec, float from, float to, const float* values,
+                            const float* importance, uint8_t* b, size_t n) {
+  constexpr int kN = 256 / kSubs;
+  encode_super(codec, values, importance, b, n, [&](const Block<256>& block, uint8_t* codes) {
     const auto fit = fit_super_symmetric<Levels, kSubs, kScaleMin, kScaleMax, 2>(block, from, to);
     BlockScales scales{.d = fit.d};
     for (int s = 0; s < kSubs; ++s) {
@@ -215,20 +225,15 @@ void encode_super_symmetric(const Codec& codec, float from, float to, const floa
       codes_at<Levels, kN>(block.x + kN * s, fit.d * static_cast<float>(fit.scales[s]),
                            codes + kN * s);
     }
-    codec.set_scales(scales, b);
-    codec.set_codes(codes, b);
-  }
+    return scales;
+  });
 }
 
 template <int kMax, int kSubs, int kScaleMax>
 void encode_super_affine(const Codec& codec, float from, float cut, const float* values,
                          const float* importance, uint8_t* b, size_t n) {
   constexpr int kN = 256 / kSubs;
-  for (; n >= 256; n -= 256, b += codec.block_bytes, values += 256) {
-    Block<256> block;
-    uint8_t codes[256];
-    load_block(values, importance, block);
-    if (importance) importance += 256;
+  encode_super(codec, values, importance, b, n, [&](const Block<256>& block, uint8_t* codes) {
     const auto fit = fit_super_affine<kMax, kSubs, kScaleMax, 5>(block, from, cut);
     BlockScales scales{.d = fit.d, .low = -fit.dmin};
     for (int s = 0; s < kSubs; ++s) {
@@ -236,9 +241,8 @@ void encode_super_affine(const Codec& codec, float from, float cut, const float*
       affine_codes<kMax, kN>(block.x + kN * s, fit.d * static_cast<float>(fit.scales[s]),
                              fit.dmin * static_cast<float>(fit.lows[s]), codes + kN * s);
     }
-    codec.set_scales(scales, b);
-    codec.set_codes(codes, b);
-  }
+    return scales;
+  });
 }
 
 }  // namespace enxuto::search

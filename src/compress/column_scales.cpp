@@ -4,18 +4,16 @@
 #include <cmath>
 #include <numeric>
 
+#include "compress/weights.h"
+
 namespace enxuto {
 namespace {
 
 // Further apart, an activation or a weight might leave what formats can hold.
 constexpr float kMost = 16;
 
-bool is_float(const Tensor& tensor) {
-  return tensor.type == Type::F32 || tensor.type == Type::F16 || tensor.type == Type::BF16;
-}
-
 bool can_scale(const std::vector<const Tensor*>& users, const std::vector<const Tensor*>& makers) {
-  const auto fine = [](const Tensor* t) { return t && is_float(*t); };
+  const auto fine = [](const Tensor* t) { return t && is_float(t->type); };
   // Vectors are written as the f32 numbers they are.
   const auto can_make = [&](const Tensor* t) {
     return fine(t) && (t->rows() > 1 || t->type == Type::F32);

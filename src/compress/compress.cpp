@@ -69,8 +69,7 @@ class Compression {
         fixed = checked_add(fixed, output_tensor_bytes(tensor, tensor.type, header));
     for (const Weight& weight : weights_)
       menus_.push_back(menu_for(*weight.tensor, request_.types));
-    ASSIGN_OR_RETURN(const Pins pins, Pins::compile(request_.pins));
-    TRY(pins.apply(weights_, menus_));
+    TRY(pin_formats(request_.pins, weights_, menus_));
     for (size_t i = 0; i < weights_.size(); ++i) {
       Choices& choices = choices_.emplace_back();
       for (const Type type : menus_[i]) {

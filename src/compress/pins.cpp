@@ -4,65 +4,56 @@
 #include <fmt/format.h>
 #include <pcre2.h>
 
-#include <algorithm>
+#include <memory>
 
 namespace enxuto {
+namespace {
 
-class Pins::Expression {
- public:
-  Expression(pcre2_code* code, Pin pin) : code_(code), pin_(std::move(pin)) {}
-  const Pin& pin() const { return pin_; }
-
-  bool names(const std::string& tensor) const {
-    const std::unique_ptr<pcre2_match_data, Free> match(
-        pcre2_match_data_create_from_pattern(code_.get(), nullptr));
-    return match && pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(tensor.data()),
-                                tensor.size(), 0, 0, match.get(), nullptr) > 0;
-  }
-
- private:
-  struct Free {
-    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-    void operator()(pcre2_match_data* match) const { pcre2_match_data_free(match); }
-  };
-  std::unique_ptr<pcre2_code, Free> code_;
-  Pin pin_;
+struct Free {
+  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+  void operator()(pcre2_match_data* match) const { pcre2_match_data_free(match); }
 };
+using Pattern = std::unique_ptr<pcre2_code, Free>;
 
-Pins::Pins() = default;
-Pins::~Pins() = default;
-Pins::Pins(Pins&&) noexcept = default;
-Pins& Pins::operator=(Pins&&) noexcept = default;
-
-Result<Pins> Pins::compile(const std::vector<Pin>& pins) {
-  Pins compiled;
-  for (const Pin& pin : pins) {
-    int error = 0;
-    PCRE2_SIZE place = 0;
-    pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pin.pattern.data()),
-                                     pin.pattern.size(), 0, &error, &place, nullptr);
-    if (!code) {
-      char message[256];
-      pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
-      return Status::usage(fmt::format("'{}' is no regular expression: {} at character {}",
-                                       pin.pattern, message, place),
-                           "write it as ffn_down or ^blk\\.[0-3]\\.");
-    }
-    compiled.expressions_.emplace_back(code, pin);
-  }
-  return compiled;
+Result<Pattern> compile(const std::string& pattern) {
+  int error = 0;
+  PCRE2_SIZE place = 0;
+  Pattern code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), 0,
+                             &error, &place, nullptr));
+  if (code) return code;
+  char message[256];
+  pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
+  return Status::usage(
+      fmt::format("'{}' is no regular expression: {} at character {}", pattern, message, place),
+      "write it as ffn_down or ^blk\\.[0-3]\\.");
 }
 
-Status Pins::apply(const std::vector<Weight>& weights,
-                   std::vector<std::vector<Type>>& menus) const {
-  std::vector<bool> used(expressions_.size());
+bool matches(const pcre2_code* code, const std::string& name) {
+  const std::unique_ptr<pcre2_match_data, Free> match(
+      pcre2_match_data_create_from_pattern(code, nullptr));
+  return match && pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(name.data()), name.size(), 0, 0,
+                              match.get(), nullptr) > 0;
+}
+
+}  // namespace
+
+Status pin_formats(const std::vector<Pin>& pins, const std::vector<Weight>& weights,
+                   std::vector<std::vector<Type>>& menus) {
+  for (const Pin& pin : pins) {
+    ASSIGN_OR_RETURN(const Pattern code, compile(pin.pattern));
+    bool used = false;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if (!matches(code.get(), weights[i].tensor->name)) continue;
+      menus[i] = {pin.type};
+      used = true;
+    }
+    if (!used)
+      return Status::usage(fmt::format("'{}' names no weight of this model", pin.pattern),
+                           "`enxuto inspect MODEL --tensors` lists their names");
+  }
+  // What no pin names has a menu of formats that it can have.
   for (size_t i = 0; i < weights.size(); ++i) {
     const Tensor& tensor = *weights[i].tensor;
-    for (size_t e = 0; e < expressions_.size(); ++e) {
-      if (!expressions_[e].names(tensor.name)) continue;
-      used[e] = true;
-      menus[i] = {expressions_[e].pin().type};
-    }
     const Codec& codec = *find_codec(menus[i].front());
     if (tensor.columns() % codec.block_values != 0)
       return Status::usage(
@@ -70,12 +61,7 @@ Status Pins::apply(const std::vector<Weight>& weights,
                       tensor.name, codec.name, tensor.columns(), codec.block_values),
           "keep it in a format with smaller blocks, as Q8_0");
   }
-  const auto unused = std::ranges::find(used, false);
-  if (unused == used.end()) return {};
-  return Status::usage(
-      fmt::format("'{}' names no weight of this model",
-                  expressions_[static_cast<size_t>(unused - used.begin())].pin().pattern),
-      "`enxuto inspect MODEL --tensors` lists their names");
+  return {};
 }
 
 }  // namespace enxuto

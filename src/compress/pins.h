@@ -1,7 +1,6 @@
 // Formats that the user has chosen by hand: --keep REGEX=TYPE.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,22 +14,10 @@ struct Pin {
   Type type;
 };
 
-class Pins {
- public:
-  // kUsage where a pattern is no regular expression.
-  static Result<Pins> compile(const std::vector<Pin>& pins);
-  ~Pins();
-  Pins(Pins&&) noexcept;
-  Pins& operator=(Pins&&) noexcept;
-
-  // Menus, one per weight, are cut down to what is pinned: by the last pin that names the weight.
-  // kUsage where a weight cannot have the format, or a pin names none.
-  Status apply(const std::vector<Weight>& weights, std::vector<std::vector<Type>>& menus) const;
-
- private:
-  class Expression;
-  Pins();
-  std::vector<Expression> expressions_;
-};
+// Menus, one per weight, are cut down to what is pinned: by the last pin that names the weight.
+// kUsage where a pattern is no regular expression, a weight cannot have the format, or a pin names
+// none.
+Status pin_formats(const std::vector<Pin>& pins, const std::vector<Weight>& weights,
+                   std::vector<std::vector<Type>>& menus);
 
 }  // namespace enxuto

@@ -6,8 +6,6 @@
 namespace enxuto {
 namespace {
 
-bool is_float(Type type) { return type == Type::F32 || type == Type::F16 || type == Type::BF16; }
-
 std::vector<const Tensor*> matrices_of(const LayerWeights& w) {
   return {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down};
 }
@@ -30,6 +28,8 @@ std::vector<Weight> find_weights(const Model& model) {
     if (const auto it = known.find(&tensor); it != known.end()) weights.push_back(it->second);
   return weights;
 }
+
+bool is_float(Type type) { return type == Type::F32 || type == Type::F16 || type == Type::BF16; }
 
 std::vector<Type> menu_for(const Tensor& tensor, std::span<const Type> allowed) {
   const auto wanted = [&](Type type) {

@@ -21,6 +21,8 @@ struct Weight {
 // In file order. Anything else (norms, biases, rope factors) stays as it is.
 std::vector<Weight> find_weights(const Model& model);
 
+bool is_float(Type type);
+
 // What a tensor may become: its own type (kept bit by bit), a plainer float type, and the types of
 // `allowed` (empty: all that we encode) whose blocks divide its rows. Smallest first, none larger
 // than the tensor is. Never empty: where nothing allowed fits its rows, its own type is the choice.

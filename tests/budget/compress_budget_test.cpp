@@ -7,29 +7,11 @@
 #include <map>
 
 #include "compress/calibration_text.h"
-#include "compress/compress.h"
 #include "compress/weights.h"
-#include "infer/session.h"
-#include "tests/parity/temporary_model.h"
+#include "tests/budget/budget.h"
 
 namespace enxuto {
 namespace {
-
-class Budget : public testing::Test {
- protected:
-  Result<CompressReport> run(const Model& model, uint64_t target, int n_threads = 2) {
-    CompressRequest request;
-    request.target_bytes = target;
-    request.n_threads = n_threads;
-    request.replace_output = true;
-    return compress(std::shared_ptr<const Model>(std::shared_ptr<void>(), &model), out(), request,
-                    {});
-  }
-  std::string out() const { return folder_.path("out.gguf"); }
-  bool is_empty() const { return folder_.names().empty(); }
-
-  ScratchFolder folder_;
-};
 
 TinyModel tiny(const char* architecture, uint32_t width) {
   TinyOptions options;
@@ -80,17 +62,6 @@ TEST_F(Budget, AFolderBecomesTheGgufFileOfItsWeights) {
   }
 }
 
-std::vector<float> logits_of(const std::shared_ptr<const Model>& model) {
-  const std::vector<Token> tokens = {10, 200, 31, 4, 77, 123, 9, 250, 18, 66, 5, 101};
-  InferenceRequest request;
-  request.context = 32;
-  const auto session = Session::open(model, request);
-  EXPECT_TRUE(session.ok()) << session.status().what();
-  const auto logits = (*session)->feed(tokens);
-  EXPECT_TRUE(logits.ok()) << logits.status().what();
-  return {logits->begin(), logits->end()};
-}
-
 TEST_F(Budget, AFolderInOtherFormatsAnswersAsTheFolder) {
   for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3"}) {
     TinyOptions options;
@@ -103,12 +74,7 @@ TEST_F(Budget, AFolderInOtherFormatsAnswersAsTheFolder) {
     const auto loaded = open_model(out());
     ASSERT_TRUE(loaded.ok()) << loaded.status().what();
     const auto after = logits_of(*loaded);
-    double difference = 0, energy = 0;
-    for (size_t i = 0; i < before.size(); ++i) {
-      difference += (after[i] - before[i]) * (after[i] - before[i]);
-      energy += before[i] * before[i];
-    }
-    EXPECT_LT(std::sqrt(difference / energy), 0.1) << architecture;
+    EXPECT_LT(relative_difference(before, after), 0.1) << architecture;
   }
 }
 
