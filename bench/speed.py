@@ -96,22 +96,32 @@ def show(value, unit):
     return "-" if value is None else f"{value:,.0f}" if unit == "bytes" else f"{value:,.2f}"
 
 
+def append(figures):
+    """Appends (command, unit, ours, peer) of each figure to results.csv."""
+    fresh = not RESULTS.exists()
+    with open(RESULTS, "a", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        if fresh:
+            writer.writerow(FIELDS)
+        for command, unit, ours, theirs in figures:
+            digits = 6 if unit == "nats" else 2
+            writer.writerow([datetime.date.today().isoformat(), machine(), commit(), command, unit,
+                             round(ours, digits), "" if theirs is None else round(theirs, digits),
+                             f"{ours / theirs:.3f}" if theirs else ""])
+
+
 def report(measured, record):
     """Prints figures as they come, and appends them to results.csv where they are to be kept."""
     print("peer:", find_peer() or "not built (ENXUTO_PEER_BIN names a folder with llama-bench)")
     print(f"{'':78}{'ours':>14}{'peer':>14}{'ratio':>8}")
-    rows = []
+    figures = []
     for command, unit, ours, theirs in measured:
         ratio = f"{ours / theirs:.3f}" if theirs else ""
         print(f"{command + ' (' + unit + ')':78}{show(ours, unit):>14}{show(theirs, unit):>14}{ratio:>8}",
               flush=True)
-        rows.append([datetime.date.today().isoformat(), machine(), commit(), command, unit,
-                     round(ours, 2), "" if theirs is None else round(theirs, 2), ratio])
+        figures.append((command, unit, ours, theirs))
     if record:
-        fresh = not RESULTS.exists()
-        with open(RESULTS, "a", newline="", encoding="utf-8") as out:
-            writer = csv.writer(out, lineterminator="\n")
-            writer.writerows(([FIELDS] if fresh else []) + rows)
+        append(figures)
 
 
 def main():
