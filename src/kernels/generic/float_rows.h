@@ -117,16 +117,21 @@ template <class T, int kTokens>
 void float_tile_tokens(const float* tile, int64_t from, int64_t n, const PreparedRow* x,
                        int64_t n_rows, float* y, int64_t y_stride) {
   alignas(64) float edge[kTokens][kFloatRows] = {};
+  const bool whole = n_rows == kFloatRows;
   const float* values[kTokens];
   float* sums[kTokens];
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t) {
     values[t] = x[t].values + from;
-    sums[t] = edge[t];
-    if (from > 0)
-      for (int64_t r = 0; r < n_rows; ++r) edge[t][r] = y[t * y_stride + r];
+    float* out = y + t * y_stride;
+    sums[t] = whole ? out : edge[t];
+    if (from == 0)
+      __builtin_memset(sums[t], 0, sizeof edge[t]);
+    else if (!whole)
+      for (int64_t r = 0; r < n_rows; ++r) edge[t][r] = out[r];
   }
   tile_fma<T, kTokens>(tile, n, values, sums);
+  if (whole) return;
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t)
     for (int64_t r = 0; r < n_rows; ++r) y[t * y_stride + r] = edge[t][r];
@@ -136,7 +141,6 @@ void float_tile_tokens(const float* tile, int64_t from, int64_t n, const Prepare
 template <class V, class T, class L>
 void float_tiles(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                  int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
-  constexpr int kTokens = T::kFloatTokens;
   for (int64_t r = begin; r < end; r += kFloatRows) {
     const int64_t n_rows = end - r < kFloatRows ? end - r : kFloatRows;
     for (int64_t c = 0; c < w.columns; c += kFloatColumns) {
@@ -144,10 +148,14 @@ void float_tiles(const MatrixView& w, int64_t begin, int64_t end, const Prepared
       L::template tile<V>(w, r, n_rows, c, n, scratch);
       float* out = y + r - begin;
       int64_t t = 0;
-      for (; t + kTokens <= n_tokens; t += kTokens)
-        float_tile_tokens<T, kTokens>(scratch, c, n, x + t, n_rows, out + t * y_stride, y_stride);
-      for (; t < n_tokens; ++t)
-        float_tile_tokens<T, 1>(scratch, c, n, x + t, n_rows, out + t * y_stride, y_stride);
+      const auto tokens = [&]<int kFew>() {
+        for (; t + kFew <= n_tokens; t += kFew)
+          float_tile_tokens<T, kFew>(scratch, c, n, x + t, n_rows, out + t * y_stride, y_stride);
+      };
+      tokens.template operator()<T::kFloatTokens>();
+      tokens.template operator()<4>();
+      tokens.template operator()<2>();
+      tokens.template operator()<1>();
     }
   }
 }
