@@ -107,6 +107,18 @@ struct Subcommand {
     add("--cache-type-v", "-ctv: values in the KV cache, likewise", &KvFormat::value,
         &CacheParts::values);
   }
+  void effort(Effort& effort, const char* what) {
+    static const std::vector<std::string> names = {"fast", "normal", "best"};
+    command
+        ->add_option_function<std::string>(
+            "--effort",
+            [&effort](const std::string& name) {
+              effort = static_cast<Effort>(std::ranges::find(names, name) - names.begin());
+            },
+            what)
+        ->check(CLI::IsMember(names))
+        ->type_name("EFFORT");
+  }
   void report() {
     command
         ->add_option("--report", options->report_file,
@@ -158,6 +170,7 @@ void add_plan(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"run", "serve", "eval", "bench", "compress", "train"}));
   c.command->add_option("--optimizer", o.optimizer, "Of --for train (default: adamw)")
       ->check(CLI::IsMember({"adamw", "adamw8bit"}));
+  c.effort(o.effort, "Of --for compress: fast, normal (default) or best");
   c.number("--checkpoint-every", o.checkpoint_every,
            "Of --for train: keep the input of every n-th block only; 0: keep all", 0, 1e6);
   c.command->add_flag("--explain", o.explain,
@@ -176,7 +189,7 @@ void add_compress(CLI::App& app, Action& action) {
       "  enxuto compress model.gguf -o small.gguf --size 90MB\n"
       "  enxuto compress model.gguf -o small.gguf --bpw 4.5 --calibration notes.txt\n"
       "  enxuto compress model.gguf -o small.gguf --size 90MB --keep ffn_down=Q6_K\n"
-      "  enxuto compress folder -o small.gguf --memory 1GiB\n",
+      "  enxuto compress folder -o small.gguf --memory 1GiB --effort fast\n",
       compress_command, action);
   CompressOptions& o = *c.options;
   c.command->add_option("-o,--output", o.output, "The GGUF file to write")->required();
@@ -187,6 +200,9 @@ void add_compress(CLI::App& app, Action& action) {
       ->add_option("--calibration", o.calibration_file,
                    "Text like what the model will meet (default: a built-in mix)")
       ->type_name("FILE");
+  c.effort(o.effort,
+           "fast, normal (default) or best: of 100 million weights about 1, 4 or 10 minutes on two "
+           "cores, for less loss");
   c.command->add_option("--types", o.types, "Number formats to choose from, as Q4_K,Q5_K,Q6_K")
       ->delimiter(',')
       ->type_name("LIST");

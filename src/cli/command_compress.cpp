@@ -163,6 +163,7 @@ Status compress_command(const CompressOptions& options) {
   TRY(check_output(*model, options));
   ASSIGN_OR_RETURN(request.target_bytes, target_bytes(*model, options));
   request.n_threads = options.threads();
+  request.effort = options.effort;
   request.replace_output = options.force;
   request.memory_bytes = memory_budget(options).bytes;
   usage->watch(model);

@@ -85,8 +85,8 @@ std::string smaller_training(const Model& model, TrainingRequest training) {
 // The plan by which compress itself works within the budget.
 Result<CompressionPlan> compression_plan(const PlanOptions& options, const Model& model,
                                          const InferenceRequest& request) {
-  return plan_compression(
-      model, {request.n_threads, memory_budget(options).bytes, request.tokenizer_bytes});
+  return plan_compression(model, {request.n_threads, options.effort, memory_budget(options).bytes,
+                                  request.tokenizer_bytes});
 }
 
 Status verdict(const PlanOptions& options, const Model& model, const InferenceRequest& request,

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "infer/sampler.h"
 #include "plan/cache_formats.h"
+#include "plan/compression_plan.h"
 #include "plan/plan.h"
 
 namespace enxuto {
@@ -35,6 +36,7 @@ struct PlanOptions : CommonOptions {
   uint32_t context = 0;  // 0: what the model was trained on, 4096 tokens at most
   uint32_t batch = 0;    // 0: the default of the plan
   std::string goal = "run";
+  Effort effort = Effort::kNormal;  // of compress
   uint32_t sequences = 1;
   uint64_t bandwidth = 0;  // bytes per second that decoding reads; 0: unknown
   std::string optimizer = "adamw";
@@ -51,6 +53,7 @@ struct CompressOptions : CommonOptions {
   std::string calibration_file;  // empty: the built-in text
   std::vector<std::string> types;
   std::vector<std::string> keep;  // REGEX=TYPE
+  Effort effort = Effort::kNormal;
   bool force = false;
 };
 

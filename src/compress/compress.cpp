@@ -92,15 +92,16 @@ class Compression {
   // What the work will take; refused at once where that is more than it may. Cuts the text first:
   // its tokenizer's tables are part of the plan.
   Result<CalibrationChunks> plan_memory() {
-    const CalibrationShape shape = calibration_shape(*model_);
+    const CalibrationShape shape = calibration_shape(*model_, request_.effort);
     const ChunkLimits limits{shape.fit_tokens, shape.fit_chunks, shape.probe_tokens,
                              shape.probe_chunks};
     const std::string_view text = request_.calibration_text.empty()
                                       ? builtin_calibration_text()
                                       : std::string_view(request_.calibration_text);
     ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model_->metadata));
-    ASSIGN_OR_RETURN(plan_, plan_compression(*model_, {request_.n_threads, request_.memory_bytes,
-                                                       tokenizer->table_bytes()}));
+    ASSIGN_OR_RETURN(plan_,
+                     plan_compression(*model_, {request_.n_threads, request_.effort,
+                                                request_.memory_bytes, tokenizer->table_bytes()}));
     TRY(check_fits(plan_, request_.memory_bytes));
     report_.map = plan_.map;
     return cut_calibration_text(*tokenizer, text, limits);

@@ -11,6 +11,7 @@
 #include "compress/pins.h"
 #include "memory/memory_map.h"
 #include "models/model.h"
+#include "plan/compression_plan.h"
 
 namespace enxuto {
 
@@ -19,6 +20,7 @@ struct CompressRequest {
   std::string calibration_text;  // empty: the built-in one
   std::vector<Type> types;       // the menu; empty: every type we encode
   std::vector<Pin> pins;         // what some weights are to be, whatever the menu
+  Effort effort = Effort::kNormal;
   int n_threads = 1;
   uint64_t memory_bytes = 0;  // that it may take; 0: no limit
   bool replace_output = false;

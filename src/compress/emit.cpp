@@ -57,8 +57,8 @@ void write_elements(const Model& model, const Tensor& vector, const ColumnScales
 // Some rows that are in memory, the first of them the tensor's `first`, into the file's order and
 // format.
 void encode_piece(const Model& model, const Emission& e, uint64_t first, const Tensor& piece,
-                  const ColumnScales& scales, const Covariance* covariance, uint8_t* blocks,
-                  ThreadTeam& team) {
+                  const ColumnScales& scales, const Covariance* covariance, int sweeps,
+                  uint8_t* blocks, ThreadTeam& team) {
   const Codec& codec = *find_codec(e.type);
   const uint64_t row_bytes = codec.row_bytes(piece.columns());
   const auto columns = static_cast<int64_t>(piece.columns());
@@ -80,7 +80,7 @@ void encode_piece(const Model& model, const Emission& e, uint64_t first, const T
       }
     }
     if (!copied)
-      encode_rows(codec, {covariance, e.importance}, rows.data(), n, columns, kSweeps, to,
+      encode_rows(codec, {covariance, e.importance}, rows.data(), n, columns, sweeps, to,
                   scratch.data());
   };
   team.parallel_for(static_cast<int64_t>(piece.rows()), kRowsAtOnce, body);
@@ -103,8 +103,8 @@ Status emit_tensor(const Workbench& bench, const Emission& e, const ColumnScales
     if (bench.progress)
       bench.progress("writing",
                      static_cast<double>(out.size()) / static_cast<double>(writer.file_bytes()));
-    encode_piece(bench.model(), e, first, rows, scales, covariance, memory.data(),
-                 bench.session.team());
+    encode_piece(bench.model(), e, first, rows, scales, covariance, bench.plan.sweeps,
+                 memory.data(), bench.session.team());
     return writer.write(memory.first(rows.rows() * row_bytes));
   });
 }

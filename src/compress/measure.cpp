@@ -45,15 +45,16 @@ Result<RowSample> RowSample::of(const Workbench& bench, const Tensor& tensor, co
     ASSIGN_OR_RETURN(const Tensor row, bench.reader.rows(tensor, i * tensor.rows() / n, 1));
     decode_row(row, 0, memory.data() + i * columns);
   }
-  return RowSample(tensor, metric, scales, bench.session.team(), memory.first(n * columns));
+  return RowSample(tensor, metric, scales, bench, memory.first(n * columns));
 }
 
 RowSample::RowSample(const Tensor& tensor, const Metric& metric, const ColumnScales& scales,
-                     ThreadTeam& team, std::span<float> rows)
+                     const Workbench& bench, std::span<float> rows)
     : tensor_(&tensor),
       metric_(metric),
       scales_(&scales),
-      team_(&team),
+      team_(&bench.session.team()),
+      sweeps_(bench.plan.sweeps_to_compare),
       n_rows_(static_cast<int64_t>(sample_rows(tensor))),
       columns_(static_cast<int64_t>(tensor.columns())),
       rows_(rows) {
@@ -71,7 +72,7 @@ double RowSample::relative_error(Type type, bool as_written) const {
     if (as_written) scale(rows, n);
     const int64_t values = n * columns_;
     std::vector<uint8_t> blocks(static_cast<size_t>(n) * codec.row_bytes(tensor_->columns()));
-    encode_rows(codec, rounding, rows, n, columns_, kSweepsToCompare, blocks.data(), scratch);
+    encode_rows(codec, rounding, rows, n, columns_, sweeps_, blocks.data(), scratch);
     codec.decode(blocks.data(), scratch, static_cast<size_t>(values));
     for (int64_t i = 0; i < values; ++i) scratch[i] = rows[i] - scratch[i];
     if (!as_written) scale(scratch, n);

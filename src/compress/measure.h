@@ -35,7 +35,7 @@ class RowSample {
 
  private:
   RowSample(const Tensor& tensor, const Metric& metric, const ColumnScales& scales,
-            ThreadTeam& team, std::span<float> rows);
+            const Workbench& bench, std::span<float> rows);
   template <class Body>
   double over_pieces(const Body& body) const;
   void scale(float* rows, int64_t n_rows) const;
@@ -45,6 +45,7 @@ class RowSample {
   Metric metric_;
   const ColumnScales* scales_;
   ThreadTeam* team_;
+  int sweeps_;
   int64_t n_rows_, columns_;
   std::span<const float> rows_;
   double energy_ = 0;

@@ -12,11 +12,18 @@ namespace enxuto {
 namespace {
 
 // A covariance wants several times as many tokens as its input has columns.
-constexpr uint32_t kFitTokens = 512, kFitChunks = 12, kMostFitChunks = 48;
+constexpr uint32_t kFitTokens = 512, kFitChunks = 12;
 constexpr uint32_t kTokensPerColumn = 16;
-constexpr uint32_t kProbeTokens = 64, kProbeChunks = 3;
+constexpr uint32_t kProbeTokens = 64;
 constexpr uint64_t kLargeModel = 500'000'000;  // parameters
-constexpr uint32_t kLargeProbeChunks = 2;
+// What more time buys. It is twice that of llama.cpp's files or less, some minutes for 100 million
+// weights, or as much as helps.
+struct Pains {
+  uint32_t most_fit_chunks, probe_chunks, large_probe_chunks;
+  int sweeps, sweeps_to_compare;
+};
+constexpr Pains kPains[] = {{12, 1, 1, 1, 0}, {48, 3, 2, 4, 1}, {96, 3, 3, 8, 2}};
+const Pains& pains(Effort effort) { return kPains[static_cast<size_t>(effort)]; }
 // Coarse enough to stand out of the sampling noise, fine enough for KL to be still quadratic.
 constexpr Type kProbeTypes[] = {Type::Q4_0, Type::Q8_0};
 constexpr uint64_t kPieceBytes = 8 * kMiB;  // read, and written, at once
@@ -202,7 +209,9 @@ struct Phase {
 Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& request,
                                   Mode mode) {
   CompressionPlan plan;
-  plan.shape = calibration_shape(model);
+  plan.shape = calibration_shape(model, request.effort);
+  plan.sweeps = pains(request.effort).sweeps;
+  plan.sweeps_to_compare = pains(request.effort).sweeps_to_compare;
   plan.streams = mode.streams, plan.states_on_disk = mode.on_disk;
   const Sizes sizes(model, plan.shape, request.n_threads);
   const char* where = mode.on_disk ? ", in a file" : "";
@@ -264,15 +273,15 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
 
 }  // namespace
 
-CalibrationShape calibration_shape(const Model& model) {
+CalibrationShape calibration_shape(const Model& model, Effort effort) {
   const uint32_t most = model.hyper.trained_context;
   const Result<uint64_t> parameters = count_parameters(model);
   const bool large = parameters.ok() && *parameters > kLargeModel;
   const uint64_t widest = std::max<uint64_t>(model.hyper.width, model.hyper.ffn_width);
-  const auto chunks = static_cast<uint32_t>(
-      std::clamp<uint64_t>(widest * kTokensPerColumn / kFitTokens, kFitChunks, kMostFitChunks));
+  const auto chunks = static_cast<uint32_t>(std::clamp<uint64_t>(
+      widest * kTokensPerColumn / kFitTokens, kFitChunks, pains(effort).most_fit_chunks));
   return {std::min(kFitTokens, most), chunks, std::min(kProbeTokens, most),
-          large ? kLargeProbeChunks : kProbeChunks};
+          large ? pains(effort).large_probe_chunks : pains(effort).probe_chunks};
 }
 
 const Codec* probe_codec(const Tensor& tensor) {

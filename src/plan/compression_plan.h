@@ -20,22 +20,27 @@ inline constexpr const char* kWorking = "working memory";
 inline constexpr const char* kDenseLibrary = "oneDNN";
 }  // namespace owner
 
+enum class Effort { kFast, kNormal, kBest };
+
 // Tokens of text that it calibrates on and probes with, fewer for a large model, whose probes cost
 // layers^2.
 struct CalibrationShape {
   uint32_t fit_tokens, fit_chunks;
   uint32_t probe_tokens, probe_chunks;
 };
-CalibrationShape calibration_shape(const Model& model);
+CalibrationShape calibration_shape(const Model& model, Effort effort);
 
 struct CompressionRequest {
   int n_threads = 1;
+  Effort effort = Effort::kNormal;
   uint64_t memory_bytes = 0;     // the budget; 0: none
   uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated
 };
 
 struct CompressionPlan {
   CalibrationShape shape;
+  int sweeps = 0;              // over the codes of what is written
+  int sweeps_to_compare = 0;   // of what tells formats apart
   InferenceRequest inference;  // of the session that it runs text through
   bool streams = false;        // weights, through the session's ring and the read buffer
   bool states_on_disk = false;

@@ -98,6 +98,10 @@ TEST_F(Goals, CompressionTakesWhatItsLargestStageTakes) {
       202u * 3 * 64 * 320 * 4 + 180032 + 10000 * 10 * 18 + 3 * 96 * 10000 * 4 + 202 * 96 * 24);
   EXPECT_EQ(plan->map.find(owner::kImportance)->bytes, 81u * 320 * 4);
   EXPECT_EQ(plan->map.find(owner::kColumnScales)->bytes, 81u * 320 * 4);
+  const auto fast = plan_compression(model_, {.effort = Effort::kFast, .tokenizer_bytes = 1});
+  ASSERT_TRUE(fast.ok());
+  EXPECT_LT(fast->map.find(owner::kWorking)->bytes, plan->map.find(owner::kWorking)->bytes / 2)
+      << "one text of 64 tokens instead of three";
 }
 
 TEST_F(Goals, CompressionSaysTheLeastThatItNeeds) {

@@ -60,6 +60,21 @@ TEST_F(Compress, WritesAtMostTheBytesThatWereAskedFor) {
   EXPECT_LE(size_of(small_), budget * 4 / 5);
 }
 
+TEST_F(Compress, TakesAsMuchEffortAsItIsTold) {
+  std::map<std::string, std::string> files;
+  for (const std::string effort : {"fast", "normal", "best"}) {
+    ASSERT_EQ(run_program(arguments({"--size", "90KB", "--effort", effort, "--force"})).exit_code,
+              0);
+    files[effort] = read_whole(small_);
+    EXPECT_LE(files[effort].size(), 90000u);
+  }
+  ASSERT_EQ(run_program(arguments({"--size", "90KB", "--force"})).exit_code, 0);
+  EXPECT_TRUE(read_whole(small_) == files["normal"]) << "it is what is done by itself";
+  EXPECT_FALSE(files["fast"] == files["normal"]);
+  EXPECT_THAT(run_program(arguments({"--size", "90KB", "--effort", "slow"})).error,
+              HasSubstr("fast,normal,best"));
+}
+
 TEST_F(Compress, TakesItsTargetAsBitsPerWeightOrAsMemory) {
   const Json inspected = Json::parse(run_program({"inspect", model_, "--json"}).out);
   ASSERT_EQ(run_program(arguments({"--bpw", "9"})).exit_code, 0);
