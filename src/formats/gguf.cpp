@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <unordered_set>
 
 #include "base/checked.h"
+#include "formats/untrusted.h"
 
 namespace enxuto {
 namespace {
@@ -39,55 +39,7 @@ uint64_t size_of(ValueType type) {
 
 bool known(uint32_t type) { return type <= static_cast<uint32_t>(ValueType::F64); }
 
-template <class T>
-T load(const uint8_t* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
-
-// Reads forward through untrusted bytes; every step is checked against what is left.
-class Cursor {
- public:
-  explicit Cursor(ByteView bytes) : bytes_(bytes) {}
-  uint64_t position() const { return at_; }
-  uint64_t left() const { return bytes_.size() - at_; }
-
-  template <class T>
-  bool number(T& value) {
-    if (left() < sizeof(T)) return false;
-    value = load<T>(bytes_.data() + at_);
-    at_ += sizeof(T);
-    return true;
-  }
-  bool view(uint64_t size, ByteView& part) {
-    if (left() < size) return false;
-    part = bytes_.subspan(at_, size);
-    at_ += size;
-    return true;
-  }
-  bool text(std::string_view& value) {
-    uint64_t length;
-    ByteView part;
-    if (!number(length) || !view(length, part)) return false;
-    value = {reinterpret_cast<const char*>(part.data()), part.size()};
-    return true;
-  }
-
- private:
-  ByteView bytes_;
-  uint64_t at_ = 0;
-};
-
 Status broken(std::string what) { return Status::bad_input(std::move(what), kTodo); }
-
-// Keys and names go into messages: shortened, and without control characters.
-std::string shown(std::string_view name) {
-  std::string text(name.substr(0, 80));
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
-  return text;
-}
 
 Status read_array(Cursor& in, std::string_view key, MetaValue& value) {
   uint32_t element;
@@ -165,7 +117,7 @@ Status read_tensor_header(Cursor& in, uint64_t i, TensorHeader& out) {
   uint32_t type;
   if (!in.text(name) || !in.number(t.n_dims))
     return broken(fmt::format("tensor {}: the file ends early", i));
-  if (name.empty() || name.size() > 512)
+  if (name.empty() || name.size() > kMostNameBytes)
     return broken(fmt::format("tensor {} has a name of {} bytes", i, name.size()));
   t.name = name;
   const std::string label = "tensor " + shown(name);

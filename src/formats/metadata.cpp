@@ -1,16 +1,10 @@
 #include <cstring>
 
 #include "formats/gguf.h"
+#include "formats/untrusted.h"
 
 namespace enxuto {
 namespace {
-
-template <class T>
-T load(const uint8_t* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
 
 // Of the types that fit; U64 is its callers' business.
 std::optional<int64_t> integer(ValueType type, const uint8_t* p) {

@@ -10,6 +10,7 @@
 
 #include "base/checked.h"
 #include "formats/json.h"
+#include "formats/untrusted.h"
 
 namespace enxuto {
 namespace {
@@ -19,13 +20,6 @@ constexpr uint64_t kMaxIndexBytes = 64 << 20;
 constexpr const char* kTodo = "download the file again";
 
 Status broken(std::string what) { return Status::bad_input(std::move(what), kTodo); }
-
-std::string shown(std::string_view name) {
-  std::string text(name.substr(0, 80));
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
-  return text;
-}
 
 std::optional<Type> type_of(std::string_view dtype) {
   static constexpr std::pair<std::string_view, Type> kTypes[] = {
@@ -113,7 +107,7 @@ Status parse_into(ByteView bytes, std::vector<Tensor>& tensors) {
   std::unordered_set<std::string_view> seen;
   for (const auto& [name, entry] : header) {
     if (name == "__metadata__") continue;
-    if (name.empty() || name.size() > 512)
+    if (name.empty() || name.size() > kMostNameBytes)
       return broken(fmt::format("a tensor has a name of {} bytes", name.size()));
     if (!seen.insert(name).second)
       return broken(fmt::format("tensor {} appears twice", shown(name)));
