@@ -44,9 +44,21 @@ def safetensors_seeds():
         yield struct.pack("<Q", len(header)) + header + bytes(7 * size)
 
 
+def imatrix_seeds():
+    """One entry in each of llama.cpp's two forms."""
+    name = "blk.0.attn_q.weight"
+    old = struct.pack("<ii", 1, len(name)) + name.encode() + struct.pack("<ii4f", 2, 4, 1, 0, 3, 2.5)
+    yield old
+    yield old + struct.pack("<ii", 2, 5) + b"notes"
+    head = b"GGUF" + struct.pack("<IQQ", 3, 2, 1) + gguf_string("general.type") + struct.pack("<I", 8)
+    head += gguf_string("imatrix") + gguf_string(name + ".in_sum2") + struct.pack("<IQQIQ", 2, 4, 1, 0, 0)
+    head += gguf_string(name + ".counts") + struct.pack("<IQQIQ", 2, 1, 1, 0, 32)
+    yield head + bytes(-len(head) % 32) + struct.pack("<4f16xf", 1, 0, 3, 2.5, 512)
+
+
 def main():
     for target, seeds in (("codecs_fuzz", codecs_seeds()), ("gguf_fuzz", gguf_seeds()),
-                          ("safetensors_fuzz", safetensors_seeds())):
+                          ("safetensors_fuzz", safetensors_seeds()), ("imatrix_fuzz", imatrix_seeds())):
         folder = pathlib.Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):
