@@ -189,6 +189,7 @@ void add_compress(CLI::App& app, Action& action) {
       "  enxuto compress model.gguf -o small.gguf --size 90MB\n"
       "  enxuto compress model.gguf -o small.gguf --bpw 4.5 --calibration notes.txt\n"
       "  enxuto compress model.gguf -o small.gguf --size 90MB --keep ffn_down=Q6_K\n"
+      "  enxuto compress model.gguf -o small.gguf --size 90MB --imatrix imatrix.gguf\n"
       "  enxuto compress folder -o small.gguf --memory 1GiB --effort fast\n",
       compress_command, action);
   CompressOptions& o = *c.options;
@@ -200,6 +201,16 @@ void add_compress(CLI::App& app, Action& action) {
       ->add_option("--calibration", o.calibration_file,
                    "Text like what the model will meet (default: a built-in mix)")
       ->type_name("FILE");
+  c.command
+      ->add_option("--imatrix", o.imatrix_file,
+                   "llama.cpp's importance matrix (.gguf or .dat): how large columns are is taken "
+                   "from it, the rest from the text")
+      ->type_name("FILE");
+  c.command
+      ->add_option("--save-imatrix", o.save_imatrix_file,
+                   "Write the text's importance matrix here too, for llama-quantize or --imatrix")
+      ->type_name("FILE")
+      ->excludes("--imatrix");
   c.effort(o.effort,
            "fast, normal (default) or best: of 100 million weights about 1, 4 or 10 minutes on two "
            "cores, for less loss");
@@ -213,7 +224,7 @@ void add_compress(CLI::App& app, Action& action) {
           "last match counts)")
       ->type_name("REGEX=TYPE")
       ->take_all();
-  c.command->add_flag("--force", o.force, "Replace the output where it exists");
+  c.command->add_flag("--force", o.force, "Replace what is to be written where it exists");
   c.report();
   c.json();
 }

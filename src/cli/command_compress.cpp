@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 
 #include "base/bytes.h"
@@ -74,14 +75,26 @@ Result<std::vector<Pin>> pins(const std::vector<std::string>& kept) {
   return pins;
 }
 
-Status check_output(const Model& model, const CompressOptions& options) {
+Status check_output(const Model& model, const std::string& path, bool force) {
   for (const auto& file : model.files)
-    if (same_file(file->path(), options.output))
-      return Status::usage("the output is the input itself", "choose another name with -o");
-  if (!options.force && file_exists(options.output))
-    return Status::usage(fmt::format("{} exists already", options.output),
+    if (same_file(file->path(), path))
+      return Status::usage("the output is the input itself", "choose another name");
+  if (!force && file_exists(path))
+    return Status::usage(fmt::format("{} exists already", path),
                          "choose another name, or say --force to replace it");
   return {};
+}
+
+Status check_outputs(const Model& model, const CompressOptions& options) {
+  TRY(check_output(model, options.output, options.force));
+  const std::string& saved = options.save_imatrix_file;
+  if (saved.empty()) return {};
+  std::error_code none;
+  if (std::filesystem::weakly_canonical(saved, none) ==
+      std::filesystem::weakly_canonical(options.output, none))
+    return Status::usage("the model and its importance matrix have the same name",
+                         "choose another name with --save-imatrix");
+  return check_output(model, saved, options.force);
 }
 
 std::map<std::string, Share> histogram(const CompressReport& report, const Model& model) {
@@ -112,6 +125,7 @@ Json report_json(const CompressReport& report, const Model& model, const Compres
                {"bits_per_weight", 8.0 * static_cast<double>(report.file_bytes) /
                                        static_cast<double>(compose(model).total.parameters)},
                {"predicted_kld", report.predicted_kld},
+               {"imatrix_tensors", report.imatrix_tensors},
                {"seconds", report.seconds},
                {"planned_bytes", report.map.total_bytes()},
                {"peak_rss_bytes", peak_rss_bytes()},
@@ -141,6 +155,8 @@ void report_text(const CompressReport& report, const Model& model, const Compres
              format_count(report.file_bytes), format_count(report.target_bytes),
              100 * static_cast<double>(report.file_bytes) / static_cast<double>(model.file_bytes),
              format_count(model.file_bytes));
+  if (report.imatrix_tensors)
+    fmt::print("importance of {} tensors from {}\n", report.imatrix_tensors, options.imatrix_file);
   fmt::print("predicted KL divergence {:.4f} nats, {:.0f} s, peak {} of {} planned\n",
              report.predicted_kld, report.seconds, format_bytes(peak_rss_bytes()),
              format_bytes(report.map.total_bytes()));
@@ -157,14 +173,17 @@ Status compress_command(const CompressOptions& options) {
   ASSIGN_OR_RETURN(request.pins, pins(options.keep));
   if (!options.calibration_file.empty()) {
     ASSIGN_OR_RETURN(request.calibration_text, read_text(options.calibration_file));
+    request.calibration_name = options.calibration_file;
   }
   ASSIGN_OR_RETURN(const auto usage, UsageReport::begin("compress", options));
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
-  TRY(check_output(*model, options));
+  TRY(check_outputs(*model, options));
   ASSIGN_OR_RETURN(request.target_bytes, target_bytes(*model, options));
   request.n_threads = options.threads();
   request.effort = options.effort;
   request.replace_output = options.force;
+  request.imatrix_path = options.imatrix_file;
+  request.save_imatrix_path = options.save_imatrix_file;
   request.memory_bytes = memory_budget(options).bytes;
   usage->watch(model);
   ProgressBar progress;

@@ -48,9 +48,11 @@ struct PlanOptions : CommonOptions {
 
 struct CompressOptions : CommonOptions {
   std::string output;
-  uint64_t size_bytes = 0;       // one of these two, or memory_bytes
-  double bits_per_weight = 0;    // of the whole file
-  std::string calibration_file;  // empty: the built-in text
+  uint64_t size_bytes = 0;        // one of these two, or memory_bytes
+  double bits_per_weight = 0;     // of the whole file
+  std::string calibration_file;   // empty: the built-in text
+  std::string imatrix_file;       // empty: the text's own importance
+  std::string save_imatrix_file;  // empty: not written
   std::vector<std::string> types;
   std::vector<std::string> keep;  // REGEX=TYPE
   Effort effort = Effort::kNormal;

@@ -110,13 +110,31 @@ Status see_layer(const Workbench& bench, uint32_t layer,
   return status;
 }
 
+// What the columns of an input carry: as it was brought, else as the text says.
+Status weigh_columns(const Workbench& bench, const Tensor& input, Covariance& covariance,
+                     Importance& importance) {
+  std::vector<float> mean(input.columns());
+  covariance.mean_squares(mean);
+  if (!all_finite(mean))
+    return Status::bad_input("the model overflows on the calibration text",
+                             "its weights are damaged: try another file");
+  if (const auto brought = importance.find(&input); brought != importance.end()) {
+    covariance.set_energies(bench.session.team(), brought->second);
+    return {};
+  }
+  ASSIGN_OR_RETURN(const auto kept, bench.arena.take<float>(owner::kImportance, mean.size()));
+  std::ranges::copy(mean, kept.begin());
+  importance[&input] = kept;
+  return {};
+}
+
 }  // namespace
 
 Result<Importance> calibrate(const Workbench& bench, const std::vector<std::vector<Token>>& chunks,
-                             ColumnScales& scales, CovarianceFile& covariances) {
+                             ColumnScales& scales, CovarianceFile& covariances,
+                             Importance importance) {
   ASSIGN_OR_RETURN(HiddenStates states, begin_text(bench, chunks));
   TRY(covariances.begin(bench));
-  Importance importance;
   const uint32_t n_layers = bench.model().hyper.n_layers;
   for (uint32_t l = 0; l <= n_layers; ++l) {
     if (bench.progress) bench.progress("calibrating", static_cast<double>(l) / n_layers);
@@ -126,13 +144,7 @@ Result<Importance> calibrate(const Workbench& bench, const std::vector<std::vect
     TRY(l < n_layers ? see_layer(bench, l, chunks, states, opened)
                      : see_head(bench, chunks, states, opened.at(bench.model().output)));
     for (auto& [input, covariance] : opened) {
-      ASSIGN_OR_RETURN(const auto mean,
-                       bench.arena.take<float>(owner::kImportance, input->columns()));
-      covariance.mean_squares(mean);
-      if (!all_finite(mean))
-        return Status::bad_input("the model overflows on the calibration text",
-                                 "its weights are damaged: try another file");
-      importance[input] = mean;
+      TRY(weigh_columns(bench, *input, covariance, importance));
       scales.settle(*input, covariance, bench.session.team());
     }
     TRY(covariances.keep());

@@ -20,8 +20,10 @@ namespace enxuto {
 using Importance = std::map<const Tensor*, std::span<const float>>;
 
 // The session's batch may be shorter than a chunk.
-// The scales are settled, and the covariances are those of the inputs under them.
+// The scales are settled, and the covariances are those of the inputs under them. Where importance
+// was brought it takes the place of the text's, in the covariances too.
 Result<Importance> calibrate(const Workbench& bench, const std::vector<std::vector<Token>>& chunks,
-                             ColumnScales& scales, CovarianceFile& covariances);
+                             ColumnScales& scales, CovarianceFile& covariances,
+                             Importance brought = {});
 
 }  // namespace enxuto

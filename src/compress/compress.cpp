@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "compress/allocate.h"
+#include "compress/brought_importance.h"
 #include "compress/calibrate.h"
 #include "compress/calibration_text.h"
 #include "compress/check.h"
@@ -17,6 +18,7 @@
 #include "compress/measure.h"
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
+#include "formats/imatrix.h"
 #include "infer/session.h"
 #include "plan/compression_plan.h"
 #include "plan/output_size.h"
@@ -41,18 +43,25 @@ class Compression {
     ASSIGN_OR_RETURN(const CalibrationChunks chunks, plan_memory());
     ASSIGN_OR_RETURN(const Dense dense, Dense::load());
     ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
+    if (!request_.save_imatrix_path.empty()) {
+      ASSIGN_OR_RETURN(auto file,
+                       OutputFile::create(request_.save_imatrix_path, request_.replace_output));
+      imatrix_out_.emplace(std::move(file));
+    }
     const std::string parent = std::filesystem::path(output_path).parent_path();
     const std::string folder = parent.empty() ? "." : parent;
     ASSIGN_OR_RETURN(CovarianceFile covariances,
                      CovarianceFile::create(dense, weights_, plan_, folder));
-    ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
     ASSIGN_OR_RETURN(arena_, Arena::open(plan_.stages));
+    TRY(bring());
+    ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
     ASSIGN_OR_RETURN(reader_, TensorReader::open(*model_, plan_, *arena_));
     const Workbench bench{plan_, *session_, *arena_, *reader_, folder, progress_};
     TRY(measure(bench, chunks, covariances));
     const auto allocation = allocate(choices_, request_.target_bytes - fixed_bytes_);
     if (!allocation) return Status::failed("the plan of formats does not fit after all");
     TRY(emit_plan(bench, covariances, *allocation, out));
+    if (imatrix_out_) TRY(imatrix_out_->commit());
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(report_);
@@ -107,12 +116,35 @@ class Compression {
     return cut_calibration_text(*tokenizer, text, limits);
   }
 
+  Status bring() {
+    if (request_.imatrix_path.empty()) return {};
+    ASSIGN_OR_RETURN(importance_, bring_importance(request_.imatrix_path, weights_, *arena_));
+    report_.imatrix_tensors = static_cast<uint64_t>(std::ranges::count_if(
+        weights_, [&](const Weight& weight) { return importance_.contains(weight.input); }));
+    return {};
+  }
+
+  // What the text says, under the name of every weight.
+  Status save_importance(const std::vector<std::vector<Token>>& chunks) {
+    if (!imatrix_out_) return {};
+    ImatrixText text{
+        request_.calibration_name.empty() ? "enxuto's own mix" : request_.calibration_name,
+        static_cast<uint32_t>(chunks.size()), plan_.shape.fit_tokens, 0};
+    for (const auto& chunk : chunks) text.tokens += chunk.size();
+    std::vector<NamedMeans> means;
+    for (const Weight& weight : weights_)
+      if (weight.input) means.emplace_back(weight.tensor->name, importance_.at(weight.input));
+    return write_imatrix(*imatrix_out_, text, means);
+  }
+
   // Fills in what each choice costs, in nats of KL divergence.
   Status measure(const Workbench& bench, const CalibrationChunks& chunks,
                  CovarianceFile& covariances) {
     ASSIGN_OR_RETURN(scales_, ColumnScales::find(bench));
     TRY(check_weights(bench, scales_));
-    ASSIGN_OR_RETURN(importance_, calibrate(bench, chunks.fit, scales_, covariances));
+    ASSIGN_OR_RETURN(importance_,
+                     calibrate(bench, chunks.fit, scales_, covariances, std::move(importance_)));
+    TRY(save_importance(chunks.fit));
     bench.clear();
     ASSIGN_OR_RETURN(const auto sensitivities,
                      measure_sensitivity(bench, weights_, importance_, chunks.held_out));
@@ -220,6 +252,7 @@ class Compression {
   std::unique_ptr<TensorReader> reader_;
   ColumnScales scales_;
   Importance importance_;
+  std::optional<OutputFile> imatrix_out_;
 };
 
 }  // namespace

@@ -16,11 +16,14 @@
 namespace enxuto {
 
 struct CompressRequest {
-  uint64_t target_bytes = 0;     // of the whole file; never exceeded
-  std::string calibration_text;  // empty: the built-in one
-  std::vector<Type> types;       // the menu; empty: every type we encode
-  std::vector<Pin> pins;         // what some weights are to be, whatever the menu
+  uint64_t target_bytes = 0;      // of the whole file; never exceeded
+  std::string calibration_text;   // empty: the built-in one
+  std::string calibration_name;   // its file; empty: the built-in one
+  std::string imatrix_path;       // whose importance counts in place of the text's; empty: none
+  std::string save_imatrix_path;  // where the text's importance is written; empty: nowhere
+  std::vector<Type> types;        // the menu; empty: every type we encode
   Effort effort = Effort::kNormal;
+  std::vector<Pin> pins;  // what some weights are to be, whatever the menu
   int n_threads = 1;
   uint64_t memory_bytes = 0;  // that it may take; 0: no limit
   bool replace_output = false;
@@ -37,7 +40,8 @@ struct TensorReport {
 struct CompressReport {
   uint64_t file_bytes = 0, target_bytes = 0, smallest_bytes = 0;
   double predicted_kld = 0;
-  MemoryMap map;  // as planned
+  uint64_t imatrix_tensors = 0;  // that took their importance from a file
+  MemoryMap map;                 // as planned
   std::vector<TensorReport> tensors;
   double seconds = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "plan/compression_plan.h"
 
@@ -145,6 +146,22 @@ void Covariance::scale(ThreadTeam& team, std::span<const float> scales) {
       }
     });
   }
+}
+
+void Covariance::set_energies(ThreadTeam& team, std::span<const float> energies) {
+  std::vector<float> before(energies.size()), scales(energies.size());
+  diagonal(before);
+  const double trace = std::accumulate(before.begin(), before.end(), 0.0);
+  const double factor =
+      trace > 0 ? trace / std::accumulate(energies.begin(), energies.end(), 0.0) : 1;
+  const double least = std::max(kLeastEnergy * trace / static_cast<double>(columns_), 1e-30);
+  for (size_t c = 0; c < energies.size(); ++c)
+    scales[c] =
+        static_cast<float>(std::sqrt(factor * energies[c] / std::max<double>(before[c], least)));
+  scale(team, scales);
+  for (const CovarianceBlock& block : blocks_)
+    for (int64_t i = 0; i < block.n; ++i)
+      block.matrix[i * block.n + i] = static_cast<float>(factor * energies[block.begin + i]);
 }
 
 void Covariance::add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,

@@ -24,6 +24,9 @@ namespace enxuto {
 // apart.
 inline constexpr double kDamping = 0.05;
 
+// A column that carries less than this part of the mean tells nothing about others.
+inline constexpr double kLeastEnergy = 1e-8;
+
 // One diagonal block, of columns [begin, begin + n) of the input.
 struct CovarianceBlock {
   int64_t begin, n;
@@ -44,6 +47,9 @@ class Covariance {
            const float* weights);
   // Mean squares of the columns, before it is factored.
   void mean_squares(std::span<float> mean) const;
+  // What the columns have in common stays; what each carries becomes as given (columns; none 0),
+  // up to one factor for all, which keeps H's trace. Before it is factored.
+  void set_energies(ThreadTeam& team, std::span<const float> energies);
   // H's diagonal, and D once it is factored.
   void diagonal(std::span<float> values) const;
   std::span<const float> conditional() const {

@@ -141,6 +141,53 @@ TEST_F(Compress, SaysWhatCannotBeKept) {
   }
 }
 
+// Importance from one text serves a compression that knows another.
+TEST_F(Compress, WritesItsImportanceMatrixAndTakesOne) {
+  const std::string matrix = scratch_.path("imatrix.gguf");
+  ASSERT_EQ(run_program(arguments({"--size", "300000"})).exit_code, 0);
+  const std::string plain = read_whole(small_);
+  scratch_.write("notes.txt", std::string(3000, 't'));
+  const std::vector<std::string> save = {"--size", "300000", "--force", "--save-imatrix", matrix};
+  ASSERT_EQ(run_program(arguments(save)).exit_code, 0);
+  scratch_.write("notes.txt", sample_text(3000));
+  const Outcome taken =
+      run_program(arguments({"--size", "300000", "--force", "--json", "--imatrix", matrix}));
+  ASSERT_EQ(taken.exit_code, 0) << taken.error;
+  EXPECT_EQ(Json::parse(taken.out)["imatrix_tensors"], 15);
+  EXPECT_FALSE(read_whole(small_) == plain);
+  EXPECT_EQ(run_program({"run", small_, "-p", "the", "-n", "4"}).exit_code, 0);
+  const Outcome text = run_program(arguments({"--size", "300000", "--force", "--imatrix", matrix}));
+  EXPECT_THAT(text.out, HasSubstr("importance of 15 tensors from " + matrix));
+}
+
+TEST_F(Compress, SaysWhatIsWrongWithAnImportanceMatrix) {
+  const std::string matrix = scratch_.path("imatrix.gguf");
+  const std::string before = read_whole(notes_);
+  struct Wrong {
+    std::vector<std::string> options;
+    int exit_code;
+    const char* message;
+  };
+  const Wrong wrong[] = {
+      {{"--imatrix", scratch_.path("none.gguf")}, 3, "none.gguf"},
+      {{"--imatrix", notes_}, 3, "notes.txt: no importance matrix"},
+      {{"--imatrix", model_}, 3, "tiny.gguf: a GGUF file, but no importance matrix"},
+      {{"--save-imatrix", notes_}, 2, "exists already"},
+      {{"--save-imatrix", model_, "--force"}, 2, "input"},
+      {{"--save-imatrix", scratch_.path("./small.gguf")}, 2, "same name"},
+      {{"--save-imatrix", scratch_.path("no/such/imatrix.gguf")}, 1, "cannot write"},
+      {{"--save-imatrix", matrix, "--imatrix", matrix}, 2, "excludes"}};
+  for (const auto& [options, exit_code, message] : wrong) {
+    std::vector<std::string> all = {"--size", "300000"};
+    all.insert(all.end(), options.begin(), options.end());
+    const Outcome outcome = run_program(arguments(all));
+    EXPECT_EQ(outcome.exit_code, exit_code) << message << ": " << outcome.error;
+    EXPECT_THAT(outcome.error, HasSubstr(message));
+    expect_nothing_left();
+  }
+  EXPECT_EQ(read_whole(notes_), before);
+}
+
 TEST_F(Compress, ASizeTooSmallNamesTheSmallest) {
   const Outcome outcome = run_program(arguments({"--size", "10KB"}));
   EXPECT_EQ(outcome.exit_code, 4);

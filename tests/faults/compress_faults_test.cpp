@@ -1,5 +1,6 @@
 // compress, with each of its allocations, reads and writes failing once.
 #include "compress/compress.h"
+#include "formats/imatrix.h"
 #include "plan/compression_plan.h"
 #include "tests/faults/every_fault.h"
 #include "tests/tiny/tiny_model.h"
@@ -25,6 +26,7 @@ class CompressFaults : public testing::Test {
     request.calibration_text = std::string(400, 'a');
     request.replace_output = true;
     request.memory_bytes = memory_bytes_;
+    request.save_imatrix_path = imatrix_path_;
     Status status = compress(model, folder_ / name, request, {}).status();
     if (status.ok() && !keep) std::filesystem::remove(folder_ / name);
     return status;
@@ -42,6 +44,7 @@ class CompressFaults : public testing::Test {
   }
 
   uint64_t memory_bytes_ = 0;
+  std::string imatrix_path_;
   Folder folder_;
 };
 
@@ -85,6 +88,28 @@ TEST_F(CompressFaults, WritesThatFailKeepTheOldFile) {
   EXPECT_GE(
       every_fault(FaultPoint::kWrite, folder_, [&] { return open_and_compress("old.gguf", true); }),
       4);  // open, write, sync, rename
+}
+
+// Two files cannot appear at once; but each is whole, or it is not there. The last writes are those
+// with which they appear.
+TEST_F(CompressFaults, AnImportanceMatrixIsWholeOrNotThere) {
+  imatrix_path_ = folder_ / "imatrix.gguf";
+  const std::vector<std::string> before = folder_.names();
+  int64_t n_writes = 0;
+  for (int64_t left = 0; left < 6; ++left) {  // first without a fault, to count them
+    inject_fault(FaultPoint::kWrite, left == 0 ? int64_t{1} << 40 : n_writes + 1 - left);
+    const Status status = open_and_compress("new.gguf", true);
+    if (left == 0) n_writes = fault_point_count(FaultPoint::kWrite);
+    inject_fault(FaultPoint::kWrite, 0);
+    EXPECT_EQ(status.code(), left == 0 ? Code::kOk : Code::kFailed) << left;
+    const bool written = file_exists(imatrix_path_);
+    EXPECT_TRUE(written || left > 0);
+    if (written) EXPECT_TRUE(open_imatrix(imatrix_path_).ok()) << left;
+    if (file_exists(folder_ / "new.gguf")) EXPECT_TRUE(open_model(folder_ / "new.gguf").ok());
+    std::filesystem::remove(imatrix_path_);
+    std::filesystem::remove(folder_ / "new.gguf");
+    EXPECT_EQ(folder_.names(), before) << "fault " << left << " from the end left something behind";
+  }
 }
 
 }  // namespace

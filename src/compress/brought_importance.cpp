@@ -1,0 +1,47 @@
+#include "compress/brought_importance.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "formats/imatrix.h"
+
+namespace enxuto {
+namespace {
+
+constexpr const char* kTodo = "make the importance matrix from this model";
+
+Status bring(const Tensor& tensor, const ImatrixEntry& entry, std::span<float> relative) {
+  if (entry.matrices == 1 && entry.columns != tensor.columns())
+    return Status::bad_input(
+        fmt::format("{} columns, the model has {}", entry.columns, tensor.columns()), kTodo);
+  TRY(entry.mean_squares(relative));
+  const double mean =
+      std::accumulate(relative.begin(), relative.end(), 0.0) / static_cast<double>(relative.size());
+  for (float& value : relative)
+    value = std::max(static_cast<float>(value / mean), static_cast<float>(kLeastEnergy));
+  return {};
+}
+
+}  // namespace
+
+Result<Importance> bring_importance(const std::string& path, const std::vector<Weight>& weights,
+                                    Arena& arena) {
+  ASSIGN_OR_RETURN(const Imatrix imatrix, open_imatrix(path));
+  Importance importance;
+  for (const Weight& weight : weights) {
+    const ImatrixEntry* entry = weight.input ? imatrix.find(weight.tensor->name) : nullptr;
+    if (!entry || importance.contains(weight.input)) continue;
+    ASSIGN_OR_RETURN(const auto relative,
+                     arena.take<float>(owner::kImportance, weight.input->columns()));
+    TRY(bring(*weight.tensor, *entry, relative)
+            .in(fmt::format("{}: entry {}", path, weight.tensor->name)));
+    importance[weight.input] = relative;
+  }
+  if (importance.empty())
+    return Status::bad_input(fmt::format("{} knows no weight of this model", path), kTodo);
+  return importance;
+}
+
+}  // namespace enxuto
