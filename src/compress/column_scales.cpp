@@ -130,6 +130,14 @@ void ColumnScales::scale_columns(const Tensor& tensor, float* values) const {
   for (size_t c = 0; c < scales.size(); ++c) values[c] /= scales[c];
 }
 
+std::vector<float> ColumnScales::row_scales(const Tensor& tensor) const {
+  std::vector<float> all(tensor.rows(), 1.0f);
+  if (const auto it = makers_.find(&tensor); it != makers_.end())
+    for (uint64_t row = 0; row < all.size(); ++row)
+      all[row] = it->second->scales[it->second->column_of(row)];
+  return all;
+}
+
 void ColumnScales::scale_row(const Tensor& tensor, uint64_t row, float* values) const {
   scale_columns(tensor, values);
   const auto it = makers_.find(&tensor);

@@ -41,6 +41,8 @@ class ColumnScales {
   }
   // A row as it is written.
   void scale_row(const Tensor& tensor, uint64_t row, float* values) const;
+  // What each row is multiplied by.
+  std::vector<float> row_scales(const Tensor& tensor) const;
   // Only what its input's scales ask of it: no row changes against another.
   void scale_columns(const Tensor& tensor, float* values) const;
 

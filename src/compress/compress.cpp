@@ -16,6 +16,7 @@
 #include "compress/covariance_file.h"
 #include "compress/emit.h"
 #include "compress/measure.h"
+#include "compress/output_covariances.h"
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
 #include "formats/imatrix.h"
@@ -56,6 +57,9 @@ class Compression {
     TRY(bring());
     ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
     ASSIGN_OR_RETURN(reader_, TensorReader::open(*model_, plan_, *arena_));
+    if (plan_.weigh_chunks > 0) {
+      ASSIGN_OR_RETURN(outputs_, OutputCovariances::create(dense, weights_, plan_, folder));
+    }
     const Workbench bench{plan_, *session_, *arena_, *reader_, folder, progress_};
     TRY(measure(bench, chunks, covariances));
     const auto allocation = allocate(choices_, request_.target_bytes - fixed_bytes_);
@@ -146,6 +150,8 @@ class Compression {
                      calibrate(bench, chunks.fit, scales_, covariances, std::move(importance_)));
     TRY(save_importance(chunks.fit));
     bench.clear();
+    if (outputs_) TRY(outputs_->measure(bench, chunks.fit));
+    bench.clear();
     ASSIGN_OR_RETURN(const auto sensitivities,
                      measure_sensitivity(bench, weights_, importance_, chunks.held_out));
     bench.clear();
@@ -188,16 +194,25 @@ class Compression {
     scales_.drop_unused([&](const Tensor& tensor) { return is_rounded(tensor, allocation); });
     std::vector<Emission> emissions;
     TRY(covariances.begin(bench));
+    if (outputs_) TRY(outputs_->begin(bench));
     for (const Tensor& tensor : model_->tensors) {
       Emission e = unchanged(tensor);
       TensorReport line{tensor.name, tensor.type, tensor.type, 0, 0, 0};
       if (const Weight* weight = weight_of(tensor)) {
         const auto i = static_cast<size_t>(weight - weights_.data());
         const size_t chosen = allocation.chosen[i];
-        e = {&tensor, menus_[i][chosen], weight->input ? weight->layer : 0, importance_of(*weight),
+        e = {&tensor,
+             menus_[i][chosen],
+             weight->input ? weight->layer : 0,
+             importance_of(*weight),
+             nullptr,
              nullptr};
         if (weight->input)
           e.covariance = [&covariances, weight] { return covariances.of(*weight); };
+        if (outputs_)
+          e.outputs = [&, weight] {
+            return outputs_->of(*weight->tensor, scales_, bench.session.team());
+          };
         line.relative_error = errors_[i][chosen];
         line.predicted_kld = choices_[i][chosen].cost;
       }
@@ -215,7 +230,7 @@ class Compression {
   }
 
   static Emission unchanged(const Tensor& tensor) {
-    return {&tensor, tensor.type, 0, nullptr, nullptr};
+    return {&tensor, tensor.type, 0, nullptr, nullptr, nullptr};
   }
 
   static uint64_t bytes_as(const Tensor& tensor, Type type) {
@@ -247,6 +262,7 @@ class Compression {
   std::vector<Choices> choices_;
   std::vector<std::vector<double>> errors_;  // relative, of each choice
   CompressionPlan plan_;
+  std::optional<OutputCovariances> outputs_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<TensorReader> reader_;

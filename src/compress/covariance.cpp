@@ -24,8 +24,13 @@ TilePair tile_pair(int64_t k) {
 // The factorization of one block, from its last columns to its first, a panel at a time.
 class Factorization {
  public:
-  Factorization(const Dense& dense, const CovarianceBlock& block)
-      : dense_(dense), n_(block.n), a_(block.matrix), d_(block.conditional), diagonal_(n_) {}
+  Factorization(const Dense& dense, const CovarianceBlock& block, double damping)
+      : dense_(dense),
+        n_(block.n),
+        a_(block.matrix),
+        d_(block.conditional),
+        damping_(damping),
+        diagonal_(n_) {}
 
   void run(ThreadTeam& team) {
     damp_and_mirror();
@@ -46,7 +51,7 @@ class Factorization {
   void damp_and_mirror() {
     double mean = 0;
     for (int64_t i = 0; i < n_; ++i) mean += a_[i * n_ + i] / static_cast<double>(n_);
-    const auto damping = static_cast<float>(std::max(mean * kDamping, 1e-20));
+    const auto damping = static_cast<float>(std::max(mean * damping_, 1e-20));
     for (int64_t i = 0; i < n_; ++i) {
       diagonal_[i] = a_[i * n_ + i] += damping;
       for (int64_t j = 0; j < i; ++j) a_[j * n_ + i] = a_[i * n_ + j];
@@ -98,6 +103,7 @@ class Factorization {
   const Dense& dense_;
   int64_t n_;
   float *a_, *d_;
+  double damping_;
   std::vector<double> diagonal_;
   std::vector<float> scaled_;
   double least_ = 0;
@@ -190,9 +196,9 @@ void Covariance::add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t
   }
 }
 
-void Covariance::factor(ThreadTeam& team) {
+void Covariance::factor(ThreadTeam& team, double damping) {
   scaled_ = {};
-  for (const CovarianceBlock& block : blocks_) Factorization(dense_, block).run(team);
+  for (const CovarianceBlock& block : blocks_) Factorization(dense_, block, damping).run(team);
 }
 
 }  // namespace enxuto

@@ -56,7 +56,7 @@ class Covariance {
     return memory_.first(static_cast<size_t>(columns_));
   }
   // Once, after the last add.
-  void factor(ThreadTeam& team);
+  void factor(ThreadTeam& team, double damping = kDamping);
   // As if column c of all inputs had been multiplied by scales[c], factored or not.
   void scale(ThreadTeam& team, std::span<const float> scales);
 

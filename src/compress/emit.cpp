@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 
+#include "compress/row_feedback.h"
 #include "compress/weights.h"
 #include "plan/output_size.h"
 #include "platform/interrupt.h"
@@ -86,25 +87,58 @@ void encode_piece(const Model& model, const Emission& e, uint64_t first, const T
   team.parallel_for(static_cast<int64_t>(piece.rows()), kRowsAtOnce, body);
 }
 
+// The same with feedback between the rows, which are rounded in the model's order.
+void encode_piece(const Model& model, const Emission& e, uint64_t first, const Tensor& piece,
+                  const ColumnScales& scales, const Covariance& covariance,
+                  const RowFeedback& feedback, int sweeps, uint8_t* blocks, ThreadTeam& team) {
+  const Codec& codec = *find_codec(e.type);
+  const uint64_t row_bytes = codec.row_bytes(piece.columns());
+  std::vector<uint64_t> places(piece.rows());  // in the file
+  for (uint64_t i = 0; i < places.size(); ++i)
+    places[model.emit_row(*e.tensor, first + i) - first] = i;
+  feedback.encode(
+      team, codec, {&covariance, e.importance}, sweeps, static_cast<int64_t>(first),
+      static_cast<int64_t>(piece.rows()),
+      [&](int64_t row, float* values) {
+        decode_row(piece, static_cast<uint64_t>(row) - first, values);
+        scales.scale_row(*e.tensor, static_cast<uint64_t>(row), values);
+      },
+      [&](int64_t row, const uint8_t* encoded) {
+        std::memcpy(blocks + places[static_cast<uint64_t>(row) - first] * row_bytes, encoded,
+                    row_bytes);
+      });
+}
+
 Status emit_tensor(const Workbench& bench, const Emission& e, const ColumnScales& scales,
-                   std::span<uint8_t> memory, const OutputFile& out, GgufWriter& writer) {
+                   std::span<uint8_t> memory, std::span<float> errors, const OutputFile& out,
+                   GgufWriter& writer) {
   const uint64_t row_bytes = find_codec(e.type)->row_bytes(e.tensor->columns());
   if (e.tensor->rows() == 1 && e.tensor->type == Type::F32 && e.type == Type::F32) {
     std::vector<uint8_t> elements(row_bytes);
     write_elements(bench.model(), *e.tensor, scales, elements.data());
     return writer.write(elements);
   }
-  const Covariance* covariance = nullptr;
-  if (e.covariance && e.type != e.tensor->type) {
-    ASSIGN_OR_RETURN(covariance, e.covariance());
+  const Covariance *covariance = nullptr, *outputs = nullptr;
+  if (e.type != e.tensor->type) {
+    if (e.covariance) {
+      ASSIGN_OR_RETURN(covariance, e.covariance());
+    }
+    if (e.outputs && find_codec(e.type)->block_values > 1) {
+      ASSIGN_OR_RETURN(outputs, e.outputs());
+    }
   }
   return bench.reader.for_pieces(*e.tensor, [&](uint64_t first, const Tensor& rows) {
     if (interrupted()) return Status::interrupted();
     if (bench.progress)
       bench.progress("writing",
                      static_cast<double>(out.size()) / static_cast<double>(writer.file_bytes()));
-    encode_piece(bench.model(), e, first, rows, scales, covariance, bench.plan.sweeps,
-                 memory.data(), bench.session.team());
+    if (outputs)
+      encode_piece(bench.model(), e, first, rows, scales, *covariance,
+                   RowFeedback(*outputs, errors), bench.plan.sweeps, memory.data(),
+                   bench.session.team());
+    else
+      encode_piece(bench.model(), e, first, rows, scales, covariance, bench.plan.sweeps,
+                   memory.data(), bench.session.team());
     return writer.write(memory.first(rows.rows() * row_bytes));
   });
 }
@@ -124,7 +158,10 @@ Status emit(const Workbench& bench, const Metadata& metadata,
   for (const Emission& e : emissions)
     most = std::max(most, bench.reader.at_once(*e.tensor) * e.tensor->row_bytes());
   ASSIGN_OR_RETURN(const auto memory, bench.take<uint8_t>(most));
-  for (const Emission& e : emissions) TRY(emit_tensor(bench, e, scales, memory, out, writer));
+  ASSIGN_OR_RETURN(const auto errors,
+                   bench.take<float>(bench.plan.row_error_bytes / sizeof(float)));
+  for (const Emission& e : emissions)
+    TRY(emit_tensor(bench, e, scales, memory, errors, out, writer));
   TRY(writer.finish());
   return out.commit();
 }

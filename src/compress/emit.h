@@ -20,6 +20,8 @@ struct Emission {
   const float* importance;  // (columns), or null
   // The covariance to round under, asked for when the tensor's turn comes; null: none.
   std::function<Result<const Covariance*>()> covariance;
+  // That of its outputs, likewise.
+  std::function<Result<const Covariance*>()> outputs;
 };
 
 // What the file says of itself: the model's metadata with the keys of quantization set anew.

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "plan/format_mix.h"
+#include "plan/gradient_layout.h"
 #include "plan/pieces.h"
 
 namespace enxuto {
@@ -19,10 +20,10 @@ constexpr uint64_t kLargeModel = 500'000'000;  // parameters
 // What more time buys. It is twice that of llama.cpp's files or less, some minutes for 100 million
 // weights, or as much as helps.
 struct Pains {
-  uint32_t most_fit_chunks, probe_chunks, large_probe_chunks;
+  uint32_t most_fit_chunks, weigh_chunks, probe_chunks, large_probe_chunks;
   int sweeps, sweeps_to_compare;
 };
-constexpr Pains kPains[] = {{12, 1, 1, 1, 0}, {48, 3, 2, 4, 1}, {96, 3, 3, 8, 2}};
+constexpr Pains kPains[] = {{12, 0, 1, 1, 1, 0}, {48, 0, 3, 2, 4, 1}, {96, 48, 3, 3, 8, 2}};
 const Pains& pains(Effort effort) { return kPains[static_cast<size_t>(effort)]; }
 // Coarse enough to stand out of the sampling noise, fine enough for KL to be still quadratic.
 constexpr Type kProbeTypes[] = {Type::Q4_0, Type::Q8_0};
@@ -80,8 +81,12 @@ OptionalSize larger(OptionalSize a, OptionalSize b) {
 // The sizes of what the stages hold, of one model.
 class Sizes {
  public:
-  Sizes(const Model& model, const CalibrationShape& shape, int n_threads)
-      : model_(model), shape_(shape), n_threads_(n_threads), weights_(weights_of(model)) {
+  Sizes(const Model& model, const CalibrationShape& shape, uint32_t weigh_chunks, int n_threads)
+      : model_(model),
+        shape_(shape),
+        weigh_chunks_(weigh_chunks),
+        n_threads_(n_threads),
+        weights_(weights_of(model)) {
     for (const Tensor* weight : weights_)
       sample_ = larger(sample_,
                        checked_mul(checked_mul(sample_rows(*weight), weight->columns()), kFloat));
@@ -104,6 +109,35 @@ class Sizes {
     for_inputs([&](const Tensor& input) { sum.add(1, covariance_bytes(input.columns())); });
     return sum.bytes;
   }
+  OptionalSize output_covariance_file() const {
+    Sum sum;
+    for_matrices([&](const Tensor& t) { sum.add(1, covariance_bytes(t.rows())); });
+    return sum.bytes;
+  }
+  OptionalSize checkpoint_file() const {
+    return checked_mul(checked_mul(model_.layers.size() + 1, weigh_chunks_),
+                       checkpoint_bytes(model_.hyper, shape_.fit_tokens));
+  }
+  // Of the outputs of a layer.
+  OptionalSize output_covariances() const {
+    OptionalSize most = 0;
+    for (const LayerWeights& w : model_.layers) {
+      OptionalSize layer = 0;
+      for (const Tensor* t : matrices_of(w))
+        layer = checked_add(layer, covariance_bytes(t->rows()));
+      most = larger(most, layer);
+    }
+    return most;
+  }
+  // Of the rows whose outputs share a covariance.
+  OptionalSize row_errors() const {
+    OptionalSize most = 0;
+    for_matrices([&](const Tensor& t) {
+      most =
+          larger(most, checked_mul(checked_mul(covariance_block(t.rows()), t.columns()), kFloat));
+    });
+    return most;
+  }
   // Of the text, later of the probes.
   OptionalSize state_file() const {
     return larger(checked_mul(shape_.fit_chunks, state_bytes(model_.hyper, shape_.fit_tokens)),
@@ -118,6 +152,17 @@ class Sizes {
                        }));
   }
 
+  OptionalSize weighing(bool on_disk) const {
+    const auto layout = lay_out_gradients(model_, shape_.fit_tokens, n_threads_);
+    if (!layout.ok()) return std::nullopt;
+    Sum sum;
+    sum.add(on_disk ? 1 : weigh_chunks_, state_bytes(model_.hyper, shape_.fit_tokens));
+    sum.add(1, checkpoint_bytes(model_.hyper, shape_.fit_tokens));
+    sum.add(1, layout->bytes);
+    sum.add(1, output_covariances());
+    return sum.bytes;
+  }
+
   OptionalSize probing(bool on_disk) const {
     Sum states;
     states.add(on_disk ? 1 : n_states(), state_bytes(model_.hyper, probe_tokens()));
@@ -125,7 +170,17 @@ class Sizes {
   }
 
   OptionalSize measuring() const { return checked_add(rounding(), sample_); }
-  OptionalSize writing() const { return checked_add(rounding(), checked_align(piece_, kLine)); }
+  OptionalSize writing() const {
+    Sum sum;
+    sum.add(1, rounding());
+    sum.add(1, piece_);
+    if (weigh_chunks_ == 0) return sum.bytes;
+    OptionalSize outputs = 0;
+    for_matrices([&](const Tensor& t) { outputs = larger(outputs, covariance_bytes(t.rows())); });
+    sum.add(1, outputs);
+    sum.add(1, row_errors());
+    return sum.bytes;
+  }
   OptionalSize allocating() const {
     return checked_add(checked_mul(weights_.size() * kSearchStates, kTraceBytes), kSearchBytes);
   }
@@ -134,6 +189,12 @@ class Sizes {
   OptionalSize text(bool on_disk) const {
     return checked_mul(on_disk ? 1 : shape_.fit_chunks,
                        state_bytes(model_.hyper, shape_.fit_tokens));
+  }
+
+  template <class Body>
+  void for_matrices(const Body& body) const {
+    for (const LayerWeights& w : model_.layers)
+      for (const Tensor* t : matrices_of(w)) body(*t);
   }
 
   template <class Body>
@@ -191,6 +252,7 @@ class Sizes {
 
   const Model& model_;
   const CalibrationShape& shape_;
+  uint32_t weigh_chunks_;
   int n_threads_;
   Matrices weights_;
   OptionalSize sample_ = 0, piece_ = 0;
@@ -213,12 +275,17 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   plan.sweeps = pains(request.effort).sweeps;
   plan.sweeps_to_compare = pains(request.effort).sweeps_to_compare;
   plan.streams = mode.streams, plan.states_on_disk = mode.on_disk;
-  const Sizes sizes(model, plan.shape, request.n_threads);
+  plan.weigh_chunks = std::min(pains(request.effort).weigh_chunks, plan.shape.fit_chunks);
+  plan.weigh_layers = static_cast<uint32_t>(model.layers.size());
+  const Sizes sizes(model, plan.shape, plan.weigh_chunks, request.n_threads);
   const char* where = mode.on_disk ? ", in a file" : "";
   const Phase phases[] = {
       {"calibrating", sizes.calibrating(mode.on_disk),
        fmt::format("{} x {} tokens{}, covariances of a layer", plan.shape.fit_chunks,
                    plan.shape.fit_tokens, where)},
+      {"weighing outputs", plan.weigh_chunks ? sizes.weighing(mode.on_disk) : OptionalSize(0),
+       fmt::format("{} x {} tokens there and back{}, covariances of a layer's outputs",
+                   plan.weigh_chunks, plan.shape.fit_tokens, where)},
       {"probing", sizes.probing(mode.on_disk),
        fmt::format("{} disturbed copies of {} x {} held-out tokens{}", sizes.n_states() - 1,
                    plan.shape.probe_chunks, plan.shape.probe_tokens, where)},
@@ -246,6 +313,12 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   plan.covariance_file_bytes = known(sizes.covariance_file());
   plan.disk_bytes =
       plan.covariance_file_bytes + (mode.on_disk ? known(sizes.state_file()) : uint64_t{0});
+  if (plan.weigh_chunks > 0) {
+    plan.weigh_bytes = known(sizes.output_covariances());
+    plan.row_error_bytes = known(sizes.row_errors());
+    plan.output_covariance_file_bytes = known(sizes.output_covariance_file());
+    plan.disk_bytes += plan.output_covariance_file_bytes + known(sizes.checkpoint_file());
+  }
   stages.push_back({owner::kWorking, known(largest->bytes),
                     fmt::format("most of all {}: {}; {} more wait on the disk", largest->name,
                                 largest->why, format_bytes(plan.disk_bytes)),

@@ -128,9 +128,11 @@ TEST(CompressMemory, WhereThingsLieDoesNotChangeWhatIsMeasured) {
 
 class CompressMemoryFile : public testing::Test {
  protected:
-  Result<std::string> run(const std::shared_ptr<const Model>& model, uint64_t memory_bytes,
-                          const Progress& progress = {}) {
+  Result<std::string> run(const std::shared_ptr<const Model>& model, Effort effort,
+                          uint64_t memory_bytes, const Progress& progress = {}) {
     CompressRequest request;
+    request.effort = effort;
+    request.calibration_text = builtin_calibration_text().substr(0, 2000);
     request.target_bytes = model->file_bytes / 3;
     request.types = {Type::Q4_0, Type::Q8_0};
     request.n_threads = 2;
@@ -150,38 +152,44 @@ TEST_F(CompressMemoryFile, TheLeastMemoryGivesTheSameFileAndOneByteLessIsRefused
   const TemporaryModel model(tiny_model(many_layers("qwen2")), Type::F16);
   const auto tokenizer = Tokenizer::create(model.get()->metadata);
   ASSERT_TRUE(tokenizer.ok());
-  const auto plan = plan_compression(
-      *model.get(),
-      {.n_threads = 2, .memory_bytes = 1, .tokenizer_bytes = (*tokenizer)->table_bytes()});
-  ASSERT_TRUE(plan.ok());
-  ASSERT_TRUE(plan->streams);
-  const uint64_t least = plan->map.total_bytes();
-  bool worked = false;
-  const auto refused =
-      run(model.get(), least - 1, [&](std::string_view, double) { worked = true; });
-  EXPECT_EQ(refused.status().code(), Code::kDoesNotFit);
-  EXPECT_FALSE(worked);
-  EXPECT_TRUE(folder_.names().empty());
-  const auto whole = run(model.get(), 0), little = run(model.get(), least);
-  ASSERT_TRUE(whole.ok()) << whole.status().what();
-  ASSERT_TRUE(little.ok()) << little.status().what();
-  EXPECT_TRUE(*whole == *little);
+  for (const Effort effort : {Effort::kFast, Effort::kNormal, Effort::kBest}) {
+    const auto plan =
+        plan_compression(*model.get(), {.n_threads = 2,
+                                        .effort = effort,
+                                        .memory_bytes = 1,
+                                        .tokenizer_bytes = (*tokenizer)->table_bytes()});
+    ASSERT_TRUE(plan.ok());
+    ASSERT_TRUE(plan->streams);
+    const uint64_t least = plan->map.total_bytes();
+    bool worked = false;
+    const auto refused =
+        run(model.get(), effort, least - 1, [&](std::string_view, double) { worked = true; });
+    EXPECT_EQ(refused.status().code(), Code::kDoesNotFit);
+    EXPECT_FALSE(worked);
+    EXPECT_TRUE(folder_.names().empty());
+    const auto whole = run(model.get(), effort, 0), little = run(model.get(), effort, least);
+    ASSERT_TRUE(whole.ok()) << whole.status().what();
+    ASSERT_TRUE(little.ok()) << little.status().what();
+    EXPECT_TRUE(*whole == *little);
+    std::filesystem::remove(folder_.path("out.gguf"));
+  }
 }
 
 TEST_F(CompressMemoryFile, CtrlCInAnyStageLeavesNothing) {
-  const TemporaryModel model(tiny_model(many_layers("qwen2")), Type::F16);
+  const TemporaryModel model(tiny_model({.architecture = "qwen2", .width = 96}), Type::F16);
   std::vector<std::string> stages;
-  ASSERT_TRUE(run(model.get(), 0, [&](std::string_view stage, double) {
+  ASSERT_TRUE(run(model.get(), Effort::kBest, 0, [&](std::string_view stage, double) {
                 if (stages.empty() || stages.back() != stage) stages.emplace_back(stage);
               }).ok());
-  ASSERT_GE(stages.size(), 4u);
+  ASSERT_GE(stages.size(), 5u);
   std::filesystem::remove(folder_.path("out.gguf"));
   install_interrupt_handler();
   for (const std::string& at : stages) {
     clear_interrupt();
-    const auto stopped = run(model.get(), 1u << 30, [&](std::string_view stage, double) {
-      if (stage == at && !interrupted()) std::raise(SIGINT);
-    });
+    const auto stopped =
+        run(model.get(), Effort::kBest, 1u << 30, [&](std::string_view stage, double) {
+          if (stage == at && !interrupted()) std::raise(SIGINT);
+        });
     EXPECT_EQ(stopped.status().code(), Code::kInterrupted) << at << stopped.status().what();
     EXPECT_TRUE(folder_.names().empty()) << at;
   }

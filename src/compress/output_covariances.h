@@ -1,0 +1,60 @@
+// What the outputs of a weight matrix have in common, as the model's answer sees them: which errors
+// of one row can be made up for by errors of others.
+//
+//   O = sum over tokens of g g'      (rows, rows); g: the gradient at the output of the cross
+//                                    entropy against labels that the model draws
+//
+// With H, the covariance of the inputs, an error E costs about tr(O E H E'). (Tseng, Sun, De Sa,
+// "Model-Preserving Adaptive Rounding", 2025.) Made once, and kept factored in a nameless file.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compress/column_scales.h"
+#include "compress/covariance.h"
+#include "compress/weights.h"
+#include "compress/workbench.h"
+#include "platform/scratch_file.h"
+#include "train/backward_walk.h"
+
+namespace enxuto {
+
+class OutputCovariances {
+ public:
+  // Of all matrices of the layers. Claims the disk for them.
+  static Result<OutputCovariances> create(const Dense& dense, const std::vector<Weight>& weights,
+                                          const CompressionPlan& plan, const std::string& folder);
+
+  // Runs the first plan.weigh_chunks of the text there and back.
+  Status measure(const Workbench& bench, const std::vector<std::vector<Token>>& chunks);
+
+  // Room for one, at the beginning of a stage.
+  Status begin(const Workbench& bench);
+  // Of the outputs as they are written, under the scales; null where the tensor has none. Valid
+  // until the next call.
+  Result<const Covariance*> of(const Tensor& tensor, const ColumnScales& scales, ThreadTeam& team);
+
+ private:
+  struct Place {
+    const Tensor* tensor;
+    uint32_t layer;
+    uint64_t offset, bytes;
+  };
+  OutputCovariances(const Dense& dense, ScratchFile file) : dense_(dense), file_(std::move(file)) {}
+  const Place* place_of(const Tensor& tensor) const;
+  void open_layer(uint32_t layer);
+  Status keep_layer(ThreadTeam& team);
+  void add(ThreadTeam& team, const Tensor& tensor, const float* gradients, int64_t n_rows,
+           int64_t n_tokens);
+
+  Dense dense_;
+  ScratchFile file_;
+  std::vector<Place> places_;
+  std::span<float> memory_;
+  std::map<const Tensor*, Covariance> opened_;  // of layer_
+  std::optional<uint32_t> layer_;
+};
+
+}  // namespace enxuto
