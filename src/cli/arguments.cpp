@@ -190,10 +190,12 @@ void add_compress(CLI::App& app, Action& action) {
       "  enxuto compress model.gguf -o small.gguf --bpw 4.5 --calibration notes.txt\n"
       "  enxuto compress model.gguf -o small.gguf --size 90MB --keep ffn_down=Q6_K\n"
       "  enxuto compress model.gguf -o small.gguf --size 90MB --imatrix imatrix.gguf\n"
-      "  enxuto compress folder -o small.gguf --memory 1GiB --effort fast\n",
+      "  enxuto compress folder -o small.gguf --memory 1GiB --effort fast\n"
+      "  enxuto compress model.gguf --curve             what each size would lose; writes no "
+      "file\n",
       compress_command, action);
   CompressOptions& o = *c.options;
-  c.command->add_option("-o,--output", o.output, "The GGUF file to write")->required();
+  c.command->add_option("-o,--output", o.output, "The GGUF file to write");
   c.size("--size", o.size_bytes, "Most bytes of the file");
   c.number("--bpw", o.bits_per_weight, "Bits per weight of the whole file", 0.5, 32)
       ->excludes("--size");
@@ -224,6 +226,9 @@ void add_compress(CLI::App& app, Action& action) {
           "last match counts)")
       ->type_name("REGEX=TYPE")
       ->take_all();
+  c.command->add_flag("--curve", o.curve,
+                      "Print quality against bytes, from the smallest file to the largest useful "
+                      "one; without -o nothing is written");
   c.command->add_flag("--force", o.force, "Replace what is to be written where it exists");
   c.report();
   c.json();

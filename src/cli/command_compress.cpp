@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "cli/budget.h"
 #include "cli/commands.h"
+#include "cli/curve_report.h"
 #include "cli/json_output.h"
 #include "cli/model_parts.h"
 #include "cli/progress_bar.h"
@@ -21,6 +22,25 @@
 
 namespace enxuto {
 namespace {
+
+bool has_size(const CompressOptions& options) {
+  return options.size_bytes || options.bits_per_weight > 0;
+}
+
+// Whether it is said what to write, and how small; or that nothing is to be written.
+Status check_task(const CompressOptions& options) {
+  if (!options.output.empty()) {
+    if (has_size(options) || options.memory_bytes) return {};
+    return Status::usage("how small the file has to be is not said",
+                         "give --size, --bpw or --memory");
+  }
+  if (!options.curve)
+    return Status::usage("the file to write is not named",
+                         "name it with -o, or ask for --curve, which writes none");
+  if (!has_size(options)) return {};
+  return Status::usage("--curve alone writes no file, so it takes no size",
+                       "leave the size out, or name a file with -o");
+}
 
 // --size as it is, --bpw of the whole file, or the largest file that runs in --memory.
 Result<uint64_t> target_bytes(const Model& model, const CompressOptions& options) {
@@ -109,41 +129,50 @@ std::map<std::string, Share> histogram(const CompressReport& report, const Model
   return shares;
 }
 
-Json report_json(const CompressReport& report, const Model& model, const CompressOptions& options,
-                 bool with_tensors) {
+// Of the file that was written.
+Json file_json(const CompressReport& report, const Model& model, const CompressOptions& options) {
   Json formats = Json::array();
   for (const auto& [name, share] : histogram(report, model))
     formats.push_back({{"format", name},
                        {"tensors", share.tensors},
                        {"parameters", share.parameters},
                        {"bytes", share.bytes}});
-  Json json = {{"output", options.output},
-               {"file_bytes", report.file_bytes},
-               {"target_bytes", report.target_bytes},
-               {"smallest_bytes", report.smallest_bytes},
+  return {{"output", options.output},
+          {"file_bytes", report.file_bytes},
+          {"target_bytes", report.target_bytes},
+          {"bits_per_weight", 8.0 * static_cast<double>(report.file_bytes) /
+                                  static_cast<double>(compose(model).total.parameters)},
+          {"predicted_kld", report.predicted_kld},
+          {"formats", formats}};
+}
+
+Json tensors_json(const CompressReport& report) {
+  Json tensors = Json::array();
+  for (const TensorReport& t : report.tensors)
+    tensors.push_back({{"name", t.name},
+                       {"from", find_codec(t.from)->name},
+                       {"to", find_codec(t.to)->name},
+                       {"bytes", t.bytes},
+                       {"relative_error", t.relative_error},
+                       {"predicted_kld", t.predicted_kld}});
+  return tensors;
+}
+
+Json report_json(const CompressReport& report, const Model& model, const CompressOptions& options) {
+  Json json = Json::object();
+  if (!options.output.empty()) json = file_json(report, model, options);
+  json.update({{"smallest_bytes", report.smallest_bytes},
                {"input_bytes", model.file_bytes},
-               {"bits_per_weight", 8.0 * static_cast<double>(report.file_bytes) /
-                                       static_cast<double>(compose(model).total.parameters)},
-               {"predicted_kld", report.predicted_kld},
                {"imatrix_tensors", report.imatrix_tensors},
                {"seconds", report.seconds},
                {"planned_bytes", report.map.total_bytes()},
-               {"peak_rss_bytes", peak_rss_bytes()},
-               {"formats", formats}};
-  if (!with_tensors) return json;
-  json["tensors"] = Json::array();
-  for (const TensorReport& t : report.tensors)
-    json["tensors"].push_back({{"name", t.name},
-                               {"from", find_codec(t.from)->name},
-                               {"to", find_codec(t.to)->name},
-                               {"bytes", t.bytes},
-                               {"relative_error", t.relative_error},
-                               {"predicted_kld", t.predicted_kld}});
+               {"peak_rss_bytes", peak_rss_bytes()}});
+  if (!report.curve.points.empty()) json.update(curve_json(report.curve, model));
   return json;
 }
 
-void report_text(const CompressReport& report, const Model& model, const CompressOptions& options) {
-  const Paint paint(Stream::kOutput);
+void file_text(const CompressReport& report, const Model& model, const CompressOptions& options,
+               const Paint& paint) {
   Table table({"format", ">tensors", ">bytes", ">share", ""});
   for (const auto& [name, share] : histogram(report, model)) {
     const double part = static_cast<double>(share.bytes) / static_cast<double>(report.file_bytes);
@@ -157,17 +186,24 @@ void report_text(const CompressReport& report, const Model& model, const Compres
              format_count(model.file_bytes));
   if (report.imatrix_tensors)
     fmt::print("importance of {} tensors from {}\n", report.imatrix_tensors, options.imatrix_file);
-  fmt::print("predicted KL divergence {:.4f} nats, {:.0f} s, peak {} of {} planned\n",
-             report.predicted_kld, report.seconds, format_bytes(peak_rss_bytes()),
+  fmt::print("predicted KL divergence {:.4f} nats, ", report.predicted_kld);
+}
+
+void report_text(const CompressReport& report, const Model& model, const CompressOptions& options) {
+  const Paint paint(Stream::kOutput);
+  if (options.curve) {
+    print_curve(report.curve, model, report.target_bytes, paint);
+    fmt::print("\n");
+  }
+  if (!options.output.empty()) file_text(report, model, options, paint);
+  fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
              format_bytes(report.map.total_bytes()));
 }
 
 }  // namespace
 
 Status compress_command(const CompressOptions& options) {
-  if (!options.size_bytes && options.bits_per_weight <= 0 && !options.memory_bytes)
-    return Status::usage("how small the file has to be is not said",
-                         "give --size, --bpw or --memory");
+  TRY(check_task(options));
   CompressRequest request;
   ASSIGN_OR_RETURN(request.types, menu(options.types));
   ASSIGN_OR_RETURN(request.pins, pins(options.keep));
@@ -178,7 +214,10 @@ Status compress_command(const CompressOptions& options) {
   ASSIGN_OR_RETURN(const auto usage, UsageReport::begin("compress", options));
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
   TRY(check_outputs(*model, options));
-  ASSIGN_OR_RETURN(request.target_bytes, target_bytes(*model, options));
+  if (!options.output.empty()) {
+    ASSIGN_OR_RETURN(request.target_bytes, target_bytes(*model, options));
+  }
+  request.curve = options.curve;
   request.n_threads = options.threads();
   request.effort = options.effort;
   request.replace_output = options.force;
@@ -191,11 +230,13 @@ Status compress_command(const CompressOptions& options) {
   progress.erase();
   TRY(report.status());
   usage->plan(report->map, memory_budget(options));
+  Json json = report_json(*report, *model, options);
   if (options.json)
-    print_json(report_json(*report, *model, options, false));
+    print_json(json);
   else
     report_text(*report, *model, options);
-  return usage->finish(report_json(*report, *model, options, true));
+  if (!options.output.empty()) json["tensors"] = tensors_json(*report);
+  return usage->finish(std::move(json));
 }
 
 }  // namespace enxuto

@@ -47,7 +47,7 @@ struct PlanOptions : CommonOptions {
 };
 
 struct CompressOptions : CommonOptions {
-  std::string output;
+  std::string output;             // empty: none, with curve only
   uint64_t size_bytes = 0;        // one of these two, or memory_bytes
   double bits_per_weight = 0;     // of the whole file
   std::string calibration_file;   // empty: the built-in text
@@ -56,6 +56,7 @@ struct CompressOptions : CommonOptions {
   std::vector<std::string> types;
   std::vector<std::string> keep;  // REGEX=TYPE
   Effort effort = Effort::kNormal;
+  bool curve = false;
   bool force = false;
 };
 

@@ -40,10 +40,14 @@ class Compression {
       if (same_file(file->path(), output_path))
         return Status::usage(fmt::format("{} is the input itself", output_path),
                              "write the result under another name");
-    TRY(plan_bytes());
+    TRY(plan_bytes(!output_path.empty()));
     ASSIGN_OR_RETURN(const CalibrationChunks chunks, plan_memory());
     ASSIGN_OR_RETURN(const Dense dense, Dense::load());
-    ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
+    std::optional<OutputFile> out;
+    if (!output_path.empty()) {
+      ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(output_path, request_.replace_output));
+      out.emplace(std::move(file));
+    }
     if (!request_.save_imatrix_path.empty()) {
       ASSIGN_OR_RETURN(auto file,
                        OutputFile::create(request_.save_imatrix_path, request_.replace_output));
@@ -57,14 +61,20 @@ class Compression {
     TRY(bring());
     ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
     ASSIGN_OR_RETURN(reader_, TensorReader::open(*model_, plan_, *arena_));
-    if (plan_.weigh_chunks > 0) {
+    if (out && plan_.weigh_chunks > 0) {
       ASSIGN_OR_RETURN(outputs_, OutputCovariances::create(dense, weights_, plan_, folder));
     }
     const Workbench bench{plan_, *session_, *arena_, *reader_, folder, progress_};
     TRY(measure(bench, chunks, covariances));
-    const auto allocation = allocate(choices_, request_.target_bytes - fixed_bytes_);
-    if (!allocation) return Status::failed("the plan of formats does not fit after all");
-    TRY(emit_plan(bench, covariances, *allocation, out));
+    if (request_.curve) {
+      const PricedWeights priced{weights_, menus_, choices_, fixed_bytes_};
+      ASSIGN_OR_RETURN(report_.curve, solve_curve(priced, request_.target_bytes, progress_));
+    }
+    if (out) {
+      const auto allocation = allocate(choices_, request_.target_bytes - fixed_bytes_);
+      if (!allocation) return Status::failed("the plan of formats does not fit after all");
+      TRY(emit_plan(bench, covariances, *allocation, *out));
+    }
     if (imatrix_out_) TRY(imatrix_out_->commit());
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -72,8 +82,9 @@ class Compression {
   }
 
  private:
-  // Which formats each weight may take and what each takes; refused at once where nothing fits.
-  Status plan_bytes() {
+  // Which formats each weight may take and what each takes; refused at once where a file is to be
+  // written and nothing fits.
+  Status plan_bytes(bool writes) {
     weights_ = find_weights(*model_);
     const OutputHeader header = output_header(*model_);
     OptionalSize fixed = header.bytes;
@@ -95,7 +106,7 @@ class Compression {
     fixed_bytes_ = *fixed;
     report_.smallest_bytes = fixed_bytes_ + smallest_bytes(choices_);
     report_.target_bytes = request_.target_bytes;
-    if (report_.smallest_bytes <= request_.target_bytes) return Status();
+    if (!writes || report_.smallest_bytes <= request_.target_bytes) return Status();
     return Status::does_not_fit(
         fmt::format("{} bytes are too few for this model", format_count(request_.target_bytes)),
         fmt::format("the smallest it can be is {} bytes: --size {}",

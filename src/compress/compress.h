@@ -8,6 +8,7 @@
 
 #include "base/progress.h"
 #include "base/status.h"
+#include "compress/curve.h"
 #include "compress/pins.h"
 #include "memory/memory_map.h"
 #include "models/model.h"
@@ -27,6 +28,7 @@ struct CompressRequest {
   int n_threads = 1;
   uint64_t memory_bytes = 0;  // that it may take; 0: no limit
   bool replace_output = false;
+  bool curve = false;  // wanted beside the file, or alone where there is none
 };
 
 struct TensorReport {
@@ -43,9 +45,11 @@ struct CompressReport {
   uint64_t imatrix_tensors = 0;  // that took their importance from a file
   MemoryMap map;                 // as planned
   std::vector<TensorReport> tensors;
+  Curve curve;
   double seconds = 0;
 };
 
+// An empty output_path writes no file, needs no target, and reports the curve only.
 Result<CompressReport> compress(std::shared_ptr<const Model> model, const std::string& output_path,
                                 const CompressRequest& request, const Progress& progress);
 

@@ -239,6 +239,48 @@ TEST_F(Compress, CtrlCLeavesNothing) {
   expect_nothing_left();
 }
 
+TEST_F(Compress, ShowsQualityAgainstBytesWithoutWriting) {
+  const std::vector<std::string> alone = {"compress", model_, "--curve", "--calibration", notes_};
+  const Outcome text = run_program(alone);
+  ASSERT_EQ(text.exit_code, 0) << text.error;
+  EXPECT_THAT(text.out, testing::AllOf(HasSubstr("mostly"), HasSubstr("one format")));
+  std::vector<std::string> as_json = alone;
+  as_json.emplace_back("--json");
+  const Json json = Json::parse(run_program(as_json).out);
+  ASSERT_GT(json["curve"].size(), 10u);
+  EXPECT_EQ(json["curve"][0]["file_bytes"], json["smallest_bytes"]);
+  for (const char* key : {"target_bytes", "bits_per_weight", "predicted_kld", "formats"})
+    EXPECT_TRUE(json["curve"][0].contains(key)) << key;
+  EXPECT_TRUE(json["curve"][0]["formats"][0].contains("parameters"));
+  for (const char* key : {"mix", "file_bytes", "predicted_kld", "allocated_kld"})
+    EXPECT_TRUE(json["mixes"][0].contains(key)) << key;
+  EXPECT_FALSE(json.contains("output"));
+  expect_nothing_left();
+}
+
+TEST_F(Compress, MarksTheFileThatItWritesOnTheCurve) {
+  const Outcome outcome = run_program(arguments({"--size", "300000", "--curve"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  EXPECT_THAT(outcome.out, HasSubstr("this file"));
+  EXPECT_LE(size_of(small_), 300000u);
+}
+
+TEST_F(Compress, ACurveThatWritesNothingTakesNoSize) {
+  for (const std::vector<std::string>& size :
+       {std::vector<std::string>{"--size", "300K"}, {"--bpw", "4"}}) {
+    std::vector<std::string> all = {"compress", model_, "--curve"};
+    all.insert(all.end(), size.begin(), size.end());
+    const Outcome outcome = run_program(all);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.error, HasSubstr("-o"));
+  }
+  const Outcome unnamed = run_program({"compress", model_, "--size", "300K"});
+  EXPECT_EQ(unnamed.exit_code, 2);
+  EXPECT_THAT(unnamed.error, HasSubstr("-o"));
+  EXPECT_EQ(run_program(arguments({"--curve"})).exit_code, 2) << "a file, but no size";
+  expect_nothing_left();
+}
+
 TEST_F(Compress, SaysWhenNoTargetIsGivenOrTwo) {
   EXPECT_EQ(run_program(arguments({})).exit_code, 2);
   EXPECT_EQ(run_program(arguments({"--size", "1M", "--bpw", "4"})).exit_code, 2);
