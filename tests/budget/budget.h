@@ -17,6 +17,7 @@ class Budget : public testing::Test {
                              std::vector<Type> types = {}) {
     CompressRequest request;
     request.target_bytes = target;
+    request.effort = Effort::kFast;  // in seconds
     request.types = std::move(types);
     request.n_threads = n_threads;
     request.replace_output = true;

@@ -15,6 +15,7 @@ class CompressCurve : public Budget {
     CompressRequest request;
     request.types = std::move(types);
     request.target_bytes = target;
+    request.effort = Effort::kFast;
     request.n_threads = 2;
     request.curve = true;
     return compress(model_.get(), output, request, {});

@@ -23,6 +23,7 @@ class CompressFaults : public testing::Test {
     ASSIGN_OR_RETURN(auto model, open_model(folder_ / "model.gguf"));
     CompressRequest request;
     request.target_bytes = model->file_bytes / 2;
+    request.effort = Effort::kFast;
     request.calibration_text = std::string(400, 'a');
     request.replace_output = true;
     request.memory_bytes = memory_bytes_;
@@ -38,8 +39,9 @@ class CompressFaults : public testing::Test {
     if (!model.ok()) return 0;
     const auto tokenizer = Tokenizer::create((*model)->metadata);
     if (!tokenizer.ok()) return 0;
-    const auto plan = plan_compression(
-        **model, {.memory_bytes = 1, .tokenizer_bytes = (*tokenizer)->table_bytes()});
+    const auto plan = plan_compression(**model, {.effort = Effort::kFast,
+                                                 .memory_bytes = 1,
+                                                 .tokenizer_bytes = (*tokenizer)->table_bytes()});
     return plan.ok() && plan->streams ? plan->map.total_bytes() : 0;
   }
 
