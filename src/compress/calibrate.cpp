@@ -11,27 +11,13 @@ namespace {
 // A token's energy counts up to this many times the median of its pass.
 constexpr double kEnergyCap = 4.0;
 
-// How much each of the tokens counts: 1, or less where its energy is an outlier of its pass.
-std::vector<float> token_weights(const float* x, int64_t x_stride, int64_t n_tokens,
-                                 int64_t columns) {
-  std::vector<double> energies(static_cast<size_t>(n_tokens));
-  for (int64_t t = 0; t < n_tokens; ++t)
-    for (int64_t c = 0; c < columns; ++c) {
-      const double value = x[t * x_stride + c];
-      energies[t] += value * value;
-    }
-  std::vector<double> sorted = energies;
-  std::ranges::nth_element(sorted, sorted.begin() + n_tokens / 2);
-  const double cap = kEnergyCap * sorted[n_tokens / 2];
-  std::vector<float> weights;
-  for (const double energy : energies)
-    weights.push_back(energy > cap ? static_cast<float>(cap / energy) : 1.0f);
-  return weights;
-}
-
+// A token counts 1, or less where its energy is an outlier of its pass.
 void add_tokens(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
                 Covariance& covariance) {
-  const std::vector<float> weights = token_weights(x, x_stride, n_tokens, covariance.columns());
+  const auto energies = token_energies(x, x_stride, n_tokens, covariance.columns());
+  std::vector<double> sorted = energies;
+  std::ranges::nth_element(sorted, sorted.begin() + n_tokens / 2);
+  const auto weights = cap_energies(energies, kEnergyCap * sorted[n_tokens / 2]);
   covariance.add(team, x, x_stride, n_tokens, weights.data());
 }
 

@@ -56,13 +56,14 @@ class Compression {
     const std::string parent = std::filesystem::path(output_path).parent_path();
     const std::string folder = parent.empty() ? "." : parent;
     ASSIGN_OR_RETURN(CovarianceFile covariances,
-                     CovarianceFile::create(dense, weights_, plan_, folder));
+                     CovarianceFile::of_inputs(dense, weights_, folder));
     ASSIGN_OR_RETURN(arena_, Arena::open(plan_.stages));
     TRY(bring());
     ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
     ASSIGN_OR_RETURN(reader_, TensorReader::open(*model_, plan_, *arena_));
     if (out && plan_.weigh_chunks > 0) {
-      ASSIGN_OR_RETURN(outputs_, OutputCovariances::create(dense, weights_, plan_, folder));
+      ASSIGN_OR_RETURN(outputs_,
+                       OutputCovariances::create(dense, weights_, model_->hyper.n_layers, folder));
     }
     const Workbench bench{plan_, *session_, *arena_, *reader_, folder, progress_};
     TRY(measure(bench, chunks, covariances));
@@ -116,9 +117,6 @@ class Compression {
   // What the work will take; refused at once where that is more than it may. Cuts the text first:
   // its tokenizer's tables are part of the plan.
   Result<CalibrationChunks> plan_memory() {
-    const CalibrationShape shape = calibration_shape(*model_, request_.effort);
-    const ChunkLimits limits{shape.fit_tokens, shape.fit_chunks, shape.probe_tokens,
-                             shape.probe_chunks};
     const std::string_view text = request_.calibration_text.empty()
                                       ? builtin_calibration_text()
                                       : std::string_view(request_.calibration_text);
@@ -128,7 +126,10 @@ class Compression {
                                                 request_.memory_bytes, tokenizer->table_bytes()}));
     TRY(check_fits(plan_, request_.memory_bytes));
     report_.map = plan_.map;
-    return cut_calibration_text(*tokenizer, text, limits);
+    const CalibrationShape& shape = plan_.shape;
+    return cut_calibration_text(
+        *tokenizer, text,
+        {shape.fit_tokens, shape.fit_chunks, shape.probe_tokens, shape.probe_chunks});
   }
 
   Status bring() {

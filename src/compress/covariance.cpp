@@ -111,6 +111,24 @@ class Factorization {
 
 }  // namespace
 
+std::vector<double> token_energies(const float* x, int64_t x_stride, int64_t n_tokens,
+                                   int64_t columns) {
+  std::vector<double> energies(static_cast<size_t>(n_tokens));
+  for (int64_t t = 0; t < n_tokens; ++t)
+    for (int64_t c = 0; c < columns; ++c) {
+      const double value = x[t * x_stride + c];
+      energies[t] += value * value;
+    }
+  return energies;
+}
+
+std::vector<float> cap_energies(std::span<const double> energies, double most) {
+  std::vector<float> weights;
+  for (const double energy : energies)
+    weights.push_back(energy > most ? static_cast<float>(most / energy) : 1.0f);
+  return weights;
+}
+
 Covariance::Covariance(const Dense& dense, int64_t columns, std::span<float> memory)
     : dense_(dense), columns_(columns), memory_(memory) {
   const auto block = static_cast<int64_t>(covariance_block(static_cast<uint64_t>(columns)));

@@ -27,6 +27,12 @@ inline constexpr double kDamping = 0.05;
 // A column that carries less than this part of the mean tells nothing about others.
 inline constexpr double kLeastEnergy = 1e-8;
 
+// Squares of each token's numbers, added up. x: (n_tokens, columns), rows x_stride floats apart.
+std::vector<double> token_energies(const float* x, int64_t x_stride, int64_t n_tokens,
+                                   int64_t columns);
+// How much each token counts, so that none carries more than `most`: 1, or less.
+std::vector<float> cap_energies(std::span<const double> energies, double most);
+
 // One diagonal block, of columns [begin, begin + n) of the input.
 struct CovarianceBlock {
   int64_t begin, n;

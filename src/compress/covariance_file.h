@@ -1,5 +1,5 @@
-// The covariances of all linear inputs, made once and kept factored in a nameless file: those of
-// one layer at a time are in memory.
+// The covariances of all linear inputs, or of outputs (output_covariances.h), made once and kept
+// factored in a nameless file: those of one layer at a time are in memory, or a single one.
 #pragma once
 
 #include <map>
@@ -16,37 +16,50 @@ namespace enxuto {
 
 class CovarianceFile {
  public:
-  // Claims the disk for all of them.
-  static Result<CovarianceFile> create(const Dense& dense, const std::vector<Weight>& weights,
-                                       const CompressionPlan& plan, const std::string& folder);
+  // Claim the disk for all of them. Outputs: those of the matrices of the layers.
+  static Result<CovarianceFile> of_inputs(const Dense& dense, const std::vector<Weight>& weights,
+                                          const std::string& folder);
+  static Result<CovarianceFile> of_outputs(const Dense& dense, const std::vector<Weight>& weights,
+                                           uint32_t n_layers, const std::string& folder);
 
-  // Room for one layer's, at the beginning of a stage, right after its hidden states.
+  // Room for one layer's, at the beginning of a stage, right after its hidden states; or for one.
   Status begin(const Workbench& bench);
+  Status begin_single(const Workbench& bench);
 
   // Those of a layer, or of the head (n_layers): empty, to be filled.
   void open_layer(uint32_t layer);
   std::map<const Tensor*, Covariance>& opened() { return covariances_; }
   // Writes them, factored.
   Status keep();
+  // Where the covariance of this input or output belongs; nothing where it has none.
+  std::optional<uint32_t> layer_of(const Tensor& tensor) const;
 
   // Of the input of a weight that has one; its layer is read where it is not in memory. Valid until
   // one of another layer is asked for.
   Result<const Covariance*> of(const Weight& weight);
+  // One that there is, alone, as it was kept. Valid until the next call.
+  Result<Covariance*> single(const Tensor& tensor);
 
  private:
   struct Place {
-    const Tensor* input;
+    const Tensor* tensor;
     uint32_t layer;
+    uint64_t size;  // its inputs, or outputs
     uint64_t offset, bytes;
   };
-  CovarianceFile(const Dense& dense, ScratchFile file) : dense_(dense), file_(std::move(file)) {}
+  CovarianceFile(const Dense& dense, std::vector<Place> places, ScratchFile file)
+      : dense_(dense), file_(std::move(file)), places_(std::move(places)) {}
+  static Result<CovarianceFile> create(const Dense& dense, std::vector<Place> places,
+                                       const std::string& folder);
+  Status take(const Workbench& bench, uint64_t bytes);
+  const Place* place_of(const Tensor& tensor) const;
+  Covariance& open(const Place& place, std::span<float> memory);
   template <class Body>
   Status for_opened(const Body& body);
 
   Dense dense_;
   ScratchFile file_;
   std::vector<Place> places_;
-  uint64_t most_ = 0;  // bytes of a layer
   std::span<float> memory_;
   std::map<const Tensor*, Covariance> covariances_;  // of layer_
   std::optional<uint32_t> layer_;

@@ -13,11 +13,9 @@
 #include <vector>
 
 #include "compress/column_scales.h"
-#include "compress/covariance.h"
+#include "compress/covariance_file.h"
 #include "compress/weights.h"
 #include "compress/workbench.h"
-#include "platform/scratch_file.h"
-#include "train/backward_walk.h"
 
 namespace enxuto {
 
@@ -25,36 +23,27 @@ class OutputCovariances {
  public:
   // Of all matrices of the layers. Claims the disk for them.
   static Result<OutputCovariances> create(const Dense& dense, const std::vector<Weight>& weights,
-                                          const CompressionPlan& plan, const std::string& folder);
+                                          uint32_t n_layers, const std::string& folder);
 
   // Runs the first plan.weigh_chunks of the text there and back.
   Status measure(const Workbench& bench, const std::vector<std::vector<Token>>& chunks);
 
   // Room for one, at the beginning of a stage.
-  Status begin(const Workbench& bench);
+  Status begin(const Workbench& bench) { return file_.begin_single(bench); }
   // Of the outputs as they are written, under the scales; null where the tensor has none. Valid
   // until the next call.
   Result<const Covariance*> of(const Tensor& tensor, const ColumnScales& scales, ThreadTeam& team);
 
  private:
-  struct Place {
-    const Tensor* tensor;
-    uint32_t layer;
-    uint64_t offset, bytes;
-  };
-  OutputCovariances(const Dense& dense, ScratchFile file) : dense_(dense), file_(std::move(file)) {}
-  const Place* place_of(const Tensor& tensor) const;
-  void open_layer(uint32_t layer);
+  OutputCovariances(const Dense& dense, CovarianceFile file)
+      : dense_(dense), file_(std::move(file)) {}
   Status keep_layer(ThreadTeam& team);
-  void add(ThreadTeam& team, const Tensor& tensor, const float* gradients, int64_t n_rows,
-           int64_t n_tokens);
+  Status add(ThreadTeam& team, const Tensor& tensor, const float* gradients, int64_t n_rows,
+             int64_t n_tokens);
 
   Dense dense_;
-  ScratchFile file_;
-  std::vector<Place> places_;
-  std::span<float> memory_;
-  std::map<const Tensor*, Covariance> opened_;  // of layer_
-  std::optional<uint32_t> layer_;
+  CovarianceFile file_;
+  std::optional<uint32_t> layer_;  // that is being measured
 };
 
 }  // namespace enxuto

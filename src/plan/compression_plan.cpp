@@ -120,14 +120,7 @@ class Sizes {
   }
   // Of the outputs of a layer.
   OptionalSize output_covariances() const {
-    OptionalSize most = 0;
-    for (const LayerWeights& w : model_.layers) {
-      OptionalSize layer = 0;
-      for (const Tensor* t : matrices_of(w))
-        layer = checked_add(layer, covariance_bytes(t->rows()));
-      most = larger(most, layer);
-    }
-    return most;
+    return largest_layer(matrices_of, [](const Tensor& t) { return covariance_bytes(t.rows()); });
   }
   // Of the rows whose outputs share a covariance.
   OptionalSize row_errors() const {
@@ -204,16 +197,23 @@ class Sizes {
     if (model_.output) body(*model_.output);
   }
 
-  // The most of a layer's inputs, or the head's.
   template <class Bytes>
-  OptionalSize layer_sum(const Bytes& bytes_of) const {
-    OptionalSize most = model_.output ? bytes_of(*model_.output) : OptionalSize(0);
+  OptionalSize largest_layer(Matrices (*tensors_of)(const LayerWeights&),
+                             const Bytes& bytes_of) const {
+    OptionalSize most = 0;
     for (const LayerWeights& w : model_.layers) {
       OptionalSize layer = 0;
-      for (const Tensor* t : inputs_of(w)) layer = checked_add(layer, bytes_of(*t));
+      for (const Tensor* t : tensors_of(w)) layer = checked_add(layer, bytes_of(*t));
       most = larger(most, layer);
     }
     return most;
+  }
+
+  // The most of a layer's inputs, or the head's.
+  template <class Bytes>
+  OptionalSize layer_sum(const Bytes& bytes_of) const {
+    const OptionalSize head = model_.output ? bytes_of(*model_.output) : OptionalSize(0);
+    return larger(head, largest_layer(inputs_of, bytes_of));
   }
 
   // The covariances of a layer's inputs, and rows of a weight while they are rounded.
@@ -229,10 +229,10 @@ class Sizes {
 
   OptionalSize coarse_copy() const {
     OptionalSize most = 0;
-    for (const LayerWeights& layer : model_.layers)
-      for (const Tensor* t : matrices_of(layer))
-        if (const Codec* codec = probe_codec(*t))
-          most = larger(most, checked_mul(codec->row_bytes(t->columns()), t->rows()));
+    for_matrices([&](const Tensor& t) {
+      if (const Codec* codec = probe_codec(t))
+        most = larger(most, checked_mul(codec->row_bytes(t.columns()), t.rows()));
+    });
     return checked_align(most, kLine);
   }
 
@@ -258,6 +258,17 @@ class Sizes {
   OptionalSize sample_ = 0, piece_ = 0;
 };
 
+CalibrationShape calibration_shape(const Model& model, Effort effort) {
+  const uint32_t most = model.hyper.trained_context;
+  const Result<uint64_t> parameters = count_parameters(model);
+  const bool large = parameters.ok() && *parameters > kLargeModel;
+  const uint64_t widest = std::max<uint64_t>(model.hyper.width, model.hyper.ffn_width);
+  const auto chunks = static_cast<uint32_t>(std::clamp<uint64_t>(
+      widest * kTokensPerColumn / kFitTokens, kFitChunks, pains(effort).most_fit_chunks));
+  return {std::min(kFitTokens, most), chunks, std::min(kProbeTokens, most),
+          large ? pains(effort).large_probe_chunks : pains(effort).probe_chunks};
+}
+
 struct Mode {
   bool streams, on_disk;
 };
@@ -276,7 +287,6 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   plan.sweeps_to_compare = pains(request.effort).sweeps_to_compare;
   plan.streams = mode.streams, plan.states_on_disk = mode.on_disk;
   plan.weigh_chunks = std::min(pains(request.effort).weigh_chunks, plan.shape.fit_chunks);
-  plan.weigh_layers = static_cast<uint32_t>(model.layers.size());
   const Sizes sizes(model, plan.shape, plan.weigh_chunks, request.n_threads);
   const char* where = mode.on_disk ? ", in a file" : "";
   const Phase phases[] = {
@@ -310,14 +320,11 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   if (mode.streams)
     stages.push_back({owner::kReadBuffer, known(sizes.read_buffer()),
                       "rows of a tensor, read to be encoded", "always", PartKind::kArena});
-  plan.covariance_file_bytes = known(sizes.covariance_file());
-  plan.disk_bytes =
-      plan.covariance_file_bytes + (mode.on_disk ? known(sizes.state_file()) : uint64_t{0});
+  plan.disk_bytes = known(sizes.covariance_file());
+  if (mode.on_disk) plan.disk_bytes += known(sizes.state_file());
   if (plan.weigh_chunks > 0) {
-    plan.weigh_bytes = known(sizes.output_covariances());
     plan.row_error_bytes = known(sizes.row_errors());
-    plan.output_covariance_file_bytes = known(sizes.output_covariance_file());
-    plan.disk_bytes += plan.output_covariance_file_bytes + known(sizes.checkpoint_file());
+    plan.disk_bytes += known(sizes.output_covariance_file()) + known(sizes.checkpoint_file());
   }
   stages.push_back({owner::kWorking, known(largest->bytes),
                     fmt::format("most of all {}: {}; {} more wait on the disk", largest->name,
@@ -345,17 +352,6 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
 }
 
 }  // namespace
-
-CalibrationShape calibration_shape(const Model& model, Effort effort) {
-  const uint32_t most = model.hyper.trained_context;
-  const Result<uint64_t> parameters = count_parameters(model);
-  const bool large = parameters.ok() && *parameters > kLargeModel;
-  const uint64_t widest = std::max<uint64_t>(model.hyper.width, model.hyper.ffn_width);
-  const auto chunks = static_cast<uint32_t>(std::clamp<uint64_t>(
-      widest * kTokensPerColumn / kFitTokens, kFitChunks, pains(effort).most_fit_chunks));
-  return {std::min(kFitTokens, most), chunks, std::min(kProbeTokens, most),
-          large ? pains(effort).large_probe_chunks : pains(effort).probe_chunks};
-}
 
 const Codec* probe_codec(const Tensor& tensor) {
   for (const Type type : kProbeTypes) {

@@ -28,7 +28,6 @@ struct CalibrationShape {
   uint32_t fit_tokens, fit_chunks;
   uint32_t probe_tokens, probe_chunks;
 };
-CalibrationShape calibration_shape(const Model& model, Effort effort);
 
 struct CompressionRequest {
   int n_threads = 1;
@@ -44,11 +43,9 @@ struct CompressionPlan {
   InferenceRequest inference;  // of the session that it runs text through
   bool streams = false;        // weights, through the session's ring and the read buffer
   bool states_on_disk = false;
-  uint64_t covariance_file_bytes = 0;
-  // Feedback between rows: texts that go there and back (0: there is none), the layers whose
-  // outputs are weighed, the covariances of the outputs of one layer, and the errors of a matrix.
-  uint32_t weigh_chunks = 0, weigh_layers = 0;
-  uint64_t weigh_bytes = 0, output_covariance_file_bytes = 0, row_error_bytes = 0;
+  // Feedback between rows: texts that go there and back (0: there is none), and errors of a matrix.
+  uint32_t weigh_chunks = 0;
+  uint64_t row_error_bytes = 0;
   uint64_t disk_bytes = 0;  // of all files that are gone when it ends
   MemoryMap map;            // of all that it takes, the session's parts first
   MemoryMap stages;         // those of its own, opened as one arena

@@ -116,7 +116,7 @@ void tile_fma(const float* tile, int64_t n, const float* const* x, float* const*
 template <class T, int kTokens>
 void float_tile_tokens(const float* tile, int64_t from, int64_t n, const PreparedRow* x,
                        int64_t n_rows, float* y, int64_t y_stride) {
-  alignas(64) float edge[kTokens][kFloatRows] = {};
+  alignas(64) float edge[kTokens][kFloatRows];
   const bool whole = n_rows == kFloatRows;
   const float* values[kTokens];
   float* sums[kTokens];
@@ -125,9 +125,8 @@ void float_tile_tokens(const float* tile, int64_t from, int64_t n, const Prepare
     values[t] = x[t].values + from;
     float* out = y + t * y_stride;
     sums[t] = whole ? out : edge[t];
-    if (from == 0)
-      __builtin_memset(sums[t], 0, sizeof edge[t]);
-    else if (!whole)
+    if (from == 0 || !whole) __builtin_memset(sums[t], 0, sizeof edge[t]);
+    if (from > 0 && !whole)
       for (int64_t r = 0; r < n_rows; ++r) edge[t][r] = out[r];
   }
   tile_fma<T, kTokens>(tile, n, values, sums);
