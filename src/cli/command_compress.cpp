@@ -1,23 +1,19 @@
 // compress: a model into a byte budget.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
-#include <map>
 
 #include "base/bytes.h"
 #include "cli/budget.h"
 #include "cli/commands.h"
-#include "cli/curve_report.h"
-#include "cli/json_output.h"
+#include "cli/compress_page.h"
+#include "cli/compress_report.h"
 #include "cli/model_parts.h"
 #include "cli/progress_bar.h"
-#include "cli/terminal_text.h"
 #include "cli/text_input.h"
 #include "cli/usage_report.h"
 #include "compress/compress.h"
 #include "platform/file.h"
-#include "platform/memory_probe.h"
 #include "tokenizer/tokenizer.h"
 
 namespace enxuto {
@@ -117,89 +113,6 @@ Status check_outputs(const Model& model, const CompressOptions& options) {
   return check_output(model, saved, options.force);
 }
 
-std::map<std::string, Share> histogram(const CompressReport& report, const Model& model) {
-  std::map<std::string, Share> shares;
-  for (const TensorReport& t : report.tensors) {
-    Share& share = shares[find_codec(t.to)->name];
-    const Tensor* tensor = model.find(t.name);
-    ++share.tensors;
-    share.parameters += tensor ? tensor->count() : 0;
-    share.bytes += t.bytes;
-  }
-  return shares;
-}
-
-// Of the file that was written.
-Json file_json(const CompressReport& report, const Model& model, const CompressOptions& options) {
-  Json formats = Json::array();
-  for (const auto& [name, share] : histogram(report, model))
-    formats.push_back({{"format", name},
-                       {"tensors", share.tensors},
-                       {"parameters", share.parameters},
-                       {"bytes", share.bytes}});
-  return {{"output", options.output},
-          {"file_bytes", report.file_bytes},
-          {"target_bytes", report.target_bytes},
-          {"bits_per_weight", 8.0 * static_cast<double>(report.file_bytes) /
-                                  static_cast<double>(compose(model).total.parameters)},
-          {"predicted_kld", report.predicted_kld},
-          {"formats", formats}};
-}
-
-Json tensors_json(const CompressReport& report) {
-  Json tensors = Json::array();
-  for (const TensorReport& t : report.tensors)
-    tensors.push_back({{"name", t.name},
-                       {"from", find_codec(t.from)->name},
-                       {"to", find_codec(t.to)->name},
-                       {"bytes", t.bytes},
-                       {"relative_error", t.relative_error},
-                       {"predicted_kld", t.predicted_kld}});
-  return tensors;
-}
-
-Json report_json(const CompressReport& report, const Model& model, const CompressOptions& options) {
-  Json json = Json::object();
-  if (!options.output.empty()) json = file_json(report, model, options);
-  json.update({{"smallest_bytes", report.smallest_bytes},
-               {"input_bytes", model.file_bytes},
-               {"imatrix_tensors", report.imatrix_tensors},
-               {"seconds", report.seconds},
-               {"planned_bytes", report.map.total_bytes()},
-               {"peak_rss_bytes", peak_rss_bytes()}});
-  if (!report.curve.points.empty()) json.update(curve_json(report.curve, model));
-  return json;
-}
-
-void file_text(const CompressReport& report, const Model& model, const CompressOptions& options,
-               const Paint& paint) {
-  Table table({"format", ">tensors", ">bytes", ">share", ""});
-  for (const auto& [name, share] : histogram(report, model)) {
-    const double part = static_cast<double>(share.bytes) / static_cast<double>(report.file_bytes);
-    table.add({name, format_count(share.tensors), format_bytes(share.bytes),
-               fmt::format("{:.1f} %", 100 * part), paint.cyan(bar(part, 24))});
-  }
-  table.print(paint);
-  fmt::print("\n{}  {} of {} bytes, {:.1f} % of the input's {}\n", paint.bold(options.output),
-             format_count(report.file_bytes), format_count(report.target_bytes),
-             100 * static_cast<double>(report.file_bytes) / static_cast<double>(model.file_bytes),
-             format_count(model.file_bytes));
-  if (report.imatrix_tensors)
-    fmt::print("importance of {} tensors from {}\n", report.imatrix_tensors, options.imatrix_file);
-  fmt::print("predicted KL divergence {:.4f} nats, ", report.predicted_kld);
-}
-
-void report_text(const CompressReport& report, const Model& model, const CompressOptions& options) {
-  const Paint paint(Stream::kOutput);
-  if (options.curve) {
-    print_curve(report.curve, model, report.target_bytes, paint);
-    fmt::print("\n");
-  }
-  if (!options.output.empty()) file_text(report, model, options, paint);
-  fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
-             format_bytes(report.map.total_bytes()));
-}
-
 }  // namespace
 
 Status compress_command(const CompressOptions& options) {
@@ -217,7 +130,7 @@ Status compress_command(const CompressOptions& options) {
   if (!options.output.empty()) {
     ASSIGN_OR_RETURN(request.target_bytes, target_bytes(*model, options));
   }
-  request.curve = options.curve;
+  request.curve = options.curve || !options.report_file.empty();
   request.n_threads = options.threads();
   request.effort = options.effort;
   request.replace_output = options.force;
@@ -230,13 +143,13 @@ Status compress_command(const CompressOptions& options) {
   progress.erase();
   TRY(report.status());
   usage->plan(report->map, memory_budget(options));
-  Json json = report_json(*report, *model, options);
   if (options.json)
-    print_json(json);
+    print_json(compress_json(*report, *model, options));
   else
-    report_text(*report, *model, options);
-  if (!options.output.empty()) json["tensors"] = tensors_json(*report);
-  return usage->finish(std::move(json));
+    print_compress(*report, *model, options);
+  if (options.report_file.empty()) return {};
+  ASSIGN_OR_RETURN(Json json, compress_report_json(*report, *model, options));
+  return usage->finish(std::move(json), compress_page);
 }
 
 }  // namespace enxuto

@@ -9,10 +9,6 @@
 namespace enxuto {
 namespace {
 
-double bits_per_weight(uint64_t bytes, uint64_t parameters) {
-  return parameters ? 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters) : 0;
-}
-
 // "Q4_K 61 %, Q5_K 30 %": the most used, three at most.
 std::string mostly(const std::vector<FormatUse>& formats) {
   constexpr size_t kMost = 3;
@@ -70,7 +66,7 @@ void print_mixes(const Curve& curve, const Paint& paint) {
 
 }  // namespace
 
-Json curve_json(const Curve& curve, const Model& model) {
+Json curve_json(const Curve& curve, const Model& model, uint64_t written_bytes) {
   const uint64_t parameters = compose(model).total.parameters;
   Json points = Json::array(), mixes = Json::array();
   for (const CurvePoint& point : curve.points) {
@@ -81,6 +77,7 @@ Json curve_json(const Curve& curve, const Model& model) {
                       {"file_bytes", point.file_bytes},
                       {"bits_per_weight", bits_per_weight(point.file_bytes, parameters)},
                       {"predicted_kld", point.predicted_kld},
+                      {"chosen", point.file_bytes == written_bytes},
                       {"formats", formats}});
   }
   for (const MixPoint& mix : curve.mixes)
@@ -92,18 +89,19 @@ Json curve_json(const Curve& curve, const Model& model) {
   return {{"curve", points}, {"mixes", mixes}};
 }
 
-void print_curve(const Curve& curve, const Model& model, uint64_t target_bytes,
+void print_curve(const Curve& curve, const Model& model, uint64_t written_bytes,
                  const Paint& paint) {
   const uint64_t parameters = compose(model).total.parameters;
   const LogScale scale(curve);
   Table table({">bytes", ">bits", ">KLD", "", "mostly"});
   for (const CurvePoint& point : curve.points) {
-    const bool written = target_bytes && point.target_bytes == target_bytes;
-    table.add({format_count(point.file_bytes),
-               fmt::format("{:.2f}", bits_per_weight(point.file_bytes, parameters)),
-               fmt::format("{:.4f}", point.predicted_kld),
-               paint.cyan(bar(scale.share(point.predicted_kld), 20)),
-               mostly(point.formats) + (written ? paint.bold("  ← this file") : std::string())});
+    table.add(
+        {format_count(point.file_bytes),
+         fmt::format("{:.2f}", bits_per_weight(point.file_bytes, parameters)),
+         fmt::format("{:.4f}", point.predicted_kld),
+         paint.cyan(bar(scale.share(point.predicted_kld), 20)),
+         mostly(point.formats) +
+             (point.file_bytes == written_bytes ? paint.bold("  ← this file") : std::string())});
   }
   fmt::print("Predicted KL divergence (nats; bars by its logarithm) of files of these sizes\n");
   table.print(paint);

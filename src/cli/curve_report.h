@@ -7,10 +7,12 @@
 
 namespace enxuto {
 
-// The keys `curve` and `mixes`.
-Json curve_json(const Curve& curve, const Model& model);
+// written_bytes: of the file that was written, which is marked; 0: none.
 
-// target_bytes: of the file that was written, which is marked; 0: none.
-void print_curve(const Curve& curve, const Model& model, uint64_t target_bytes, const Paint& paint);
+// The keys `curve` and `mixes`.
+Json curve_json(const Curve& curve, const Model& model, uint64_t written_bytes);
+
+void print_curve(const Curve& curve, const Model& model, uint64_t written_bytes,
+                 const Paint& paint);
 
 }  // namespace enxuto

@@ -9,12 +9,14 @@
 
 namespace enxuto {
 
+inline double bits_per_weight(uint64_t bytes, uint64_t parameters) {
+  return parameters ? 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters) : 0;
+}
+
 struct Share {
   std::string name;  // of a part, or of a format
   uint64_t tensors = 0, parameters = 0, bytes = 0;
-  double bits_per_weight() const {
-    return parameters ? 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters) : 0;
-  }
+  double bits_per_weight() const { return enxuto::bits_per_weight(bytes, parameters); }
 };
 
 struct Composition {

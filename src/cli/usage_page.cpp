@@ -35,17 +35,16 @@ std::string facts(const Json& object) {
 
 // A list of objects with the same keys.
 std::string list(const Json& rows) {
-  std::string html = "<div class=\"scroll\"><table><thead><tr>";
+  std::vector<std::string> headings;
   for (const auto& [key, value] : rows.front().items())
-    html += fmt::format("<th scope=\"col\">{}</th>", words(key));
-  html += "</tr></thead><tbody>\n";
+    headings.push_back((value.is_string() ? "<" : "") + words(key));
+  HtmlTable table(headings);
   for (const Json& row : rows) {
-    html += "<tr>";
-    for (const auto& [key, value] : row.items())
-      html += fmt::format("<td{}>{}</td>", value.is_string() ? " class=\"text\"" : "", cell(value));
-    html += "</tr>\n";
+    std::vector<std::string> cells;
+    for (const Json& value : row) cells.push_back(cell(value));
+    table.add(cells);
   }
-  return html + "</tbody></table></div>\n";
+  return table.html();
 }
 
 std::string line_of(const Json& values, double x_step, double bottom, double scale) {
@@ -92,19 +91,22 @@ std::string chart(const Json& memory) {
 
 }  // namespace
 
-std::string usage_page(const Json& report) {
-  const Json& memory = report["memory"];
+std::string memory_section(const Json& memory) {
   const uint64_t planned = number(memory["planned_bytes"]), peak = number(memory["peak_rss_bytes"]);
+  return fmt::format("<p><b class=\"{}\">{}</b>: {} planned, {} at the peak</p>\n",
+                     peak <= planned ? "good" : "bad",
+                     peak <= planned ? "As planned" : "More than planned", format_bytes(planned),
+                     format_bytes(peak)) +
+         chart(memory) + "<h2>Plan against measurement</h2>\n" + list(memory["parts"]) +
+         facts(memory);
+}
+
+std::string usage_page(const Json& report) {
   const auto name = report["model"].get<std::string>();
   const auto command = report["command"].get<std::string>();
   std::string html = html_begin("enxuto " + command + " " + name, name);
   html += fmt::format("<p class=\"soft\">What it took to {}</p>\n", html_escaped(command));
-  html += fmt::format("<p><b class=\"{}\">{}</b>: {} planned, {} at the peak</p>\n",
-                      peak <= planned ? "good" : "bad",
-                      peak <= planned ? "As planned" : "More than planned", format_bytes(planned),
-                      format_bytes(peak));
-  html += chart(memory);
-  html += "<h2>Plan against measurement</h2>\n" + list(memory["parts"]) + facts(memory);
+  html += memory_section(report["memory"]);
   html += "<h2>Results</h2>\n" + facts(report);
   for (const auto& [key, value] : report.items())
     if (value.is_array() && !value.empty() && value.front().is_object())

@@ -10,4 +10,7 @@ namespace enxuto {
 // `report`: as docs/json.md says of --report.
 std::string usage_page(const Json& report);
 
+// The part of it that is about memory. `memory`: that key of a report.
+std::string memory_section(const Json& memory);
+
 }  // namespace enxuto

@@ -6,7 +6,6 @@
 
 #include "base/bytes.h"
 #include "cli/clock.h"
-#include "cli/usage_page.h"
 #include "memory/ledger.h"
 #include "platform/cgroup.h"
 #include "platform/limit_watch.h"
@@ -133,13 +132,12 @@ Json UsageReport::memory_json() const {
           {"mapped_bytes", mapped}};
 }
 
-Status UsageReport::finish(Json results) {
+Status UsageReport::finish(Json results, std::string (*page)(const Json& report)) {
   if (!file_) return {};
   Json report = {{"command", command_}, {"model", options_.model}};
   report.update(results);
   report["memory"] = memory_json();
-  const std::string text =
-      options_.report_file.ends_with(".html") ? usage_page(report) : to_text(report);
+  const std::string text = options_.report_file.ends_with(".html") ? page(report) : to_text(report);
   TRY(file_->write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
   TRY(file_->commit());
   file_.reset();

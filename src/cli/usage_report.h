@@ -9,6 +9,7 @@
 
 #include "cli/budget.h"
 #include "cli/json_output.h"
+#include "cli/usage_page.h"
 #include "platform/file.h"
 #include "platform/usage_sampler.h"
 
@@ -27,8 +28,9 @@ class UsageReport {
   void plan(const MemoryMap& map, const Budget& budget);
   void watch(std::shared_ptr<const Model> model);
 
-  // At its end, after its results were printed: writes the report, where there is one to write.
-  Status finish(Json results);
+  // At its end, after its results were printed: writes the report, where there is one to write, as
+  // JSON or as such a page.
+  Status finish(Json results, std::string (*page)(const Json& report) = usage_page);
 
   // "planned 141.5 MiB, at the peak 139.9 MiB".
   std::string summary() const;

@@ -1,0 +1,159 @@
+#include "cli/compress_report.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.h"
+#include "cli/curve_report.h"
+#include "cli/model_parts.h"
+#include "cli/terminal_text.h"
+#include "platform/memory_probe.h"
+#include "tokenizer/tokenizer.h"
+
+namespace enxuto {
+namespace {
+
+std::map<std::string, Share> histogram(const CompressReport& report, const Model& model) {
+  std::map<std::string, Share> shares;
+  for (const TensorReport& t : report.tensors) {
+    Share& share = shares[find_codec(t.to)->name];
+    const Tensor* tensor = model.find(t.name);
+    ++share.tensors;
+    share.parameters += tensor ? tensor->count() : 0;
+    share.bytes += t.bytes;
+  }
+  return shares;
+}
+
+// Of the file that was written.
+Json file_json(const CompressReport& report, const Model& model, const CompressOptions& options) {
+  Json formats = Json::array();
+  for (const auto& [name, share] : histogram(report, model))
+    formats.push_back({{"format", name},
+                       {"tensors", share.tensors},
+                       {"parameters", share.parameters},
+                       {"bytes", share.bytes}});
+  return {{"output", options.output},
+          {"file_bytes", report.file_bytes},
+          {"target_bytes", report.target_bytes},
+          {"bits_per_weight", bits_per_weight(report.file_bytes, compose(model).total.parameters)},
+          {"predicted_kld", report.predicted_kld},
+          {"formats", formats}};
+}
+
+// null: it belongs to no layer.
+Json layer_of(std::string_view name, const Model& model) {
+  for (uint32_t l = 0; l < model.hyper.n_layers; ++l)
+    if (name.starts_with(fmt::format("blk.{}.", l))) return l;
+  return {};
+}
+
+Json tensors_json(const CompressReport& report, const Model& model) {
+  Json tensors = Json::array();
+  for (const TensorReport& t : report.tensors) {
+    const Tensor* tensor = model.find(t.name);
+    Json shape = Json::array();
+    for (uint32_t d = 0; d < tensor->n_dims; ++d) shape.push_back(tensor->shape[d]);
+    tensors.push_back(
+        {{"name", t.name},
+         {"kind", tensor_kind(t.name)},
+         {"layer", layer_of(t.name, model)},
+         {"shape", shape},
+         {"parameters", tensor->count()},
+         {"from", find_codec(t.from)->name},
+         {"to", find_codec(t.to)->name},
+         {"bytes", t.bytes},
+         {"bits_per_weight", bits_per_weight(t.bytes, tensor->count())},
+         {"relative_error", t.relative_error},
+         {"predicted_kld", t.predicted_kld},
+         {"kld_share", report.predicted_kld > 0 ? t.predicted_kld / report.predicted_kld : 0}});
+  }
+  return tensors;
+}
+
+// The file's bytes, and the memory that running it takes where all of it fits.
+Result<Json> size_json(const Model& model, const CommonOptions& options) {
+  InferenceRequest request = inference_request(options, 0);
+  request.memory_bytes = 0;
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model.metadata));
+  request.tokenizer_bytes = tokenizer->table_bytes();
+  ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(model, request));
+  ASSIGN_OR_RETURN(const SessionLayout layout, lay_out_session(model, request));
+  Json parts = Json::array();
+  for (const MemoryPart& part : map.parts)
+    parts.push_back({{"owner", part.owner}, {"bytes", part.bytes}});
+  return Json{
+      {"file_bytes", model.file_bytes},
+      {"bits_per_weight", bits_per_weight(model.file_bytes, compose(model).total.parameters)},
+      {"run_bytes", map.total_bytes()},
+      {"context", layout.context},
+      {"parts", parts}};
+}
+
+void print_file(const CompressReport& report, const Model& model, const CompressOptions& options,
+                const Paint& paint) {
+  Table table({"format", ">tensors", ">bytes", ">share", ""});
+  for (const auto& [name, share] : histogram(report, model)) {
+    const double part = static_cast<double>(share.bytes) / static_cast<double>(report.file_bytes);
+    table.add({name, format_count(share.tensors), format_bytes(share.bytes),
+               fmt::format("{:.1f} %", 100 * part), paint.cyan(bar(part, 24))});
+  }
+  table.print(paint);
+  fmt::print("\n{}  {} of {} bytes, {:.1f} % of the input's {}\n", paint.bold(options.output),
+             format_count(report.file_bytes), format_count(report.target_bytes),
+             100 * static_cast<double>(report.file_bytes) / static_cast<double>(model.file_bytes),
+             format_count(model.file_bytes));
+  if (report.imatrix_tensors)
+    fmt::print("importance of {} tensors from {}\n", report.imatrix_tensors, options.imatrix_file);
+  fmt::print("predicted KL divergence {:.4f} nats, ", report.predicted_kld);
+}
+
+}  // namespace
+
+std::string_view tensor_kind(std::string_view name) {
+  if (name.starts_with("blk.")) {
+    const size_t dot = name.find('.', 4);
+    if (dot != std::string_view::npos) name.remove_prefix(dot + 1);
+  }
+  if (name.ends_with(".weight")) name.remove_suffix(7);
+  return name;
+}
+
+Json compress_json(const CompressReport& report, const Model& model,
+                   const CompressOptions& options) {
+  Json json = Json::object();
+  if (!options.output.empty()) json = file_json(report, model, options);
+  json.update({{"smallest_bytes", report.smallest_bytes},
+               {"input_bytes", model.file_bytes},
+               {"imatrix_tensors", report.imatrix_tensors},
+               {"seconds", report.seconds},
+               {"planned_bytes", report.map.total_bytes()},
+               {"peak_rss_bytes", peak_rss_bytes()}});
+  if (!report.curve.points.empty()) json.update(curve_json(report.curve, model, report.file_bytes));
+  return json;
+}
+
+Result<Json> compress_report_json(const CompressReport& report, const Model& model,
+                                  const CompressOptions& options) {
+  Json json = compress_json(report, model, options);
+  ASSIGN_OR_RETURN(json["before"], size_json(model, options));
+  if (options.output.empty()) return json;
+  ASSIGN_OR_RETURN(const auto written, open_model(options.output));
+  ASSIGN_OR_RETURN(json["after"], size_json(*written, options));
+  json["tensors"] = tensors_json(report, model);
+  return json;
+}
+
+void print_compress(const CompressReport& report, const Model& model,
+                    const CompressOptions& options) {
+  const Paint paint(Stream::kOutput);
+  if (options.curve) {
+    print_curve(report.curve, model, report.file_bytes, paint);
+    fmt::print("\n");
+  }
+  if (!options.output.empty()) print_file(report, model, options, paint);
+  fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
+             format_bytes(report.map.total_bytes()));
+}
+
+}  // namespace enxuto

@@ -1,0 +1,26 @@
+// What compress did, for people and as JSON (docs/json.md).
+#pragma once
+
+#include <string_view>
+
+#include "cli/commands.h"
+#include "cli/json_output.h"
+#include "compress/compress.h"
+
+namespace enxuto {
+
+// "attn_q" of "blk.3.attn_q.weight": what tensors of all layers have in common.
+std::string_view tensor_kind(std::string_view name);
+
+// As `--json` prints it.
+Json compress_json(const CompressReport& report, const Model& model,
+                   const CompressOptions& options);
+
+// As `--report` keeps it: each tensor, and the model before and after, which is read for it.
+Result<Json> compress_report_json(const CompressReport& report, const Model& model,
+                                  const CompressOptions& options);
+
+void print_compress(const CompressReport& report, const Model& model,
+                    const CompressOptions& options);
+
+}  // namespace enxuto
