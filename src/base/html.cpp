@@ -28,7 +28,7 @@ svg .quiet { fill: var(--soft); }
 .scroll svg.wide { min-width: 42rem; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .8rem; margin: 1.4rem 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem 1rem; }
-.card b { display: block; white-space: nowrap; font-size: 1.3rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.card b { display: block; white-space: nowrap; font-size: 1.2rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .card small { color: var(--soft); font-size: .9rem; font-weight: 400; }
 .card span { display: block; color: var(--soft); font-size: .9rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; color: var(--soft); font-size: .85rem; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
 
 #include "base/bytes.h"
 #include "cli/curve_report.h"
@@ -90,6 +91,57 @@ Result<Json> size_json(const Model& model, const CommonOptions& options) {
       {"parts", parts}};
 }
 
+// By their bits per weight, most first; of matrices only.
+std::vector<Share> kinds_of(const CompressReport& report, const Model& model) {
+  std::map<std::string, Share> by_name;
+  for (const TensorReport& t : report.tensors) {
+    const Tensor& tensor = *model.find(t.name);
+    if (tensor.n_dims < 2) continue;
+    Share& kind = by_name[std::string(tensor_kind(t.name))];
+    kind.parameters += tensor.count();
+    kind.bytes += t.bytes;
+  }
+  std::vector<Share> kinds;
+  for (auto& [name, kind] : by_name) {
+    kind.name = name;
+    kinds.push_back(kind);
+  }
+  std::ranges::stable_sort(kinds, std::greater(), &Share::bits_per_weight);
+  return kinds;
+}
+
+// Which kinds of tensor got the most bits and the least.
+void print_kinds(const std::vector<Share>& kinds, const Paint& paint) {
+  const size_t shown = std::min<size_t>(3, kinds.size() / 2);
+  if (shown == 0) return;
+  const auto named = [](const auto& range) {
+    std::string text;
+    for (const Share& kind : range)
+      text += fmt::format("{}{} {:.2f}", text.empty() ? "" : ", ", printable(kind.name),
+                          kind.bits_per_weight());
+    return text;
+  };
+  fmt::print("\n{}  {}\n{}  {}\n", paint.bold("most bits "), named(kinds | std::views::take(shown)),
+             paint.bold("least bits"),
+             named(kinds | std::views::reverse | std::views::take(shown)));
+}
+
+// The tensors from which most of the predicted loss comes.
+void print_lossiest(const CompressReport& report, const Paint& paint) {
+  if (report.predicted_kld <= 0) return;
+  std::vector<TensorReport> tensors = report.tensors;
+  std::ranges::stable_sort(tensors, std::greater(), &TensorReport::predicted_kld);
+  Table table({"most loss", "format", ">share", ""});
+  for (const TensorReport& t : tensors | std::views::take(5)) {
+    const double share = t.predicted_kld / report.predicted_kld;
+    if (share <= 0) break;
+    table.add({printable(t.name), find_codec(t.to)->name, fmt::format("{:.1f} %", 100 * share),
+               paint.cyan(bar(share, 24))});
+  }
+  fmt::print("\n");
+  table.print(paint);
+}
+
 void print_file(const CompressReport& report, const Model& model, const CompressOptions& options,
                 const Paint& paint) {
   Table table({"format", ">tensors", ">bytes", ">share", ""});
@@ -99,6 +151,8 @@ void print_file(const CompressReport& report, const Model& model, const Compress
                fmt::format("{:.1f} %", 100 * part), paint.cyan(bar(part, 24))});
   }
   table.print(paint);
+  print_kinds(kinds_of(report, model), paint);
+  print_lossiest(report, paint);
   fmt::print("\n{}  {} of {} bytes, {:.1f} % of the input's {}\n", paint.bold(options.output),
              format_count(report.file_bytes), format_count(report.target_bytes),
              100 * static_cast<double>(report.file_bytes) / static_cast<double>(model.file_bytes),

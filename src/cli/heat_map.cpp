@@ -14,7 +14,7 @@ constexpr double kWidth = 860, kLeft = 112, kRight = kWidth - 70, kTop = 22, kRo
 constexpr double kWidestCell = 64, kReadableCell = 20;
 
 std::string cell_svg(const HeatMap& map, const HeatCell& cell, double x, double y, double width) {
-  constexpr double kDark = 0.66;  // from here on, text on it is of the paper's colour
+  constexpr double kDark = 0.78;  // from here on, text on it is of the paper's colour
   const double opacity = opacity_of(cell.heat);
   std::string svg = fmt::format(
       "<g><title>{}</title><rect class=\"{}\" fill-opacity=\"{:.3f}\" x=\"{:.1f}\" y=\"{:.1f}\" "

@@ -14,7 +14,7 @@ namespace {
 
 // Of the 12 pixels' font that charts write in: names are no wider on average.
 constexpr double kCharacter = 7.8, kLine = 15, kDescent = 4;
-constexpr double kFar = 24;  // from here on a line leads to the label
+constexpr double kFar = 28, kMark = 7;  // from here on a line leads from the mark to its label
 
 struct Place {
   double dx, dy;
@@ -22,8 +22,8 @@ struct Place {
 };
 constexpr Place kAbove[] = {{9, -7, "start"},   {0, -12, "middle"}, {10, 4, "start"},
                             {12, -20, "start"}, {-10, -8, "end"},   {0, -26, "middle"},
-                            {16, -34, "start"}, {10, 18, "start"},  {-10, 20, "end"},
-                            {-14, -24, "end"},  {0, 24, "middle"}};
+                            {0, -34, "middle"}, {16, -34, "start"}, {10, 18, "start"},
+                            {-10, 20, "end"},   {-14, -24, "end"},  {0, 24, "middle"}};
 constexpr Place kBelow[] = {{-13, 22, "end"},   {-13, 40, "end"},  {0, 30, "middle"},
                             {13, -14, "start"}, {13, 24, "start"}, {13, -34, "start"}};
 
@@ -58,12 +58,11 @@ std::string Labels::place(std::string_view text, const char* style, double x, do
     const Box box{left, base - kLine + kDescent, left + width, base + kDescent};
     if (!is_free(box)) continue;
     taken_.push_back(box);
-    const std::string leader = std::hypot(dx, dy) < kFar
-                                   ? ""
-                                   : fmt::format(
-                                         "<line class=\"leader\" x1=\"{:.1f}\" y1=\"{:.1f}\" "
-                                         "x2=\"{:.1f}\" y2=\"{:.1f}\"/>",
-                                         x, y, at, dy < 0 ? base + kDescent : box.top);
+    std::string leader;
+    if (const double far = std::hypot(dx, dy); far >= kFar)
+      leader = fmt::format(
+          "<line class=\"leader\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>",
+          x + kMark * dx / far, y + kMark * dy / far, at, dy < 0 ? box.bottom : box.top);
     return leader +
            fmt::format(
                "<text class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", style,

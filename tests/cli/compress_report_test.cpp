@@ -110,6 +110,18 @@ TEST_F(CompressReportFile, ThePageNamesEveryTensorAndNeedsNothingElse) {
                                    Not(HasSubstr("src=")), Not(HasSubstr("nan"))));
 }
 
+TEST_F(CompressReportFile, TheTerminalNamesWhereBitsAndLossAre) {
+  std::vector<std::string> all = {"compress", model_, "--effort", "fast"};
+  const std::vector<std::string> more = writing();
+  all.insert(all.end(), more.begin(), more.end());
+  const std::string out = run_program(all).out;
+  EXPECT_THAT(out, testing::ContainsRegex("most bits +[a-z_]+ [0-9.]+, [a-z_]+ "));
+  EXPECT_THAT(out, testing::ContainsRegex("least bits +[a-z_]+ [0-9.]+, [a-z_]+ "));
+  EXPECT_THAT(
+      out, testing::ContainsRegex("most loss .*share\n[a-z_.0-9]+weight +[A-Z0-9_]+ +[0-9.]+ %"));
+  EXPECT_THAT(out, Not(HasSubstr("\x1b"))) << "no terminal, no colour";
+}
+
 TEST_F(CompressReportFile, ACurveAloneHasAPageToo) {
   const std::string report = scratch_.path("report.html");
   ASSERT_EQ(run_program({"compress", model_, "--curve", "--effort", "fast", "--report", report})
