@@ -99,7 +99,7 @@ Outcome run_program(const Invocation& invocation) {
   while (ready[0].fd >= 0 || ready[1].fd >= 0) {
     ::poll(ready.data(), ready.size(), 2);
     if (!interrupted && invocation.interrupt_when && invocation.interrupt_when())
-      interrupted = ::kill(child, SIGINT) == 0;
+      interrupted = ::kill(child, invocation.signal) == 0;
     for (size_t i = 0; i < 2; ++i) {
       if (ready[i].fd < 0 || !ready[i].revents) continue;
       std::array<char, 4096> buffer;

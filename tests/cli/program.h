@@ -2,6 +2,7 @@
 // and both outputs out.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -21,8 +22,9 @@ struct Invocation {
   std::string input = {};                     // standard input, a pipe
   std::string output_file = {};               // standard output goes here instead
   uint64_t most_file_bytes = 0;               // as a full disk: writes beyond it fail
-  std::function<bool()> interrupt_when = {};  // SIGINT once this says so
-  std::string cgroup = {};                    // the folder of one that it joins
+  std::function<bool()> interrupt_when = {};  // sent the signal once this says so
+  int signal = SIGINT;
+  std::string cgroup = {};  // the folder of one that it joins
 };
 
 Outcome run_program(const Invocation& invocation);
