@@ -70,8 +70,9 @@ class Quality:
                 "peak_rss": max(spent["peak_rss"], quantized["peak_rss"])}
 
     def ours(self, size, path):
+        state = ["--state", self.args.state] if self.args.state else []
         _, spent = took([PROGRAM, "compress", self.args.model, "-o", path, "--force", "--size", size, "--calibration",
-                         self.args.calibration, "-t", self.args.threads])
+                         self.args.calibration, "--effort", self.args.effort, "-t", self.args.threads, *state])
         return {"bytes": path.stat().st_size, **spent}
 
     def judge(self, path):
@@ -110,7 +111,8 @@ def ratios(ours, theirs):
 
 def rows_of(args, preset, size, ours, theirs):
     """As results.csv keeps them."""
-    name = f"compress --size {size}, {args.model.stem}" + (f", beside {preset} with imatrix" if preset else "")
+    effort = "" if args.effort == "normal" else f" --effort {args.effort}"
+    name = f"compress --size {size}{effort}, {args.model.stem}" + (f", beside {preset} with imatrix" if preset else "")
     for key, (label, unit, _) in JUDGED.items():
         yield f"{name}: {label}, {args.chunks} chunks", unit, ours[key], theirs[key] if theirs else None
     for key, label, unit in (("bytes", "bytes", "bytes"), ("seconds", "seconds", "seconds"),
@@ -125,12 +127,18 @@ def main():
     parser.add_argument("--text", type=pathlib.Path, required=True, help="text that both are judged on: another one")
     parser.add_argument("--preset", nargs="*", default=["Q4_K_M", "Q2_K"], help="of llama-quantize")
     parser.add_argument("--size", type=int, nargs="*", default=[], help="bytes for ours alone")
+    parser.add_argument("--effort", choices=["fast", "normal", "best"], default="normal", help="of enxuto compress")
+    parser.add_argument("--state", type=pathlib.Path,
+                        help="folder of enxuto compress --state: the model is measured once for all sizes, and only the\n"
+                        "first one's time has the measurement in it")
     parser.add_argument("--calibration-chunks", type=int, default=60, help="of 512 tokens, for the importance matrix")
     parser.add_argument("--chunks", type=int, default=24, help="of the text that both are judged on")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keep", type=pathlib.Path, default=CACHE, help=f"folder (default: {CACHE})")
     parser.add_argument("--record", action="store_true", help="append to bench/results.csv")
     args = parser.parse_args()
+    if args.record and args.state:
+        parser.error("--record is of whole compressions: leave --state out")
     peer = speed.find_peer()
     if not peer:
         sys.exit("llama.cpp is not built: ENXUTO_PEER_BIN names a folder with llama-quantize, llama-imatrix and "
