@@ -191,6 +191,7 @@ void add_compress(CLI::App& app, Action& action) {
       "  enxuto compress model.gguf -o small.gguf --size 90MB --keep ffn_down=Q6_K\n"
       "  enxuto compress model.gguf -o small.gguf --size 90MB --imatrix imatrix.gguf\n"
       "  enxuto compress folder -o small.gguf --memory 1GiB --effort fast\n"
+      "  enxuto compress model.gguf -o small.gguf --size 90MB --state work   goes on in work\n"
       "  enxuto compress model.gguf --curve             what each size would lose; writes no "
       "file\n",
       compress_command, action);
@@ -226,6 +227,13 @@ void add_compress(CLI::App& app, Action& action) {
           "last match counts)")
       ->type_name("REGEX=TYPE")
       ->take_all();
+  c.command
+      ->add_option("--state", o.state_folder,
+                   "A folder that keeps what is found out: the same command goes on there after an "
+                   "interruption, and another --size, --types or --keep takes the measurements "
+                   "over. plan --for compress says how many bytes it takes; it stays, and may be "
+                   "removed at any time")
+      ->type_name("DIR");
   c.command->add_flag("--curve", o.curve,
                       "Print quality against bytes, from the smallest file to the largest useful "
                       "one; without -o nothing is written");

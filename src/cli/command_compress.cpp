@@ -10,6 +10,7 @@
 #include "cli/compress_report.h"
 #include "cli/model_parts.h"
 #include "cli/progress_bar.h"
+#include "cli/terminal_text.h"
 #include "cli/text_input.h"
 #include "cli/usage_report.h"
 #include "compress/compress.h"
@@ -137,10 +138,17 @@ Status compress_command(const CompressOptions& options) {
   request.imatrix_path = options.imatrix_file;
   request.save_imatrix_path = options.save_imatrix_file;
   request.memory_bytes = memory_budget(options).bytes;
+  request.state_folder = options.state_folder;
   usage->watch(model);
   ProgressBar progress;
+  request.notice = [&](const std::string& line) {
+    progress.erase();
+    print_note(line);
+  };
   auto report = compress(model, options.output, request, progress.callback());
   progress.erase();
+  if (report.status().code() == Code::kInterrupted && !options.state_folder.empty())
+    print_note("interrupted: the same command goes on where it was");
   TRY(report.status());
   usage->plan(report->map, memory_budget(options));
   if (options.json)

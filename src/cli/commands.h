@@ -56,6 +56,7 @@ struct CompressOptions : CommonOptions {
   std::vector<std::string> types;
   std::vector<std::string> keep;  // REGEX=TYPE
   Effort effort = Effort::kNormal;
+  std::string state_folder;  // empty: none
   bool curve = false;
   bool force = false;
 };

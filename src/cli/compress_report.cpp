@@ -42,6 +42,14 @@ Json file_json(const CompressReport& report, const Model& model, const CompressO
           {"formats", formats}};
 }
 
+// What the folder of --state has, and had.
+Json state_json(const CompressReport& report, const CompressOptions& options) {
+  Json stages = Json::array();
+  for (const TakenOver& stage : report.taken_over)
+    stages.push_back({{"stage", stage.stage}, {"layers", stage.layers}, {"of", stage.of}});
+  return {{"folder", options.state_folder}, {"bytes", report.state_bytes}, {"taken_over", stages}};
+}
+
 // null: it belongs to no layer.
 Json layer_of(std::string_view name, const Model& model) {
   for (uint32_t l = 0; l < model.hyper.n_layers; ++l)
@@ -162,6 +170,14 @@ void print_file(const CompressReport& report, const Model& model, const Compress
   fmt::print("predicted KL divergence {:.4f} nats, ", report.predicted_kld);
 }
 
+void print_state(const CompressReport& report, const CompressOptions& options) {
+  std::string taken;
+  for (const TakenOver& stage : report.taken_over)
+    taken += fmt::format("{}{} {} of {} layers", taken.empty() ? ", taken over: " : ", ",
+                         stage.stage, stage.layers, stage.of);
+  fmt::print("{} holds {}{}\n", options.state_folder, format_bytes(report.state_bytes), taken);
+}
+
 }  // namespace
 
 std::string_view tensor_kind(std::string_view name) {
@@ -183,6 +199,7 @@ Json compress_json(const CompressReport& report, const Model& model,
                {"seconds", report.seconds},
                {"planned_bytes", report.map.total_bytes()},
                {"peak_rss_bytes", peak_rss_bytes()}});
+  if (!options.state_folder.empty()) json["state"] = state_json(report, options);
   if (!report.curve.points.empty()) json.update(curve_json(report.curve, model, report.file_bytes));
   return json;
 }
@@ -208,6 +225,7 @@ void print_compress(const CompressReport& report, const Model& model,
   if (!options.output.empty()) print_file(report, model, options, paint);
   fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
              format_bytes(report.map.total_bytes()));
+  if (!options.state_folder.empty()) print_state(report, options);
 }
 
 }  // namespace enxuto

@@ -1,7 +1,9 @@
 #include "compress/calibrate.h"
 
 #include <algorithm>
+#include <numeric>
 
+#include "compress/kept_stages.h"
 #include "models/finite.h"
 #include "platform/interrupt.h"
 
@@ -39,11 +41,26 @@ Status run_layer(Session& session, uint32_t layer, size_t n_tokens, float* state
   return Status();
 }
 
-// The text before the first layer.
-Result<HiddenStates> begin_text(const Workbench& bench,
+std::vector<size_t> all_of(const std::vector<std::vector<Token>>& chunks) {
+  std::vector<size_t> all(chunks.size());
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+// All chunks have as many tokens.
+uint64_t floats_of(const Workbench& bench, const std::vector<std::vector<Token>>& chunks) {
+  return chunks.front().size() * bench.model().hyper.width;
+}
+
+// The text before a layer, which the state folder has unless it is the first one.
+Result<HiddenStates> begin_text(const Workbench& bench, uint32_t layer,
                                 const std::vector<std::vector<Token>>& chunks) {
   ASSIGN_OR_RETURN(HiddenStates states,
                    bench.take_states(chunks.size(), bench.plan.shape.fit_tokens));
+  if (layer > 0) {
+    TRY(take_states(bench, record::kText, states, all_of(chunks), floats_of(bench, chunks)));
+    return states;
+  }
   for (size_t c = 0; c < chunks.size(); ++c) {
     ASSIGN_OR_RETURN(float* state, states.load(c));
     TRY(embed_chunk(bench.session, chunks[c], state));
@@ -114,27 +131,45 @@ Status weigh_columns(const Workbench& bench, const Tensor& input, Covariance& co
   return {};
 }
 
+// One layer, or the head, from the states before it.
+Status calibrate_layer(const Workbench& bench, uint32_t layer,
+                       const std::vector<std::vector<Token>>& chunks, HiddenStates& states,
+                       ColumnScales& scales, CovarianceFile& covariances, Importance& importance) {
+  covariances.open_layer(layer);
+  auto& opened = covariances.opened();
+  for (auto& [input, covariance] : opened) covariance.clear();
+  TRY(layer < bench.model().hyper.n_layers
+          ? see_layer(bench, layer, chunks, states, opened)
+          : see_head(bench, chunks, states, opened.at(bench.model().output)));
+  for (auto& [input, covariance] : opened) {
+    TRY(weigh_columns(bench, *input, covariance, importance));
+    scales.settle(*input, covariance, bench.session.team());
+  }
+  TRY(covariances.keep());
+  return keep_inputs(bench, layer, covariances.tensors_of(layer), importance, scales);
+}
+
 }  // namespace
 
 Result<Importance> calibrate(const Workbench& bench, const std::vector<std::vector<Token>>& chunks,
                              ColumnScales& scales, CovarianceFile& covariances,
                              Importance importance) {
-  ASSIGN_OR_RETURN(HiddenStates states, begin_text(bench, chunks));
-  TRY(covariances.begin(bench));
   const uint32_t n_layers = bench.model().hyper.n_layers;
-  for (uint32_t l = 0; l <= n_layers; ++l) {
-    if (bench.progress) bench.progress("calibrating", static_cast<double>(l) / n_layers);
-    covariances.open_layer(l);
-    auto& opened = covariances.opened();
-    for (auto& [input, covariance] : opened) covariance.clear();
-    TRY(l < n_layers ? see_layer(bench, l, chunks, states, opened)
-                     : see_head(bench, chunks, states, opened.at(bench.model().output)));
-    for (auto& [input, covariance] : opened) {
-      TRY(weigh_columns(bench, *input, covariance, importance));
-      scales.settle(*input, covariance, bench.session.team());
+  ASSIGN_OR_RETURN(const uint32_t first, first_to_calibrate(bench));
+  for (uint32_t l = 0; l < first; ++l)
+    TRY(take_inputs(bench, l, covariances.tensors_of(l), importance, scales));
+  if (first <= n_layers) {
+    ASSIGN_OR_RETURN(HiddenStates states, begin_text(bench, first, chunks));
+    TRY(covariances.begin(bench));
+    for (uint32_t l = first; l <= n_layers; ++l) {
+      if (bench.progress) bench.progress("calibrating", static_cast<double>(l) / n_layers);
+      TRY(calibrate_layer(bench, l, chunks, states, scales, covariances, importance));
+      if (l < n_layers)
+        TRY(keep_states(bench, record::kText, l + 1, states, all_of(chunks),
+                        floats_of(bench, chunks)));
     }
-    TRY(covariances.keep());
   }
+  TRY(forget_states(bench, record::kText));
   return importance;
 }
 

@@ -6,22 +6,20 @@
 // only as much as a usual one does.
 #pragma once
 
-#include <map>
 #include <vector>
 
 #include "compress/calibration_text.h"
 #include "compress/column_scales.h"
 #include "compress/covariance_file.h"
+#include "compress/importance.h"
 #include "compress/workbench.h"
 
 namespace enxuto {
 
-// Mean squares of the columns, by the tensor whose input it is (Weight::input). Lies in the arena.
-using Importance = std::map<const Tensor*, std::span<const float>>;
-
 // The session's batch may be shorter than a chunk.
 // The scales are settled, and the covariances are those of the inputs under them. Where importance
-// was brought it takes the place of the text's, in the covariances too.
+// was brought it takes the place of the text's, in the covariances too. A state folder's layers are
+// taken over.
 Result<Importance> calibrate(const Workbench& bench, const std::vector<std::vector<Token>>& chunks,
                              ColumnScales& scales, CovarianceFile& covariances,
                              Importance brought = {});

@@ -6,6 +6,7 @@
 namespace enxuto {
 
 Status check_weights(const Workbench& bench, ColumnScales& scales) {
+  StreamHash hash;
   uint64_t done = 0, total = 0;
   for (const Tensor& tensor : bench.model().tensors) total += tensor.count();
   for (const Tensor& tensor : bench.model().tensors)
@@ -14,10 +15,11 @@ Status check_weights(const Workbench& bench, ColumnScales& scales) {
       if (bench.progress)
         bench.progress("checking", static_cast<double>(done) / static_cast<double>(total));
       done += piece.count();
+      if (bench.state) hash.add(piece.data);
       scales.see(tensor, piece, bench.session.team());
       return all_finite(piece, bench.session.team()) ? Status() : not_finite(tensor);
     }));
-  return Status();
+  return bench.state ? bench.state->match_weights(hash) : Status();
 }
 
 }  // namespace enxuto

@@ -114,6 +114,11 @@ void ColumnScales::settle(const Tensor& input, Covariance& covariance, ThreadTea
   for (size_t c = 0; c < squares.size(); ++c) it->scales[c] = first[c] * second[c];
 }
 
+std::span<float> ColumnScales::of(const Tensor& input) {
+  const auto it = std::ranges::find(inputs_, &input, &Input::tensor);
+  return it == inputs_.end() ? std::span<float>() : it->scales;
+}
+
 void ColumnScales::drop_unused(const std::function<bool(const Tensor&)>& is_rounded) {
   const auto unused = [&](const auto& entry) {
     return std::ranges::none_of(entry.second->users,

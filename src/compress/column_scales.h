@@ -32,6 +32,9 @@ class ColumnScales {
   // covariance as it is with them.
   void settle(const Tensor& input, Covariance& covariance, ThreadTeam& team);
 
+  // Of an input that has some, as they were settled, or are to be; else none.
+  std::span<float> of(const Tensor& input);
+
   // Forgets the scales of inputs whose users are all written as they are.
   void drop_unused(const std::function<bool(const Tensor&)>& is_rounded);
 

@@ -15,7 +15,7 @@
 #include "compress/check.h"
 #include "compress/covariance_file.h"
 #include "compress/emit.h"
-#include "compress/measure.h"
+#include "compress/measured_errors.h"
 #include "compress/output_covariances.h"
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
@@ -43,6 +43,9 @@ class Compression {
     TRY(plan_bytes(!output_path.empty()));
     ASSIGN_OR_RETURN(const CalibrationChunks chunks, plan_memory());
     ASSIGN_OR_RETURN(const Dense dense, Dense::load());
+    ASSIGN_OR_RETURN(arena_, Arena::open(plan_.stages));
+    TRY(bring());
+    TRY(open_state(chunks));
     std::optional<OutputFile> out;
     if (!output_path.empty()) {
       ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(output_path, request_.replace_output));
@@ -56,16 +59,14 @@ class Compression {
     const std::string parent = std::filesystem::path(output_path).parent_path();
     const std::string folder = parent.empty() ? "." : parent;
     ASSIGN_OR_RETURN(CovarianceFile covariances,
-                     CovarianceFile::of_inputs(dense, weights_, folder));
-    ASSIGN_OR_RETURN(arena_, Arena::open(plan_.stages));
-    TRY(bring());
+                     CovarianceFile::of_inputs(dense, weights_, folder, state_.get()));
     ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
     ASSIGN_OR_RETURN(reader_, TensorReader::open(*model_, plan_, *arena_));
     if (out && plan_.weigh_chunks > 0) {
-      ASSIGN_OR_RETURN(outputs_,
-                       OutputCovariances::create(dense, weights_, model_->hyper.n_layers, folder));
+      ASSIGN_OR_RETURN(outputs_, OutputCovariances::create(dense, weights_, model_->hyper.n_layers,
+                                                           folder, state_.get()));
     }
-    const Workbench bench{plan_, *session_, *arena_, *reader_, folder, progress_};
+    const Workbench bench{plan_, *session_, *arena_, *reader_, folder, progress_, state_.get()};
     TRY(measure(bench, chunks, covariances));
     if (request_.curve) {
       const PricedWeights priced{weights_, menus_, choices_, fixed_bytes_};
@@ -77,6 +78,7 @@ class Compression {
       TRY(emit_plan(bench, covariances, *allocation, *out));
     }
     if (imatrix_out_) TRY(imatrix_out_->commit());
+    if (state_) report_.taken_over = state_->taken_over(), report_.state_bytes = state_->bytes();
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(report_);
@@ -92,6 +94,7 @@ class Compression {
     for (const Tensor& tensor : model_->tensors)
       if (!weight_of(tensor))
         fixed = checked_add(fixed, output_tensor_bytes(tensor, tensor.type, header));
+    errors_.resize(weights_.size());
     for (const Weight& weight : weights_)
       menus_.push_back(menu_for(*weight.tensor, request_.types));
     TRY(pin_formats(request_.pins, weights_, menus_));
@@ -121,9 +124,10 @@ class Compression {
                                       ? builtin_calibration_text()
                                       : std::string_view(request_.calibration_text);
     ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model_->metadata));
-    ASSIGN_OR_RETURN(plan_,
-                     plan_compression(*model_, {request_.n_threads, request_.effort,
-                                                request_.memory_bytes, tokenizer->table_bytes()}));
+    ASSIGN_OR_RETURN(
+        plan_, plan_compression(*model_, {request_.n_threads, request_.effort,
+                                          request_.memory_bytes, tokenizer->table_bytes(),
+                                          !request_.state_folder.empty(), request_.target_bytes}));
     TRY(check_fits(plan_, request_.memory_bytes));
     report_.map = plan_.map;
     const CalibrationShape& shape = plan_.shape;
@@ -137,6 +141,13 @@ class Compression {
     ASSIGN_OR_RETURN(importance_, bring_importance(request_.imatrix_path, weights_, *arena_));
     report_.imatrix_tensors = static_cast<uint64_t>(std::ranges::count_if(
         weights_, [&](const Weight& weight) { return importance_.contains(weight.input); }));
+    return {};
+  }
+
+  Status open_state(const CalibrationChunks& chunks) {
+    if (request_.state_folder.empty()) return {};
+    ASSIGN_OR_RETURN(state_, State::open(request_.state_folder,
+                                         {*model_, chunks, plan_, importance_}, request_.notice));
     return {};
   }
 
@@ -167,36 +178,21 @@ class Compression {
     ASSIGN_OR_RETURN(const auto sensitivities,
                      measure_sensitivity(bench, weights_, importance_, chunks.held_out));
     bench.clear();
-    errors_.resize(weights_.size());
-    TRY(covariances.begin(bench));
-    ASSIGN_OR_RETURN(const auto memory, bench.take<float>(largest_sample(weights_)));
-    const uint32_t n_layers = model_->hyper.n_layers;
-    for (uint32_t l = 0; l <= n_layers; ++l) {
-      if (progress_) progress_("measuring", static_cast<double>(l) / n_layers);
-      for (size_t i = 0; i < weights_.size(); ++i) {
-        if (weights_[i].layer != l) continue;
-        if (interrupted()) return Status::interrupted();
-        Metric metric{nullptr, importance_of(weights_[i])};
-        if (weights_[i].input) {
-          ASSIGN_OR_RETURN(metric.covariance, covariances.of(weights_[i]));
-        }
-        ASSIGN_OR_RETURN(const RowSample sample,
-                         RowSample::of(bench, *weights_[i].tensor, metric, scales_, memory));
-        price(i, sample, sensitivities[i]);
-      }
-    }
+    ASSIGN_OR_RETURN(const MeasuredErrors errors,
+                     measure_errors(bench, {weights_, menus_, sensitivities, importance_, scales_},
+                                    covariances));
     bench.clear();
+    for (size_t i = 0; i < weights_.size(); ++i) price(i, errors, sensitivities[i]);
     return Status();
   }
 
   // What each format of weight i costs, in nats.
-  void price(size_t i, const RowSample& sample, const Sensitivity& sensitivity) {
+  void price(size_t i, const MeasuredErrors& errors, const Sensitivity& sensitivity) {
     double nats = 1;
     if (sensitivity.probe)
-      nats =
-          sensitivity.kld / std::max(sample.relative_error(sensitivity.probe->type, false), 1e-12);
+      nats = sensitivity.kld / std::max(errors.at({i, sensitivity.probe->type, false}), 1e-12);
     for (size_t c = 0; c < menus_[i].size(); ++c) {
-      errors_[i].push_back(sample.relative_error(menus_[i][c], true));
+      errors_[i].push_back(errors.at({i, menus_[i][c], true}));
       choices_[i][c].cost = nats * errors_[i][c];
     }
   }
@@ -274,6 +270,7 @@ class Compression {
   std::vector<Choices> choices_;
   std::vector<std::vector<double>> errors_;  // relative, of each choice
   CompressionPlan plan_;
+  std::unique_ptr<State> state_;  // null: nothing is kept
   std::optional<OutputCovariances> outputs_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<Arena> arena_;

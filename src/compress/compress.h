@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "compress/curve.h"
 #include "compress/pins.h"
+#include "compress/state.h"
 #include "memory/memory_map.h"
 #include "models/model.h"
 #include "plan/compression_plan.h"
@@ -28,7 +29,9 @@ struct CompressRequest {
   int n_threads = 1;
   uint64_t memory_bytes = 0;  // that it may take; 0: no limit
   bool replace_output = false;
-  bool curve = false;  // wanted beside the file, or alone where there is none
+  std::string state_folder;  // to go on from, and to keep what is found out; empty: none
+  State::Notice notice;      // told where it goes on from there
+  bool curve = false;        // wanted beside the file, or alone where there is none
 };
 
 struct TensorReport {
@@ -46,6 +49,8 @@ struct CompressReport {
   MemoryMap map;                 // as planned
   std::vector<TensorReport> tensors;
   Curve curve;
+  std::vector<TakenOver> taken_over;  // of the state folder
+  uint64_t state_bytes = 0;           // of that folder, now
   double seconds = 0;
 };
 

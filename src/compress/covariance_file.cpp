@@ -6,34 +6,55 @@ namespace enxuto {
 
 Result<CovarianceFile> CovarianceFile::of_inputs(const Dense& dense,
                                                  const std::vector<Weight>& weights,
-                                                 const std::string& folder) {
+                                                 const std::string& folder, const State* state) {
   std::vector<Place> places;
   for (const Weight& weight : weights)
     if (weight.input == weight.tensor)
       places.push_back({weight.input, weight.layer, weight.input->columns(), 0, 0});
-  return create(dense, std::move(places), folder);
+  return create(dense, std::move(places), folder, state, "covariance");
 }
 
 Result<CovarianceFile> CovarianceFile::of_outputs(const Dense& dense,
                                                   const std::vector<Weight>& weights,
-                                                  uint32_t n_layers, const std::string& folder) {
+                                                  uint32_t n_layers, const std::string& folder,
+                                                  const State* state) {
   std::vector<Place> places;
   for (const Weight& weight : weights)
     if (weight.input && weight.layer < n_layers)
       places.push_back({weight.tensor, weight.layer, weight.tensor->rows(), 0, 0});
-  return create(dense, std::move(places), folder);
+  return create(dense, std::move(places), folder, state, "output-covariance");
 }
 
 Result<CovarianceFile> CovarianceFile::create(const Dense& dense, std::vector<Place> places,
-                                              const std::string& folder) {
+                                              const std::string& folder, const State* state,
+                                              const char* record) {
   uint64_t offset = 0;
   for (Place& place : places) {
     place.offset = offset;
     place.bytes = *covariance_bytes(place.size);  // planned, so sane
     offset += place.bytes;
   }
-  ASSIGN_OR_RETURN(ScratchFile file, ScratchFile::create(folder, offset));
-  return CovarianceFile(dense, std::move(places), std::move(file));
+  CovarianceFile file(dense, std::move(places), state, record);
+  if (!state) {
+    ASSIGN_OR_RETURN(file.file_, ScratchFile::create(folder, offset));
+  }
+  return file;
+}
+
+std::string CovarianceFile::record_of(const Place& place) const {
+  return numbered(record_, static_cast<uint64_t>(&place - places_.data()));
+}
+
+bool CovarianceFile::complete() const {
+  return state_ && std::ranges::all_of(
+                       places_, [&](const Place& place) { return state_->has(record_of(place)); });
+}
+
+std::vector<const Tensor*> CovarianceFile::tensors_of(uint32_t layer) const {
+  std::vector<const Tensor*> tensors;
+  for (const Place& place : places_)
+    if (place.layer == layer) tensors.push_back(place.tensor);
+  return tensors;
 }
 
 Status CovarianceFile::take(const Workbench& bench, uint64_t bytes) {
@@ -83,27 +104,33 @@ void CovarianceFile::open_layer(uint32_t layer) {
   }
 }
 
-// body(place, address of the covariance)
-template <class Body>
-Status CovarianceFile::for_opened(const Body& body) {
-  for (const Place& place : places_)
-    if (place.layer == layer_)
-      TRY(body(place, reinterpret_cast<uint8_t*>(covariances_.at(place.tensor).memory().data())));
-  return {};
+std::span<uint8_t> CovarianceFile::bytes_of_opened(const Place& place) {
+  return room_of(covariances_.at(place.tensor).memory());
+}
+
+Status CovarianceFile::write(const Place& place, ByteView bytes) {
+  return state_ ? state_->put(record_of(place), bytes)
+                : file_->write(place.offset, bytes.data(), place.bytes);
+}
+
+Status CovarianceFile::read(const Place& place, std::span<uint8_t> to) const {
+  if (!state_) return file_->read(place.offset, to.data(), place.bytes);
+  ASSIGN_OR_RETURN(RecordReader reader, state_->read(record_of(place)));
+  TRY(reader.read(to.first(place.bytes)));
+  return reader.finish();
 }
 
 Status CovarianceFile::keep() {
-  return for_opened([&](const Place& place, const uint8_t* data) {
-    return file_.write(place.offset, data, place.bytes);
-  });
+  for (const Place& place : places_)
+    if (place.layer == layer_) TRY(write(place, bytes_of_opened(place)));
+  return {};
 }
 
 Result<const Covariance*> CovarianceFile::of(const Weight& weight) {
   if (layer_ != weight.layer) {
     open_layer(weight.layer);
-    TRY(for_opened([&](const Place& place, uint8_t* data) {
-      return file_.read(place.offset, data, place.bytes);
-    }));
+    for (const Place& place : places_)
+      if (place.layer == layer_) TRY(read(place, bytes_of_opened(place)));
   }
   return &covariances_.at(weight.input);
 }
@@ -112,7 +139,7 @@ Result<Covariance*> CovarianceFile::single(const Tensor& tensor) {
   covariances_.clear();
   layer_.reset();
   const Place& place = *place_of(tensor);
-  TRY(file_.read(place.offset, reinterpret_cast<uint8_t*>(memory_.data()), place.bytes));
+  TRY(read(place, room_of(memory_)));
   return &open(place, memory_);
 }
 

@@ -1,5 +1,6 @@
 // The covariances of all linear inputs, or of outputs (output_covariances.h), made once and kept
-// factored in a nameless file: those of one layer at a time are in memory, or a single one.
+// factored in a nameless file, or in the state folder: those of one layer at a time are in memory,
+// or a single one.
 #pragma once
 
 #include <map>
@@ -16,11 +17,13 @@ namespace enxuto {
 
 class CovarianceFile {
  public:
-  // Claim the disk for all of them. Outputs: those of the matrices of the layers.
+  // Claim the disk for all of them, in a nameless file in `folder` where there is no state.
+  // Outputs: those of the matrices of the layers.
   static Result<CovarianceFile> of_inputs(const Dense& dense, const std::vector<Weight>& weights,
-                                          const std::string& folder);
+                                          const std::string& folder, const State* state = nullptr);
   static Result<CovarianceFile> of_outputs(const Dense& dense, const std::vector<Weight>& weights,
-                                           uint32_t n_layers, const std::string& folder);
+                                           uint32_t n_layers, const std::string& folder,
+                                           const State* state = nullptr);
 
   // Room for one layer's, at the beginning of a stage, right after its hidden states; or for one.
   Status begin(const Workbench& bench);
@@ -31,6 +34,9 @@ class CovarianceFile {
   std::map<const Tensor*, Covariance>& opened() { return covariances_; }
   // Writes them, factored.
   Status keep();
+  // Whether the state has all of them.
+  bool complete() const;
+  std::vector<const Tensor*> tensors_of(uint32_t layer) const;
   // Where the covariance of this input or output belongs; nothing where it has none.
   std::optional<uint32_t> layer_of(const Tensor& tensor) const;
 
@@ -47,18 +53,24 @@ class CovarianceFile {
     uint64_t size;  // its inputs, or outputs
     uint64_t offset, bytes;
   };
-  CovarianceFile(const Dense& dense, std::vector<Place> places, ScratchFile file)
-      : dense_(dense), file_(std::move(file)), places_(std::move(places)) {}
+  CovarianceFile(const Dense& dense, std::vector<Place> places, const State* state,
+                 const char* record)
+      : dense_(dense), state_(state), record_(record), places_(std::move(places)) {}
   static Result<CovarianceFile> create(const Dense& dense, std::vector<Place> places,
-                                       const std::string& folder);
+                                       const std::string& folder, const State* state,
+                                       const char* record);
   Status take(const Workbench& bench, uint64_t bytes);
   const Place* place_of(const Tensor& tensor) const;
   Covariance& open(const Place& place, std::span<float> memory);
-  template <class Body>
-  Status for_opened(const Body& body);
+  std::string record_of(const Place& place) const;
+  std::span<uint8_t> bytes_of_opened(const Place& place);
+  Status write(const Place& place, ByteView bytes);
+  Status read(const Place& place, std::span<uint8_t> to) const;
 
   Dense dense_;
-  ScratchFile file_;
+  const State* state_;               // or
+  std::optional<ScratchFile> file_;  // nothing
+  const char* record_;               // its name in the state
   std::vector<Place> places_;
   std::span<float> memory_;
   std::map<const Tensor*, Covariance> covariances_;  // of layer_

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 
+#include "compress/rounded_layers.h"
 #include "compress/row_feedback.h"
 #include "compress/weights.h"
 #include "plan/output_size.h"
@@ -109,14 +110,25 @@ void encode_piece(const Model& model, const Emission& e, uint64_t first, const T
       });
 }
 
+// Where bytes of a layer go: into the file, and into the record of that layer where one is kept.
+struct LayerSink {
+  GgufWriter& file;
+  std::optional<RecordWriter> record;
+
+  Status write(ByteView bytes) {
+    if (record) TRY(record->write(bytes));
+    return file.write(bytes);
+  }
+};
+
 Status emit_tensor(const Workbench& bench, const Emission& e, const ColumnScales& scales,
                    std::span<uint8_t> memory, std::span<float> errors, const OutputFile& out,
-                   GgufWriter& writer) {
+                   LayerSink& sink) {
   const uint64_t row_bytes = find_codec(e.type)->row_bytes(e.tensor->columns());
   if (e.tensor->rows() == 1 && e.tensor->type == Type::F32 && e.type == Type::F32) {
     std::vector<uint8_t> elements(row_bytes);
     write_elements(bench.model(), *e.tensor, scales, elements.data());
-    return writer.write(elements);
+    return sink.write(elements);
   }
   const Covariance *covariance = nullptr, *outputs = nullptr;
   if (e.type != e.tensor->type) {
@@ -131,7 +143,7 @@ Status emit_tensor(const Workbench& bench, const Emission& e, const ColumnScales
     if (interrupted()) return Status::interrupted();
     if (bench.progress)
       bench.progress("writing",
-                     static_cast<double>(out.size()) / static_cast<double>(writer.file_bytes()));
+                     static_cast<double>(out.size()) / static_cast<double>(sink.file.file_bytes()));
     if (outputs)
       encode_piece(bench.model(), e, first, rows, scales, *covariance,
                    RowFeedback(*outputs, errors), bench.plan.sweeps, memory.data(),
@@ -139,8 +151,14 @@ Status emit_tensor(const Workbench& bench, const Emission& e, const ColumnScales
     else
       encode_piece(bench.model(), e, first, rows, scales, covariance, bench.plan.sweeps,
                    memory.data(), bench.session.team());
-    return writer.write(memory.first(rows.rows() * row_bytes));
+    return sink.write(memory.first(rows.rows() * row_bytes));
   });
+}
+
+uint64_t hash_of_formats(const std::vector<Emission>& emissions) {
+  StreamHash hash;
+  for (const Emission& e : emissions) hash.add(bytes_of(std::span(&e.type, 1)));
+  return hash.value();
 }
 
 }  // namespace
@@ -160,10 +178,23 @@ Status emit(const Workbench& bench, const Metadata& metadata,
   ASSIGN_OR_RETURN(const auto memory, bench.take<uint8_t>(most));
   ASSIGN_OR_RETURN(const auto errors,
                    bench.take<float>(bench.plan.row_error_bytes / sizeof(float)));
-  for (const Emission& e : emissions)
-    TRY(emit_tensor(bench, e, scales, memory, errors, out, writer));
+  const uint32_t n_layers = bench.model().hyper.n_layers + 1;  // with the head
+  ASSIGN_OR_RETURN(const auto rounded,
+                   RoundedLayers::open(bench.state, hash_of_formats(emissions), n_layers));
+  for (uint32_t l = 0; l < n_layers; ++l) {
+    if (l < rounded.count()) {
+      TRY(rounded.take(l, memory, [&](ByteView bytes) { return writer.write(bytes); }));
+      continue;
+    }
+    ASSIGN_OR_RETURN(auto record, rounded.create(l));
+    LayerSink sink{writer, std::move(record)};
+    for (const Emission& e : std::ranges::equal_range(emissions, l, {}, &Emission::layer))
+      TRY(emit_tensor(bench, e, scales, memory, errors, out, sink));
+    if (sink.record) TRY(sink.record->keep());
+  }
   TRY(writer.finish());
-  return out.commit();
+  TRY(out.commit());
+  return rounded.forget();
 }
 
 }  // namespace enxuto

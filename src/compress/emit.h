@@ -27,8 +27,8 @@ struct Emission {
 // What the file says of itself: the model's metadata with the keys of quantization set anew.
 Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions);
 
-// In the order given; the working memory may hold covariances already. Commits `out` when all is
-// written.
+// In the order given; the working memory may hold covariances already. Layers that a state folder
+// has in these formats are taken over. Commits `out` when all is written.
 Status emit(const Workbench& bench, const Metadata& metadata,
             const std::vector<Emission>& emissions, const ColumnScales& scales, OutputFile& out);
 

@@ -18,9 +18,10 @@ constexpr double kGradientCap = 20;
 
 Result<OutputCovariances> OutputCovariances::create(const Dense& dense,
                                                     const std::vector<Weight>& weights,
-                                                    uint32_t n_layers, const std::string& folder) {
+                                                    uint32_t n_layers, const std::string& folder,
+                                                    const State* state) {
   ASSIGN_OR_RETURN(CovarianceFile file,
-                   CovarianceFile::of_outputs(dense, weights, n_layers, folder));
+                   CovarianceFile::of_outputs(dense, weights, n_layers, folder, state));
   return OutputCovariances(dense, std::move(file));
 }
 
@@ -49,6 +50,11 @@ Status OutputCovariances::add(ThreadTeam& team, const Tensor& tensor, const floa
 
 Status OutputCovariances::measure(const Workbench& bench,
                                   const std::vector<std::vector<Token>>& chunks) {
+  if (bench.state) {
+    const uint32_t n_layers = bench.model().hyper.n_layers;
+    bench.state->begins("weighing outputs", file_.complete() ? n_layers : 0, n_layers);
+    if (file_.complete()) return {};
+  }
   const CompressionPlan& plan = bench.plan;
   const std::vector<std::vector<Token>> texts(
       chunks.begin(), chunks.begin() + std::min<size_t>(chunks.size(), plan.weigh_chunks));

@@ -5,7 +5,7 @@
 //                                    entropy against labels that the model draws
 //
 // With H, the covariance of the inputs, an error E costs about tr(O E H E'). (Tseng, Sun, De Sa,
-// "Model-Preserving Adaptive Rounding", 2025.) Made once, and kept factored in a nameless file.
+// "Model-Preserving Adaptive Rounding", 2025.) Made once, and kept factored in a covariance_file.
 #pragma once
 
 #include <optional>
@@ -23,9 +23,10 @@ class OutputCovariances {
  public:
   // Of all matrices of the layers. Claims the disk for them.
   static Result<OutputCovariances> create(const Dense& dense, const std::vector<Weight>& weights,
-                                          uint32_t n_layers, const std::string& folder);
+                                          uint32_t n_layers, const std::string& folder,
+                                          const State* state);
 
-  // Runs the first plan.weigh_chunks of the text there and back.
+  // Runs the first plan.weigh_chunks of the text there and back, where the state has not all.
   Status measure(const Workbench& bench, const std::vector<std::vector<Token>>& chunks);
 
   // Room for one, at the beginning of a stage.

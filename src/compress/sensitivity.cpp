@@ -5,6 +5,8 @@
 
 #include "compress/coarse_copy.h"
 #include "compress/head_divergence.h"
+#include "compress/kept_probes.h"
+#include "compress/kept_stages.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -37,24 +39,38 @@ class Probes {
   }
 
   Result<std::vector<Sensitivity>> run() {
+    ASSIGN_OR_RETURN(const auto known, take_klds(bench_, weights_.size()));
+    if (known) {
+      bench_.state->begins("probing", hyper_.n_layers + 1, hyper_.n_layers + 1);
+      return with_codecs(*known);
+    }
     ASSIGN_OR_RETURN(
         states_, bench_.take_states(1 + weights_.size(), uint64_t{bench_.plan.shape.probe_tokens} *
                                                              bench_.plan.shape.probe_chunks));
-    TRY(begin());
-    TRY(run_layers());
+    ASSIGN_OR_RETURN(const uint32_t first, layer_of_states(bench_, record::kProbes));
+    if (bench_.state) bench_.state->begins("probing", first, hyper_.n_layers + 1);
+    TRY(first > 0 ? resume(first) : begin());
+    TRY(run_layers(first));
     TRY(score());
-    std::vector<Sensitivity> all(weights_.size());
-    for (size_t i = 0; i < weights_.size(); ++i) {
+    std::vector<double> klds(weights_.size());
+    for (size_t i = 0; i < klds.size(); ++i) {
       if (!codecs_[i]) continue;
-      double sum = 0;
       for (size_t r = 0; r < n_scored_; ++r)
-        sum += disturbed_[i * n_scored_ + r].kld(references_[r]);
-      all[i] = {std::max(sum / static_cast<double>(n_scored_), kLeastKld), codecs_[i]};
+        klds[i] += disturbed_[i * n_scored_ + r].kld(references_[r]);
+      klds[i] = std::max(klds[i] / static_cast<double>(n_scored_), kLeastKld);
     }
-    return all;
+    TRY(keep_klds(bench_, klds));
+    return with_codecs(klds);
   }
 
  private:
+  std::vector<Sensitivity> with_codecs(const std::vector<double>& klds) const {
+    std::vector<Sensitivity> all(klds.size());
+    for (size_t i = 0; i < all.size(); ++i)
+      if (codecs_[i]) all[i] = {klds[i], codecs_[i]};
+    return all;
+  }
+
   const float* importance_of(const Weight& weight) const {
     return weight.input ? importance_.at(weight.input).data() : nullptr;
   }
@@ -100,14 +116,33 @@ class Probes {
     return states_.store(1 + i);
   }
 
-  Status run_layers() {
+  // States that differ from the undisturbed one, and that one.
+  std::vector<size_t> states_before(uint32_t layer) const {
+    std::vector<size_t> which = {0};
+    for (size_t i = 0; i < weights_.size(); ++i)
+      if (codecs_[i] && first_layer(weights_[i]) < layer) which.push_back(1 + i);
+    return which;
+  }
+  uint64_t floats_of_state() const {
+    uint64_t tokens = 0;
+    for (const auto& chunk : chunks_) tokens += chunk.size();
+    return tokens * hyper_.width;
+  }
+  // As they were kept before a layer.
+  Status resume(uint32_t layer) {
+    for (const size_t s : states_before(layer))
+      done_work_ += layer - (s == 0 ? 0 : first_layer(weights_[s - 1]));
+    return take_states(bench_, record::kProbes, states_, states_before(layer), floats_of_state());
+  }
+
+  Status run_layers(uint32_t first) {
     uint64_t most = 0;
     for (size_t i = 0; i < weights_.size(); ++i)
       if (codecs_[i] && !weights_[i].embeds && weights_[i].layer < hyper_.n_layers)
         most = std::max(most, codecs_[i]->row_bytes(weights_[i].tensor->columns()) *
                                   weights_[i].tensor->rows());
     ASSIGN_OR_RETURN(const auto coarse, bench_.take<uint8_t>(most));
-    for (uint32_t l = 0; l < hyper_.n_layers; ++l) {
+    for (uint32_t l = first; l < hyper_.n_layers; ++l) {
       TRY(session_.hold_layer(l));
       for (size_t i = 0; i < weights_.size(); ++i) {
         const Weight& weight = weights_[i];
@@ -124,6 +159,8 @@ class Probes {
       TRY(run_layer(l, own));
       TRY(states_.store(0));
       session_.let_go();
+      TRY(keep_states(bench_, record::kProbes, l + 1, states_, states_before(l + 1),
+                      floats_of_state()));
     }
     return {};
   }
@@ -165,8 +202,12 @@ class Probes {
     }
     references_.resize(n_scored_);
     disturbed_.resize(n_scored_ * weights_.size());
-    return bench_.reader.for_pieces(
-        head, [&](uint64_t, const Tensor& rows) { return score_slice(rows); });
+    ASSIGN_OR_RETURN(const uint64_t done, take_sums(bench_, references_, disturbed_));
+    return bench_.reader.for_pieces(head, [&](uint64_t first, const Tensor& rows) -> Status {
+      if (first < done) return {};
+      TRY(score_slice(rows));
+      return keep_sums(bench_, first + rows.rows(), references_, disturbed_);
+    });
   }
 
   bool has_state(size_t i) const {

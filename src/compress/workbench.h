@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "compress/state.h"
 #include "compress/tensor_reader.h"
 #include "infer/session.h"
 #include "memory/arena.h"
@@ -22,6 +23,7 @@ struct Workbench {
   TensorReader& reader;
   std::string folder;  // for a scratch file
   const Progress& progress;
+  State* state = nullptr;  // what is known from before, and is kept for another time; null: nothing
 
   const Model& model() const { return session.model(); }
   // Between stages: the working memory is empty, and uncharged.

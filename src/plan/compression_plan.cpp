@@ -38,6 +38,7 @@ constexpr uint64_t kBlock = 4096;  // what direct reads and writes are made of
 constexpr uint64_t kTraceBytes = 8, kSearchBytes = 12 * kMiB;
 // oneDNN, measured: the pages of its code and what it compiles; the panels that a thread packs.
 constexpr uint64_t kDenseLibraryBytes = 8 * kMiB, kDensePanelBytes = 5 * kMiB / 2;
+constexpr uint64_t kOutputBytes = 1 << 20;  // that a file gathers before they are written
 constexpr uint64_t kFloat = sizeof(float), kDouble = sizeof(double);
 
 using Matrices = std::vector<const Tensor*>;
@@ -135,6 +136,13 @@ class Sizes {
   OptionalSize state_file() const {
     return larger(checked_mul(shape_.fit_chunks, state_bytes(model_.hyper, shape_.fit_tokens)),
                   checked_mul(n_states(), state_bytes(model_.hyper, probe_tokens())));
+  }
+
+  // Covariances stay; of the hidden states there are two copies while one replaces the other, and
+  // later the tensors that are written.
+  OptionalSize state_folder(OptionalSize covariances, uint64_t output_bytes) const {
+    return checked_add(covariances,
+                       larger(checked_mul(2, state_file()), OptionalSize(output_bytes)));
   }
 
   OptionalSize calibrating(bool on_disk) const {
@@ -320,16 +328,21 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   if (mode.streams)
     stages.push_back({owner::kReadBuffer, known(sizes.read_buffer()),
                       "rows of a tensor, read to be encoded", "always", PartKind::kArena});
-  plan.disk_bytes = known(sizes.covariance_file());
-  if (mode.on_disk) plan.disk_bytes += known(sizes.state_file());
+  uint64_t kept = known(sizes.covariance_file()), scratch = 0;
+  if (mode.on_disk) scratch = known(sizes.state_file());
   if (plan.weigh_chunks > 0) {
     plan.row_error_bytes = known(sizes.row_errors());
-    plan.disk_bytes += known(sizes.output_covariance_file()) + known(sizes.checkpoint_file());
+    scratch += known(sizes.checkpoint_file());
+    kept += known(sizes.output_covariance_file());
   }
-  stages.push_back({owner::kWorking, known(largest->bytes),
-                    fmt::format("most of all {}: {}; {} more wait on the disk", largest->name,
-                                largest->why, format_bytes(plan.disk_bytes)),
-                    largest->name, PartKind::kArena});
+  plan.state_bytes = known(
+      sizes.state_folder(kept, request.output_bytes ? request.output_bytes : model.file_bytes));
+  plan.disk_bytes = scratch + (request.keeps_state ? plan.state_bytes : kept);
+  std::string why = fmt::format("most of all {}: {}; {} more wait on the disk", largest->name,
+                                largest->why, format_bytes(plan.disk_bytes));
+  if (!request.keeps_state)
+    why += fmt::format(" ({} with --state)", format_bytes(scratch + plan.state_bytes));
+  stages.push_back({owner::kWorking, known(largest->bytes), why, largest->name, PartKind::kArena});
   if (absurd) return Status::bad_input("the model's tensors claim more bytes than can be counted");
 
   plan.inference.context = plan.shape.fit_tokens;
@@ -342,12 +355,18 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
       kDenseLibraryBytes + static_cast<uint64_t>(request.n_threads) * kDensePanelBytes,
       "the library that multiplies matrices: code, and panels of each thread (estimate)", "always",
       PartKind::kProcess};
-  const uint64_t own = plan.stages.total_bytes() + dense_library.bytes;
+  std::vector<MemoryPart> others = {dense_library};
+  if (request.keeps_state)
+    others.push_back({owner::kStateFolder, kRecordBytesAtOnce + kOutputBytes,
+                      "a record while it is read, and one while it is written", "always",
+                      PartKind::kProcess});
+  uint64_t own = plan.stages.total_bytes();
+  for (const MemoryPart& part : others) own += part.bytes;
   if (mode.streams)
     plan.inference.memory_bytes = request.memory_bytes > own ? request.memory_bytes - own : 1;
   ASSIGN_OR_RETURN(plan.map, plan_inference(model, plan.inference));
   plan.map.parts.insert(plan.map.parts.end(), stages.begin(), stages.end());
-  plan.map.parts.push_back(dense_library);
+  plan.map.parts.insert(plan.map.parts.end(), others.begin(), others.end());
   return plan;
 }
 

@@ -16,6 +16,7 @@ namespace owner {
 inline constexpr const char* kImportance = "importance";
 inline constexpr const char* kColumnScales = "column scales";
 inline constexpr const char* kReadBuffer = "read buffer";
+inline constexpr const char* kStateFolder = "state folder";
 inline constexpr const char* kWorking = "working memory";
 inline constexpr const char* kDenseLibrary = "oneDNN";
 }  // namespace owner
@@ -34,6 +35,8 @@ struct CompressionRequest {
   Effort effort = Effort::kNormal;
   uint64_t memory_bytes = 0;     // the budget; 0: none
   uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated
+  bool keeps_state = false;      // in a folder that stays
+  uint64_t output_bytes = 0;     // of the file that is written; 0: those of the model
 };
 
 struct CompressionPlan {
@@ -46,9 +49,10 @@ struct CompressionPlan {
   // Feedback between rows: texts that go there and back (0: there is none), and errors of a matrix.
   uint32_t weigh_chunks = 0;
   uint64_t row_error_bytes = 0;
-  uint64_t disk_bytes = 0;  // of all files that are gone when it ends
-  MemoryMap map;            // of all that it takes, the session's parts first
-  MemoryMap stages;         // those of its own, opened as one arena
+  uint64_t disk_bytes = 0;   // of all files beside the output, the state folder's too
+  uint64_t state_bytes = 0;  // the most that a state folder takes, whether one is kept or not
+  MemoryMap map;             // of all that it takes, the session's parts first
+  MemoryMap stages;          // those of its own, opened as one arena
 };
 
 // The plan that keeps within the budget, or where none does the smallest one.
@@ -73,5 +77,7 @@ OptionalSize covariance_bytes(uint64_t columns);
 OptionalSize state_bytes(const HyperParameters& hyper, uint64_t tokens);
 // Plans that the search for an allocation keeps in mind per weight.
 inline constexpr uint64_t kSearchStates = 8192;
+// Of a state folder's record, read at once.
+inline constexpr uint64_t kRecordBytesAtOnce = 256 * 1024;
 
 }  // namespace enxuto

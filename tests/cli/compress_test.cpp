@@ -239,6 +239,61 @@ TEST_F(Compress, CtrlCLeavesNothing) {
   expect_nothing_left();
 }
 
+TEST_F(Compress, GoesOnAfterItWasKilledOrInterrupted) {
+  const std::vector<std::string> task = {"--size", "300000", "--effort", "fast"};
+  ASSERT_EQ(run_program(arguments(task)).exit_code, 0);
+  const std::string expected = read_whole(small_);
+  std::filesystem::remove(small_);
+  const std::string state = scratch_.path("state");
+  Invocation invocation{arguments({"--size", "300000", "--effort", "fast", "--state", state})};
+  const auto when = [&](const char* record) {
+    invocation.interrupt_when = [file = state + "/" + record] {
+      return std::filesystem::exists(file);
+    };
+  };
+  invocation.signal = SIGKILL;
+  for (const char* record : {"calibrated-1", "probes"}) {
+    when(record);
+    EXPECT_EQ(run_program(invocation).exit_code, 128 + SIGKILL) << record;
+    EXPECT_FALSE(std::filesystem::exists(small_));
+    for (const std::string& name : scratch_.names())  // a kill leaves what was under way
+      if (name.find(".part-") != std::string::npos) std::filesystem::remove(scratch_.path(name));
+  }
+  when("errors-0");
+  invocation.signal = SIGINT;
+  const Outcome interrupted = run_program(invocation);
+  EXPECT_EQ(interrupted.exit_code, 130);
+  EXPECT_THAT(interrupted.error, HasSubstr("going on with probing, layer"));
+  EXPECT_THAT(interrupted.error, HasSubstr("the same command goes on"));
+  EXPECT_THAT(scratch_.names(), ElementsAre("notes.txt", "state", "tiny.gguf"));
+  invocation.interrupt_when = {};
+  invocation.arguments.emplace_back("--json");
+  const Outcome last = run_program(invocation);
+  ASSERT_EQ(last.exit_code, 0) << last.error;
+  EXPECT_TRUE(read_whole(small_) == expected);
+  const Json kept = Json::parse(last.out)["state"];
+  EXPECT_EQ(kept["folder"], state);
+  EXPECT_GT(kept["bytes"], 0u);
+  std::vector<std::string> stages;
+  for (const Json& stage : kept["taken_over"]) stages.push_back(stage["stage"]);
+  EXPECT_THAT(stages, ElementsAre("calibrating", "probing", "measuring"));
+  EXPECT_EQ(kept["taken_over"][0]["layers"], kept["taken_over"][0]["of"]);
+}
+
+TEST_F(Compress, LeavesAFolderOfOthersAsItIs) {
+  const std::string folder = scratch_.path("letters");
+  std::filesystem::create_directory(folder);
+  scratch_.write("letters/state.json", "{}");
+  scratch_.write("letters/weights", "of letters");
+  const Outcome outcome = run_program(arguments({"--size", "300000", "--state", folder}));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.error, HasSubstr("holds other files"));
+  EXPECT_EQ(read_whole(folder + "/state.json"), "{}");
+  EXPECT_EQ(read_whole(folder + "/weights"), "of letters");
+  EXPECT_FALSE(std::filesystem::exists(small_));
+  EXPECT_EQ(run_program(arguments({"--size", "300000", "--state", notes_})).exit_code, 2);
+}
+
 TEST_F(Compress, ShowsQualityAgainstBytesWithoutWriting) {
   const std::vector<std::string> alone = {"compress", model_, "--curve", "--calibration", notes_};
   const Outcome text = run_program(alone);

@@ -1,0 +1,113 @@
+#include "compress/measured_errors.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "compress/measure.h"
+#include "platform/interrupt.h"
+
+namespace enxuto {
+namespace {
+
+constexpr const char* kRecord = "errors";
+using Question = MeasuredErrors::Question;
+
+// What has to be known of weight i.
+std::vector<Question> questions(const MeasuringTask& task, size_t i) {
+  std::vector<Question> all;
+  if (const Codec* probe = task.sensitivities[i].probe) all.push_back({i, probe->type, false});
+  for (const Type type : task.menus[i]) all.push_back({i, type, true});
+  return all;
+}
+
+// Up to which layer all is known.
+uint32_t layers_known(const MeasuringTask& task, const MeasuredErrors& errors, uint32_t n_layers) {
+  uint32_t known = n_layers + 1;
+  for (size_t i = 0; i < task.weights.size(); ++i)
+    for (const Question& question : questions(task, i))
+      if (!errors.knows(question)) known = std::min(known, task.weights[i].layer);
+  return known;
+}
+
+Status measure_weight(const Workbench& bench, const MeasuringTask& task, size_t i,
+                      CovarianceFile& covariances, std::span<float> memory,
+                      MeasuredErrors& errors) {
+  const std::vector<Question> asked = questions(task, i);
+  if (std::ranges::all_of(asked, [&](const Question& q) { return errors.knows(q); })) return {};
+  const Weight& weight = task.weights[i];
+  Metric metric{nullptr, nullptr};
+  if (weight.input) {
+    metric.importance = task.importance.at(weight.input).data();
+    ASSIGN_OR_RETURN(metric.covariance, covariances.of(weight));
+  }
+  ASSIGN_OR_RETURN(const RowSample sample,
+                   RowSample::of(bench, *weight.tensor, metric, task.scales, memory));
+  for (const Question& question : asked)
+    if (!errors.knows(question))
+      errors.add(question, sample.relative_error(question.type, question.as_written));
+  return {};
+}
+
+}  // namespace
+
+Result<MeasuredErrors> MeasuredErrors::open(const State* state, const std::vector<Weight>& weights,
+                                            uint32_t n_layers) {
+  MeasuredErrors errors(state, weights);
+  for (uint32_t l = 0; state && l <= n_layers; ++l)
+    if (state->has(numbered(kRecord, l))) TRY(errors.read(l));
+  return errors;
+}
+
+Status MeasuredErrors::read(uint32_t layer) {
+  const std::string name = numbered(kRecord, layer);
+  ASSIGN_OR_RETURN(const auto found, state_->get<Line>(name));
+  for (const Line& line : found) {
+    const bool sound = line.weight < weights_.size() && weights_[line.weight].layer == layer &&
+                       find_codec(static_cast<Type>(line.type)) && std::isfinite(line.error) &&
+                       line.error >= 0;
+    if (!sound) return state_->damaged(name);
+    add({line.weight, static_cast<Type>(line.type), line.as_written != 0}, line.error);
+  }
+  kept_[layer] = found.size();
+  return {};
+}
+
+std::vector<MeasuredErrors::Line> MeasuredErrors::lines(uint32_t layer) const {
+  std::vector<Line> lines;
+  for (const auto& [question, error] : errors_)
+    if (weights_[question.weight].layer == layer)
+      lines.push_back({static_cast<uint32_t>(question.weight), static_cast<uint32_t>(question.type),
+                       question.as_written, error});
+  return lines;
+}
+
+Status MeasuredErrors::keep(uint32_t layer) {
+  if (!state_) return {};
+  const std::vector<Line> now = lines(layer);
+  if (now.size() == kept_[layer]) return {};
+  kept_[layer] = now.size();
+  return state_->put<Line>(numbered(kRecord, layer), now);
+}
+
+Result<MeasuredErrors> measure_errors(const Workbench& bench, const MeasuringTask& task,
+                                      CovarianceFile& covariances) {
+  const uint32_t n_layers = bench.model().hyper.n_layers;
+  ASSIGN_OR_RETURN(MeasuredErrors errors,
+                   MeasuredErrors::open(bench.state, task.weights, n_layers));
+  if (bench.state)
+    bench.state->begins("measuring", layers_known(task, errors, n_layers), n_layers + 1);
+  TRY(covariances.begin(bench));
+  ASSIGN_OR_RETURN(const auto memory, bench.take<float>(largest_sample(task.weights)));
+  for (uint32_t l = 0; l <= n_layers; ++l) {
+    if (bench.progress) bench.progress("measuring", static_cast<double>(l) / n_layers);
+    for (size_t i = 0; i < task.weights.size(); ++i) {
+      if (task.weights[i].layer != l) continue;
+      if (interrupted()) return Status::interrupted();
+      TRY(measure_weight(bench, task, i, covariances, memory, errors));
+    }
+    TRY(errors.keep(l));
+  }
+  return errors;
+}
+
+}  // namespace enxuto
