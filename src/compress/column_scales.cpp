@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <optional>
 
 #include "compress/weights.h"
 
@@ -74,27 +74,30 @@ void ColumnScales::see(const Tensor& tensor, const Tensor& piece, ThreadTeam& te
       });
 }
 
-// The scales under which all columns of a block cost and weigh alike, of mean 1. squares: sums of
-// squared weights; energies: of each column.
+// The scales under which all columns of a block cost and weigh alike, of mean 1; columns that no
+// weight uses, or no text, stay as they are. squares: sums of squared weights; energies: of each
+// column.
 std::vector<float> ColumnScales::Input::balance(std::span<const float> squares,
                                                 std::span<const float> energies) const {
   const uint64_t elements = squares.size() / group;
-  std::vector<double> logs(elements);
+  std::vector<std::optional<double>> logs(elements);
+  double sum = 0, known = 0;
   for (uint64_t e = 0; e < elements; ++e) {
     double weights = 0, energy = 0;
     for (uint64_t h = 0; h < group; ++h) {
       weights += squares[column_of(e, h)];
       energy += energies[column_of(e, h)];
     }
-    if (weights > 0 && energy > 0) logs[e] = std::log(weights / energy) / 4;
+    if (weights <= 0 || energy <= 0) continue;
+    logs[e] = std::log(weights / energy) / 4;
+    sum += *logs[e], ++known;
   }
-  const double mean =
-      std::accumulate(logs.begin(), logs.end(), 0.0) / static_cast<double>(elements);
+  const double mean = known > 0 ? sum / known : 0;
   std::vector<float> found(squares.size());
   for (uint64_t e = 0; e < elements; ++e)
     for (uint64_t h = 0; h < group; ++h)
       found[column_of(e, h)] =
-          std::clamp(static_cast<float>(std::exp(logs[e] - mean)), 1 / kMost, kMost);
+          std::clamp(static_cast<float>(std::exp(logs[e].value_or(mean) - mean)), 1 / kMost, kMost);
   return found;
 }
 
