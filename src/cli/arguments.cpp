@@ -192,6 +192,7 @@ void add_compress(CLI::App& app, Action& action) {
       "  enxuto compress model.gguf -o small.gguf --size 90MB --imatrix imatrix.gguf\n"
       "  enxuto compress folder -o small.gguf --memory 1GiB --effort fast\n"
       "  enxuto compress model.gguf -o small.gguf --size 90MB --state work   goes on in work\n"
+      "  enxuto compress model.gguf -o small.gguf --size 90MB --for-speed\n"
       "  enxuto compress model.gguf --curve             what each size would lose; writes no "
       "file\n",
       compress_command, action);
@@ -234,6 +235,9 @@ void add_compress(CLI::App& app, Action& action) {
                    "over. plan --for compress says how many bytes it takes; it stays, and may be "
                    "removed at any time")
       ->type_name("DIR");
+  c.command->add_flag("--for-speed", o.for_speed,
+                      "Time every format on this machine, and take those that decode faster for "
+                      "at most 10 % more predicted loss");
   c.command->add_flag("--curve", o.curve,
                       "Print quality against bytes, from the smallest file to the largest useful "
                       "one; without -o nothing is written");

@@ -31,6 +31,8 @@ Status check_task(const CompressOptions& options) {
     return Status::usage("how small the file has to be is not said",
                          "give --size, --bpw or --memory");
   }
+  if (options.for_speed)
+    return Status::usage("--for-speed is about a file, and none is named", "name it with -o");
   if (!options.curve)
     return Status::usage("the file to write is not named",
                          "name it with -o, or ask for --curve, which writes none");
@@ -134,6 +136,7 @@ Status compress_command(const CompressOptions& options) {
   request.curve = options.curve || !options.report_file.empty();
   request.n_threads = options.threads();
   request.effort = options.effort;
+  request.for_speed = options.for_speed;
   request.replace_output = options.force;
   request.imatrix_path = options.imatrix_file;
   request.save_imatrix_path = options.save_imatrix_file;

@@ -50,6 +50,12 @@ Json state_json(const CompressReport& report, const CompressOptions& options) {
   return {{"folder", options.state_folder}, {"bytes", report.state_bytes}, {"taken_over", stages}};
 }
 
+Json speed_json(const SpeedReport& speed) {
+  return {{"seconds_per_token", speed.seconds},
+          {"seconds_per_token_without", speed.seconds_without},
+          {"predicted_kld_without", speed.predicted_kld_without}};
+}
+
 // null: it belongs to no layer.
 Json layer_of(std::string_view name, const Model& model) {
   for (uint32_t l = 0; l < model.hyper.n_layers; ++l)
@@ -170,6 +176,14 @@ void print_file(const CompressReport& report, const Model& model, const Compress
   fmt::print("predicted KL divergence {:.4f} nats, ", report.predicted_kld);
 }
 
+void print_speed(const SpeedReport& speed) {
+  fmt::print(
+      "weights of a token in {:.2f} ms by their formats' speed here; without --for-speed {:.2f} "
+      "ms, "
+      "and a predicted KL divergence of {:.4f} nats\n",
+      1e3 * speed.seconds, 1e3 * speed.seconds_without, speed.predicted_kld_without);
+}
+
 void print_state(const CompressReport& report, const CompressOptions& options) {
   std::string taken;
   for (const TakenOver& stage : report.taken_over)
@@ -196,10 +210,12 @@ Json compress_json(const CompressReport& report, const Model& model,
   json.update({{"smallest_bytes", report.smallest_bytes},
                {"input_bytes", model.file_bytes},
                {"imatrix_tensors", report.imatrix_tensors},
+               {"cautions", report.cautions},
                {"seconds", report.seconds},
                {"planned_bytes", report.map.total_bytes()},
                {"peak_rss_bytes", peak_rss_bytes()}});
   if (!options.state_folder.empty()) json["state"] = state_json(report, options);
+  if (options.for_speed) json["for_speed"] = speed_json(report.speed);
   if (!report.curve.points.empty()) json.update(curve_json(report.curve, model, report.file_bytes));
   return json;
 }
@@ -225,6 +241,7 @@ void print_compress(const CompressReport& report, const Model& model,
   if (!options.output.empty()) print_file(report, model, options, paint);
   fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
              format_bytes(report.map.total_bytes()));
+  if (options.for_speed) print_speed(report.speed);
   if (!options.state_folder.empty()) print_state(report, options);
 }
 

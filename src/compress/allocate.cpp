@@ -9,6 +9,8 @@
 namespace enxuto {
 namespace {
 
+constexpr int kSpeedSteps = 16;  // of a bisection over eight powers of ten
+
 // States kept per item by the exact search; beyond, only the most promising of each byte range.
 constexpr size_t kMostStates = kSearchStates;
 
@@ -212,6 +214,37 @@ std::optional<Allocation> allocate(std::span<const Choices> items, uint64_t budg
     if (found.bytes <= budget && found.cost < best.cost) best = std::move(found);
   }
   fill(items, budget, best);
+  return best;
+}
+
+std::optional<Allocation> allocate_for_speed(std::span<const Choices> items,
+                                             const std::vector<std::vector<double>>& seconds,
+                                             uint64_t budget, double tolerance) {
+  std::optional<Allocation> best = allocate(items, budget);
+  if (!best) return best;
+  const auto time_of = [&](const Allocation& a) {
+    double sum = 0;
+    for (size_t i = 0; i < items.size(); ++i) sum += seconds[i][a.chosen[i]];
+    return sum;
+  };
+  const double most_cost = best->cost * tolerance;
+  double least_time = time_of(*best);
+  if (best->cost == 0 || least_time == 0) return best;
+  // A second is priced in costs; bisected on its logarithm to the dearest that is tolerated.
+  const double even = best->cost / least_time;
+  double low = even * 1e-4, high = even * 1e4;
+  std::vector<Choices> priced(items.begin(), items.end());
+  for (int step = 0; step < kSpeedSteps; ++step) {
+    const double price = std::sqrt(low * high);
+    for (size_t i = 0; i < items.size(); ++i)
+      for (size_t c = 0; c < items[i].size(); ++c)
+        priced[i][c].cost = items[i][c].cost + price * seconds[i][c];
+    Allocation a = total(items, allocate(priced, budget)->chosen);
+    (a.cost <= most_cost ? low : high) = price;
+    if (a.cost > most_cost || time_of(a) >= least_time) continue;
+    least_time = time_of(a);
+    best = std::move(a);
+  }
   return best;
 }
 

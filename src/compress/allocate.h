@@ -28,6 +28,12 @@ struct Allocation {
 // Nothing where even the smallest choices are more than `budget` bytes.
 std::optional<Allocation> allocate(std::span<const Choices> items, uint64_t budget);
 
+// The quickest plan found that costs at most `tolerance` (>= 1) times what the best one does.
+// seconds: of each choice of each item.
+std::optional<Allocation> allocate_for_speed(std::span<const Choices> items,
+                                             const std::vector<std::vector<double>>& seconds,
+                                             uint64_t budget, double tolerance);
+
 uint64_t smallest_bytes(std::span<const Choices> items);
 
 }  // namespace enxuto

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -102,6 +103,30 @@ TEST(Allocate, OneByteLessThanTheSmallestIsRefused) {
   const auto items = model_like_items();
   EXPECT_TRUE(allocate(items, smallest_bytes(items)));
   EXPECT_FALSE(allocate(items, smallest_bytes(items) - 1));
+}
+
+// Two formats of the same bytes, one twice as quick and a little worse: how much worse the whole
+// may be says how many items take it.
+TEST(Allocate, TakesQuickerChoicesWhileTheCostIsTolerated) {
+  const std::vector<Choices> items(20, Choices{{100, 1.0}, {100, 1.3}, {60, 9.0}});
+  const std::vector<std::vector<double>> seconds(20, {2.0, 1.0, 0.5});
+  std::vector<Choices> varied = items;
+  for (size_t i = 0; i < varied.size(); ++i) varied[i][1].cost += 0.01 * static_cast<double>(i);
+  const auto count = [&](double tolerance) {
+    const auto plan = allocate_for_speed(varied, seconds, 2000, tolerance);
+    EXPECT_TRUE(plan);
+    EXPECT_LE(plan->bytes, 2000u);
+    EXPECT_LE(plan->cost, 20 * tolerance + 1e-9);
+    return std::ranges::count(plan->chosen, 1u);
+  };
+  EXPECT_EQ(count(1.0), 0);
+  EXPECT_EQ(count(1.1), 6);  // 0.30 + 0.31 + … + 0.35 = 1.95
+  EXPECT_EQ(count(1.4), 20);
+}
+
+TEST(Allocate, ForSpeedSaysWhereNothingFits) {
+  const std::vector<Choices> items(3, Choices{{100, 1.0}});
+  EXPECT_FALSE(allocate_for_speed(items, {{1}, {1}, {1}}, 299, 1.1));
 }
 
 }  // namespace

@@ -49,9 +49,13 @@ Result<CalibrationChunks> cut_tokens(std::span<const Token> tokens, Token bos,
 
 Result<CalibrationChunks> cut_calibration_text(const Tokenizer& tokenizer, std::string_view text,
                                                const ChunkLimits& limits) {
+  text = text.substr(0, kMostBytes);
   const std::vector<Token> tokens =
-      tokenizer.encode(text.substr(0, kMostBytes), /*add_special=*/false, /*parse_special=*/false);
-  return cut_tokens(tokens, tokenizer.adds_bos() ? tokenizer.bos() : -1, limits);
+      tokenizer.encode(text, /*add_special=*/false, /*parse_special=*/false);
+  ASSIGN_OR_RETURN(CalibrationChunks chunks,
+                   cut_tokens(tokens, tokenizer.adds_bos() ? tokenizer.bos() : -1, limits));
+  chunks.text_bytes = text.size(), chunks.text_tokens = tokens.size();
+  return chunks;
 }
 
 }  // namespace enxuto

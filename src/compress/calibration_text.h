@@ -16,6 +16,7 @@ std::string_view builtin_calibration_text();
 struct CalibrationChunks {
   std::vector<std::vector<Token>> fit;       // inputs of the layers are measured on these
   std::vector<std::vector<Token>> held_out;  // KL divergence on these
+  uint64_t text_bytes = 0, text_tokens = 0;  // of what they were cut from
 };
 
 struct ChunkLimits {

@@ -9,17 +9,16 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "compress/allocate.h"
-#include "compress/brought_importance.h"
 #include "compress/calibrate.h"
-#include "compress/calibration_text.h"
+#include "compress/cautions.h"
 #include "compress/check.h"
 #include "compress/covariance_file.h"
 #include "compress/emit.h"
+#include "compress/importance_files.h"
 #include "compress/measured_errors.h"
 #include "compress/output_covariances.h"
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
-#include "formats/imatrix.h"
 #include "infer/session.h"
 #include "plan/compression_plan.h"
 #include "plan/output_size.h"
@@ -47,15 +46,8 @@ class Compression {
     TRY(bring());
     TRY(open_state(chunks));
     std::optional<OutputFile> out;
-    if (!output_path.empty()) {
-      ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(output_path, request_.replace_output));
-      out.emplace(std::move(file));
-    }
-    if (!request_.save_imatrix_path.empty()) {
-      ASSIGN_OR_RETURN(auto file,
-                       OutputFile::create(request_.save_imatrix_path, request_.replace_output));
-      imatrix_out_.emplace(std::move(file));
-    }
+    TRY(open_output(output_path, out));
+    TRY(open_output(request_.save_imatrix_path, imatrix_out_));
     const std::string parent = std::filesystem::path(output_path).parent_path();
     const std::string folder = parent.empty() ? "." : parent;
     ASSIGN_OR_RETURN(CovarianceFile covariances,
@@ -68,14 +60,13 @@ class Compression {
     }
     const Workbench bench{plan_, *session_, *arena_, *reader_, folder, progress_, state_.get()};
     TRY(measure(bench, chunks, covariances));
+    const PricedWeights priced{weights_, menus_, choices_, fixed_bytes_};
     if (request_.curve) {
-      const PricedWeights priced{weights_, menus_, choices_, fixed_bytes_};
       ASSIGN_OR_RETURN(report_.curve, solve_curve(priced, request_.target_bytes, progress_));
     }
     if (out) {
-      const auto allocation = allocate(choices_, request_.target_bytes - fixed_bytes_);
-      if (!allocation) return Status::failed("the plan of formats does not fit after all");
-      TRY(emit_plan(bench, covariances, *allocation, *out));
+      ASSIGN_OR_RETURN(const Allocation allocation, choose(bench, priced));
+      TRY(emit_plan(bench, covariances, allocation, *out));
     }
     if (imatrix_out_) TRY(imatrix_out_->commit());
     if (state_) report_.taken_over = state_->taken_over(), report_.state_bytes = state_->bytes();
@@ -131,9 +122,21 @@ class Compression {
     TRY(check_fits(plan_, request_.memory_bytes));
     report_.map = plan_.map;
     const CalibrationShape& shape = plan_.shape;
-    return cut_calibration_text(
-        *tokenizer, text,
-        {shape.fit_tokens, shape.fit_chunks, shape.probe_tokens, shape.probe_chunks});
+    ASSIGN_OR_RETURN(CalibrationChunks chunks,
+                     cut_calibration_text(*tokenizer, text,
+                                          {shape.fit_tokens, shape.fit_chunks, shape.probe_tokens,
+                                           shape.probe_chunks}));
+    report_.cautions = cautions(*model_, weights_, chunks, shape);
+    if (request_.notice) std::ranges::for_each(report_.cautions, request_.notice);
+    return chunks;
+  }
+
+  // An empty path: nothing is written.
+  Status open_output(const std::string& path, std::optional<OutputFile>& out) const {
+    if (path.empty()) return {};
+    ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path, request_.replace_output));
+    out.emplace(std::move(file));
+    return {};
   }
 
   Status bring() {
@@ -151,19 +154,6 @@ class Compression {
     return {};
   }
 
-  // What the text says, under the name of every weight.
-  Status save_importance(const std::vector<std::vector<Token>>& chunks) {
-    if (!imatrix_out_) return {};
-    ImatrixText text{
-        request_.calibration_name.empty() ? "enxuto's own mix" : request_.calibration_name,
-        static_cast<uint32_t>(chunks.size()), plan_.shape.fit_tokens, 0};
-    for (const auto& chunk : chunks) text.tokens += chunk.size();
-    std::vector<NamedMeans> means;
-    for (const Weight& weight : weights_)
-      if (weight.input) means.emplace_back(weight.tensor->name, importance_.at(weight.input));
-    return write_imatrix(*imatrix_out_, text, means);
-  }
-
   // Fills in what each choice costs, in nats of KL divergence.
   Status measure(const Workbench& bench, const CalibrationChunks& chunks,
                  CovarianceFile& covariances) {
@@ -171,7 +161,11 @@ class Compression {
     TRY(check_weights(bench, scales_));
     ASSIGN_OR_RETURN(importance_,
                      calibrate(bench, chunks.fit, scales_, covariances, std::move(importance_)));
-    TRY(save_importance(chunks.fit));
+    if (imatrix_out_)
+      TRY(save_importance(
+          *imatrix_out_,
+          request_.calibration_name.empty() ? "enxuto's own mix" : request_.calibration_name,
+          chunks.fit, weights_, importance_));
     bench.clear();
     if (outputs_) TRY(outputs_->measure(bench, chunks.fit));
     bench.clear();
@@ -195,6 +189,14 @@ class Compression {
       errors_[i].push_back(errors.at({i, menus_[i][c], true}));
       choices_[i][c].cost = nats * errors_[i][c];
     }
+  }
+
+  Result<Allocation> choose(const Workbench& bench, const PricedWeights& priced) {
+    const uint64_t room = request_.target_bytes - fixed_bytes_;
+    if (request_.for_speed) return allocate_for_speed(bench, priced, room, report_.speed);
+    auto best = allocate(choices_, room);
+    if (!best) return Status::failed("the plan of formats does not fit after all");
+    return *std::move(best);
   }
 
   Status emit_plan(const Workbench& bench, CovarianceFile& covariances,

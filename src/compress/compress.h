@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/status.h"
 #include "compress/curve.h"
+#include "compress/decode_speed.h"
 #include "compress/pins.h"
 #include "compress/state.h"
 #include "memory/memory_map.h"
@@ -29,8 +30,9 @@ struct CompressRequest {
   int n_threads = 1;
   uint64_t memory_bytes = 0;  // that it may take; 0: no limit
   bool replace_output = false;
+  bool for_speed = false;    // a little more loss is taken for formats that decode faster here
   std::string state_folder;  // to go on from, and to keep what is found out; empty: none
-  State::Notice notice;      // told where it goes on from there
+  State::Notice notice;      // told where it goes on from there, and what to be cautious of
   bool curve = false;        // wanted beside the file, or alone where there is none
 };
 
@@ -49,8 +51,10 @@ struct CompressReport {
   MemoryMap map;                 // as planned
   std::vector<TensorReport> tensors;
   Curve curve;
+  std::vector<std::string> cautions;
   std::vector<TakenOver> taken_over;  // of the state folder
   uint64_t state_bytes = 0;           // of that folder, now
+  SpeedReport speed;                  // with for_speed
   double seconds = 0;
 };
 

@@ -1,4 +1,4 @@
-#include "compress/brought_importance.h"
+#include "compress/importance_files.h"
 
 #include <fmt/format.h>
 
@@ -42,6 +42,18 @@ Result<Importance> bring_importance(const std::string& path, const std::vector<W
   if (importance.empty())
     return Status::bad_input(fmt::format("{} knows no weight of this model", path), kTodo);
   return importance;
+}
+
+Status save_importance(OutputFile& file, const std::string& text_name,
+                       const std::vector<std::vector<Token>>& chunks,
+                       const std::vector<Weight>& weights, const Importance& importance) {
+  ImatrixText text{text_name, static_cast<uint32_t>(chunks.size()),
+                   static_cast<uint32_t>(chunks.front().size()), 0};
+  for (const auto& chunk : chunks) text.tokens += chunk.size();
+  std::vector<NamedMeans> means;
+  for (const Weight& weight : weights)
+    if (weight.input) means.emplace_back(weight.tensor->name, importance.at(weight.input));
+  return write_imatrix(file, text, means);
 }
 
 }  // namespace enxuto

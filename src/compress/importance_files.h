@@ -1,11 +1,12 @@
-// Importance from outside: an importance matrix of llama.cpp's says what each input's columns
-// carry, in place of the calibration text. What they have in common it does not say.
+// Importance matrices in llama.cpp's files. One that is brought says what each input's columns
+// carry, in place of the calibration text; what they have in common it does not say.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "compress/calibrate.h"
+#include "compress/calibration_text.h"
 #include "compress/weights.h"
 #include "memory/arena.h"
 
@@ -16,5 +17,10 @@ namespace enxuto {
 // kBadInput where the file knows none, or has other widths.
 Result<Importance> bring_importance(const std::string& path, const std::vector<Weight>& weights,
                                     Arena& arena);
+
+// What the text says, under the name of every weight. text_name: for the file.
+Status save_importance(OutputFile& file, const std::string& text_name,
+                       const std::vector<std::vector<Token>>& chunks,
+                       const std::vector<Weight>& weights, const Importance& importance);
 
 }  // namespace enxuto
