@@ -116,6 +116,18 @@ Status check_outputs(const Model& model, const CompressOptions& options) {
   return check_output(model, saved, options.force);
 }
 
+// What is about to be done, and what it takes.
+std::string announcement(const Model& model, const CompressOptions& options,
+                         const CompressRequest& request, const MemoryMap& map, double seconds) {
+  const std::string what = options.output.empty()
+                               ? "measures what smaller files lose"
+                               : fmt::format("{} become at most {}", format_bytes(model.file_bytes),
+                                             format_bytes(request.target_bytes));
+  return fmt::format("{}: {}, {} of memory, {} thread{}", what, rough_time(seconds),
+                     format_bytes(map.total_bytes()), request.n_threads,
+                     request.n_threads == 1 ? "" : "s");
+}
+
 }  // namespace
 
 Status compress_command(const CompressOptions& options) {
@@ -148,6 +160,12 @@ Status compress_command(const CompressOptions& options) {
     progress.erase();
     print_note(line);
   };
+  double predicted_seconds = 0;
+  request.announce = [&](const MemoryMap& map, const std::vector<StageTime>& stages) {
+    for (const StageTime& stage : stages) predicted_seconds += stage.seconds;
+    if (!options.json) print_note(announcement(*model, options, request, map, predicted_seconds));
+    progress.expect(stages);
+  };
   auto report = compress(model, options.output, request, progress.callback());
   progress.erase();
   if (report.status().code() == Code::kInterrupted && !options.state_folder.empty())
@@ -155,11 +173,11 @@ Status compress_command(const CompressOptions& options) {
   TRY(report.status());
   usage->plan(report->map, memory_budget(options));
   if (options.json)
-    print_json(compress_json(*report, *model, options));
+    print_json(compress_json(*report, *model, options, predicted_seconds));
   else
     print_compress(*report, *model, options);
   if (options.report_file.empty()) return {};
-  ASSIGN_OR_RETURN(Json json, compress_report_json(*report, *model, options));
+  ASSIGN_OR_RETURN(Json json, compress_report_json(*report, *model, options, predicted_seconds));
   return usage->finish(std::move(json), compress_page);
 }
 

@@ -203,8 +203,8 @@ std::string_view tensor_kind(std::string_view name) {
   return name;
 }
 
-Json compress_json(const CompressReport& report, const Model& model,
-                   const CompressOptions& options) {
+Json compress_json(const CompressReport& report, const Model& model, const CompressOptions& options,
+                   double predicted_seconds) {
   Json json = Json::object();
   if (!options.output.empty()) json = file_json(report, model, options);
   json.update({{"smallest_bytes", report.smallest_bytes},
@@ -212,6 +212,7 @@ Json compress_json(const CompressReport& report, const Model& model,
                {"imatrix_tensors", report.imatrix_tensors},
                {"cautions", report.cautions},
                {"seconds", report.seconds},
+               {"predicted_seconds", predicted_seconds},
                {"planned_bytes", report.map.total_bytes()},
                {"peak_rss_bytes", peak_rss_bytes()}});
   if (!options.state_folder.empty()) json["state"] = state_json(report, options);
@@ -221,8 +222,8 @@ Json compress_json(const CompressReport& report, const Model& model,
 }
 
 Result<Json> compress_report_json(const CompressReport& report, const Model& model,
-                                  const CompressOptions& options) {
-  Json json = compress_json(report, model, options);
+                                  const CompressOptions& options, double predicted_seconds) {
+  Json json = compress_json(report, model, options, predicted_seconds);
   ASSIGN_OR_RETURN(json["before"], size_json(model, options));
   if (options.output.empty()) return json;
   ASSIGN_OR_RETURN(const auto written, open_model(options.output));

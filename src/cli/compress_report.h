@@ -13,12 +13,12 @@ namespace enxuto {
 std::string_view tensor_kind(std::string_view name);
 
 // As `--json` prints it.
-Json compress_json(const CompressReport& report, const Model& model,
-                   const CompressOptions& options);
+Json compress_json(const CompressReport& report, const Model& model, const CompressOptions& options,
+                   double predicted_seconds);
 
 // As `--report` keeps it: each tensor, and the model before and after, which is read for it.
 Result<Json> compress_report_json(const CompressReport& report, const Model& model,
-                                  const CompressOptions& options);
+                                  const CompressOptions& options, double predicted_seconds);
 
 void print_compress(const CompressReport& report, const Model& model,
                     const CompressOptions& options);

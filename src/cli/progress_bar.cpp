@@ -14,9 +14,9 @@ namespace {
 constexpr double kQuietSeconds = 2.0;
 constexpr double kFrameSeconds = 0.1;
 
-std::string remaining_time(double done, double seconds) {
-  if (done < 0.02 || seconds < 1) return "";
-  const auto left = static_cast<long>(std::ceil(seconds * (1 - done) / done));
+std::string remaining_time(std::optional<double> seconds) {
+  if (!seconds) return "";
+  const auto left = static_cast<long>(std::ceil(*seconds));
   if (left >= 3600) return fmt::format("{} h {:02} min left", left / 3600, left / 60 % 60);
   if (left >= 100) return fmt::format("{} min {:02} s left", left / 60, left % 60);
   return fmt::format("{} s left", left);
@@ -24,10 +24,16 @@ std::string remaining_time(double done, double seconds) {
 
 }  // namespace
 
-std::string progress_line(std::string_view stage, double done, double seconds, int columns) {
+std::optional<double> seconds_left(double done, double seconds) {
+  if (done < 0.02 || seconds < 1) return {};
+  return seconds * (1 - done) / done;
+}
+
+std::string progress_line(std::string_view stage, double done, std::optional<double> left_seconds,
+                          int columns) {
   done = std::clamp(done, 0.0, 1.0);
   const std::string tail =
-      fmt::format("{:3.0f} %  {}", std::floor(done * 100), remaining_time(done, seconds));
+      fmt::format("{:3.0f} %  {}", std::floor(done * 100), remaining_time(left_seconds));
   const int room = columns - 4 - static_cast<int>(display_width(stage)) -
                    static_cast<int>(std::max<size_t>(20, display_width(tail)));
   if (room < 4) return fmt::format("{} {}", stage, tail).substr(0, std::max(0, columns - 1));
@@ -50,8 +56,14 @@ void ProgressBar::erase() {
   std::fflush(stderr);
 }
 
+void ProgressBar::expect(std::vector<StageTime> stages) {
+  remaining_.emplace(std::move(stages));
+  start_ = Clock::now();
+}
+
 void ProgressBar::show(std::string_view stage, double done) {
   if (!on_) return;
+  if (remaining_) remaining_->see(stage, done, seconds_since(start_));
   if (stage != stage_) {
     stage_ = stage;
     stage_start_ = Clock::now();
@@ -60,8 +72,9 @@ void ProgressBar::show(std::string_view stage, double done) {
   }
   if (seconds_since(start_) < kQuietSeconds) return;
   last_ = Clock::now();
-  fmt::print(stderr, "\r{}\033[K",
-             progress_line(stage, done, seconds_since(stage_start_), terminal_columns()));
+  std::optional<double> left = seconds_left(done, seconds_since(stage_start_));
+  if (remaining_) done = remaining_->done(), left = remaining_->seconds_left();
+  fmt::print(stderr, "\r{}\033[K", progress_line(stage, done, left, terminal_columns()));
   std::fflush(stderr);
   drawn_ = true;
 }

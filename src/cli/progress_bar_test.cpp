@@ -6,7 +6,7 @@ namespace enxuto {
 namespace {
 
 TEST(ProgressLine, ShowsShareAndRemainingTime) {
-  const std::string line = progress_line("calibrating", 0.25, 10, 80);
+  const std::string line = progress_line("calibrating", 0.25, seconds_left(0.25, 10), 80);
   EXPECT_NE(line.find("calibrating ██████████ "), std::string::npos) << line;
   EXPECT_NE(line.find("25 %  30 s left"), std::string::npos) << line;
 }
@@ -19,7 +19,8 @@ TEST(ProgressLine, FitsTheTerminal) {
 }
 
 TEST(ProgressLine, SaysNothingOfTheTimeBeforeItKnows) {
-  EXPECT_EQ(progress_line("writing", 0.001, 30, 80).find("left"), std::string::npos);
+  EXPECT_EQ(progress_line("writing", 0.001, seconds_left(0.001, 30), 80).find("left"),
+            std::string::npos);
 }
 
 }  // namespace

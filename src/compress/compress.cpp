@@ -14,6 +14,7 @@
 #include "compress/check.h"
 #include "compress/covariance_file.h"
 #include "compress/emit.h"
+#include "compress/forecast.h"
 #include "compress/importance_files.h"
 #include "compress/measured_errors.h"
 #include "compress/output_covariances.h"
@@ -59,6 +60,9 @@ class Compression {
                                                            folder, state_.get()));
     }
     const Workbench bench{plan_, *session_, *arena_, *reader_, folder, progress_, state_.get()};
+    if (request_.announce)
+      request_.announce(plan_.map, forecast(*model_, plan_, weights_, menus_, out.has_value(),
+                                            state_.get(), machine_speed(dense, session_->team())));
     TRY(measure(bench, chunks, covariances));
     const PricedWeights priced{weights_, menus_, choices_, fixed_bytes_};
     if (request_.curve) {

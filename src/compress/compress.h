@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ struct CompressRequest {
   std::string state_folder;  // to go on from, and to keep what is found out; empty: none
   State::Notice notice;      // told where it goes on from there, and what to be cautious of
   bool curve = false;        // wanted beside the file, or alone where there is none
+  // Told what the work will take, once it is sure to be done, before it starts; may be empty.
+  std::function<void(const MemoryMap& map, const std::vector<StageTime>& stages)> announce;
 };
 
 struct TensorReport {

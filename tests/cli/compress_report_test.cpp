@@ -110,6 +110,16 @@ TEST_F(CompressReportFile, ThePageNamesEveryTensorAndNeedsNothingElse) {
                                    Not(HasSubstr("src=")), Not(HasSubstr("nan"))));
 }
 
+// Not how well: machines and loads differ too much for a test.
+TEST_F(CompressReportFile, TimeAndMemoryAreToldBeforeTheWork) {
+  const Json report = Json::parse(report_of("report.json", writing()));
+  EXPECT_GT(report["predicted_seconds"], 0.0);
+  const Outcome text = run_program(
+      {"compress", model_, "-o", small_, "--size", "90KB", "--effort", "fast", "--force"});
+  EXPECT_THAT(text.error, testing::AllOf(HasSubstr("become at most 87.9 KiB: a few seconds, "),
+                                         HasSubstr(" of memory")));
+}
+
 TEST_F(CompressReportFile, TheTerminalNamesWhereBitsAndLossAre) {
   std::vector<std::string> all = {"compress", model_, "--effort", "fast"};
   const std::vector<std::string> more = writing();
