@@ -184,7 +184,7 @@ TEST_F(Errors, AModelWithoutNumbersExits3AndItsTensorIsNamed) {
          {std::vector<std::string>{"run", model_, "-p", "the"},
           {"eval", model_, text},
           {"bench", model_},
-          {"compress", model_, "-o", scratch_.path("o.gguf"), "--size", "300K"}})
+          {"compress", model_, "-o", scratch_.path("o.gguf"), "--size", "300K", "--json"}})
       EXPECT_THAT(expect_error(3, arguments).error, HasSubstr("tensor " + name));
   }
 }
