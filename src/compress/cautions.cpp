@@ -21,7 +21,7 @@ std::string of_short_text(const CalibrationChunks& chunks, const CalibrationShap
   if (static_cast<double>(tokens) >= kShortText * static_cast<double>(wanted)) return {};
   return fmt::format(
       "the calibration text gives {} of the {} tokens that are wanted: what it says of each weight "
-      "is rough, so give a longer one, or none",
+      "is rough, and a longer text is better",
       format_count(tokens), format_count(wanted));
 }
 
