@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include "platform/clock.h"
+
 namespace enxuto {
 
 inline std::chrono::steady_clock::time_point& program_start() {
@@ -10,9 +12,5 @@ inline std::chrono::steady_clock::time_point& program_start() {
   return start;
 }
 inline void start_clock() { program_start() = std::chrono::steady_clock::now(); }
-
-inline double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 }  // namespace enxuto

@@ -179,8 +179,7 @@ void print_file(const CompressReport& report, const Model& model, const Compress
 void print_speed(const SpeedReport& speed) {
   fmt::print(
       "weights of a token in {:.2f} ms by their formats' speed here; without --for-speed {:.2f} "
-      "ms, "
-      "and a predicted KL divergence of {:.4f} nats\n",
+      "ms, and a predicted KL divergence of {:.4f} nats\n",
       1e3 * speed.seconds, 1e3 * speed.seconds_without, speed.predicted_kld_without);
 }
 

@@ -217,21 +217,21 @@ std::optional<Allocation> allocate(std::span<const Choices> items, uint64_t budg
   return best;
 }
 
-std::optional<Allocation> allocate_for_speed(std::span<const Choices> items,
+std::optional<SpeedPlans> allocate_for_speed(std::span<const Choices> items,
                                              const std::vector<std::vector<double>>& seconds,
                                              uint64_t budget, double tolerance) {
-  std::optional<Allocation> best = allocate(items, budget);
-  if (!best) return best;
-  const auto time_of = [&](const Allocation& a) {
-    double sum = 0;
-    for (size_t i = 0; i < items.size(); ++i) sum += seconds[i][a.chosen[i]];
-    return sum;
+  const auto timed = [&](Allocation a) {
+    TimedAllocation t{std::move(a)};
+    for (size_t i = 0; i < items.size(); ++i) t.seconds += seconds[i][t.chosen[i]];
+    return t;
   };
-  const double most_cost = best->cost * tolerance;
-  double least_time = time_of(*best);
-  if (best->cost == 0 || least_time == 0) return best;
+  std::optional<Allocation> found = allocate(items, budget);
+  if (!found) return std::nullopt;
+  const TimedAllocation best = timed(*std::move(found));
+  SpeedPlans plans{best, best};
+  if (best.cost == 0 || best.seconds == 0) return plans;
   // A second is priced in costs; bisected on its logarithm to the dearest that is tolerated.
-  const double even = best->cost / least_time;
+  const double even = best.cost / best.seconds;
   double low = even * 1e-4, high = even * 1e4;
   std::vector<Choices> priced(items.begin(), items.end());
   for (int step = 0; step < kSpeedSteps; ++step) {
@@ -239,13 +239,12 @@ std::optional<Allocation> allocate_for_speed(std::span<const Choices> items,
     for (size_t i = 0; i < items.size(); ++i)
       for (size_t c = 0; c < items[i].size(); ++c)
         priced[i][c].cost = items[i][c].cost + price * seconds[i][c];
-    Allocation a = total(items, allocate(priced, budget)->chosen);
-    (a.cost <= most_cost ? low : high) = price;
-    if (a.cost > most_cost || time_of(a) >= least_time) continue;
-    least_time = time_of(a);
-    best = std::move(a);
+    TimedAllocation plan = timed(total(items, allocate(priced, budget)->chosen));
+    const bool tolerated = plan.cost <= best.cost * tolerance;
+    (tolerated ? low : high) = price;
+    if (tolerated && plan.seconds < plans.quick.seconds) plans.quick = std::move(plan);
   }
-  return best;
+  return plans;
 }
 
 }  // namespace enxuto

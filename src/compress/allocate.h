@@ -28,9 +28,15 @@ struct Allocation {
 // Nothing where even the smallest choices are more than `budget` bytes.
 std::optional<Allocation> allocate(std::span<const Choices> items, uint64_t budget);
 
-// The quickest plan found that costs at most `tolerance` (>= 1) times what the best one does.
-// seconds: of each choice of each item.
-std::optional<Allocation> allocate_for_speed(std::span<const Choices> items,
+struct TimedAllocation : Allocation {
+  double seconds = 0;
+};
+struct SpeedPlans {
+  TimedAllocation best;   // as allocate() has it
+  TimedAllocation quick;  // the quickest found that costs at most `tolerance` (>= 1) times as much
+};
+// seconds: of each choice of each item. Nothing as of allocate().
+std::optional<SpeedPlans> allocate_for_speed(std::span<const Choices> items,
                                              const std::vector<std::vector<double>>& seconds,
                                              uint64_t budget, double tolerance);
 

@@ -113,11 +113,13 @@ TEST(Allocate, TakesQuickerChoicesWhileTheCostIsTolerated) {
   std::vector<Choices> varied = items;
   for (size_t i = 0; i < varied.size(); ++i) varied[i][1].cost += 0.01 * static_cast<double>(i);
   const auto count = [&](double tolerance) {
-    const auto plan = allocate_for_speed(varied, seconds, 2000, tolerance);
-    EXPECT_TRUE(plan);
-    EXPECT_LE(plan->bytes, 2000u);
-    EXPECT_LE(plan->cost, 20 * tolerance + 1e-9);
-    return std::ranges::count(plan->chosen, 1u);
+    const auto plans = allocate_for_speed(varied, seconds, 2000, tolerance);
+    EXPECT_TRUE(plans);
+    EXPECT_EQ(plans->best.chosen, allocate(varied, 2000)->chosen);
+    EXPECT_LE(plans->quick.seconds, plans->best.seconds);
+    EXPECT_LE(plans->quick.bytes, 2000u);
+    EXPECT_LE(plans->quick.cost, 20 * tolerance + 1e-9);
+    return std::ranges::count(plans->quick.chosen, 1u);
   };
   EXPECT_EQ(count(1.0), 0);
   EXPECT_EQ(count(1.1), 6);  // 0.30 + 0.31 + … + 0.35 = 1.95

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 
 #include "base/bytes.h"
@@ -23,6 +22,7 @@
 #include "infer/session.h"
 #include "plan/compression_plan.h"
 #include "plan/output_size.h"
+#include "platform/clock.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -74,8 +74,7 @@ class Compression {
     }
     if (imatrix_out_) TRY(imatrix_out_->commit());
     if (state_) report_.taken_over = state_->taken_over(), report_.state_bytes = state_->bytes();
-    report_.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    report_.seconds = seconds_since(start);
     return std::move(report_);
   }
 

@@ -11,7 +11,7 @@ Result<CovarianceFile> CovarianceFile::of_inputs(const Dense& dense,
   for (const Weight& weight : weights)
     if (weight.input == weight.tensor)
       places.push_back({weight.input, weight.layer, weight.input->columns(), 0, 0});
-  return create(dense, std::move(places), folder, state, "covariance");
+  return create(dense, std::move(places), folder, state, record::kCovariance);
 }
 
 Result<CovarianceFile> CovarianceFile::of_outputs(const Dense& dense,
@@ -22,7 +22,7 @@ Result<CovarianceFile> CovarianceFile::of_outputs(const Dense& dense,
   for (const Weight& weight : weights)
     if (weight.input && weight.layer < n_layers)
       places.push_back({weight.tensor, weight.layer, weight.tensor->rows(), 0, 0});
-  return create(dense, std::move(places), folder, state, "output-covariance");
+  return create(dense, std::move(places), folder, state, record::kOutputCovariance);
 }
 
 Result<CovarianceFile> CovarianceFile::create(const Dense& dense, std::vector<Place> places,

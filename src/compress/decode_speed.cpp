@@ -1,12 +1,12 @@
 #include "compress/decode_speed.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "kernels/matmul.h"
+#include "platform/clock.h"
 #include "platform/interrupt.h"
 
 namespace enxuto {
@@ -20,26 +20,9 @@ constexpr uint64_t kLeastRowBytes = kColumns / 8;  // a bit a value
 constexpr double kTolerance = 1.10;
 constexpr int kPasses = 5;  // of which the quickest counts
 
-constexpr const char* kRecord = "decode-speed";
-
 // As large as weights and activations are that have been normed: any values do.
 void fill(std::span<float> values) {
   for (size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<float>(7 * i + 1));
-}
-
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-uint64_t working_bytes(const Workbench& bench) {
-  const auto& parts = bench.plan.stages.parts;
-  return std::ranges::find(parts, std::string_view(owner::kWorking), &MemoryPart::owner)->bytes;
 }
 
 // One row after the other, all alike.
@@ -67,14 +50,14 @@ Result<DecodeSpeed> DecodeSpeed::find(const Workbench& bench,
 }
 
 Result<bool> DecodeSpeed::take(const Workbench& bench) {
-  if (!bench.state || !bench.state->has(kRecord)) return false;
-  ASSIGN_OR_RETURN(const auto lines, bench.state->get<Line>(kRecord));
+  if (!bench.state || !bench.state->has(record::kDecodeSpeed)) return false;
+  ASSIGN_OR_RETURN(const auto lines, bench.state->get<Line>(record::kDecodeSpeed));
   std::map<Type, double> kept;
   for (const Line& line : lines) kept[static_cast<Type>(line.type)] = line.seconds_per_byte;
   for (auto& [type, seconds] : seconds_per_byte_) {
     const auto it = kept.find(type);
     if (it == kept.end()) return false;
-    if (!(it->second > 0)) return bench.state->damaged(kRecord);
+    if (!(it->second > 0)) return bench.state->damaged(record::kDecodeSpeed);
     seconds = it->second;
   }
   return true;
@@ -85,7 +68,7 @@ Status DecodeSpeed::keep(const Workbench& bench) const {
   std::vector<Line> lines;
   for (const auto& [type, seconds] : seconds_per_byte_)
     lines.push_back({static_cast<uint64_t>(type), seconds});
-  return bench.state->put<Line>(kRecord, lines);
+  return bench.state->put<Line>(record::kDecodeSpeed, lines);
 }
 
 Status DecodeSpeed::measure(const Workbench& bench) {
@@ -95,7 +78,7 @@ Status DecodeSpeed::measure(const Workbench& bench) {
   MatmulBuffers prepared(buffers.data(), 1, kColumns, team.size());
   ASSIGN_OR_RETURN(const auto x, bench.take<float>(kColumns));
   fill(x);
-  const uint64_t bytes = std::min(kMatrixBytes, working_bytes(bench) / 2);
+  const uint64_t bytes = std::min(kMatrixBytes, bench.plan.stages.find(owner::kWorking)->bytes / 2);
   ASSIGN_OR_RETURN(const auto memory, bench.take<uint8_t>(bytes));
   ASSIGN_OR_RETURN(const auto y, bench.take<float>(bytes / kLeastRowBytes));
   double done = 0;
@@ -108,9 +91,9 @@ Status DecodeSpeed::measure(const Workbench& bench) {
     const MatmulJob job{matrix_of(codec, x, memory, rows), nullptr, y.data(), rows};
     double least = std::numeric_limits<double>::infinity();
     for (int pass = 0; pass < kPasses; ++pass) {
-      const Stopwatch watch;
+      const auto start = std::chrono::steady_clock::now();
       matmul(kernels(), team, prepared, x.data(), kColumns, 1, {&job, 1});
-      least = std::min(least, watch.seconds());
+      least = std::min(least, seconds_since(start));
     }
     seconds_per_byte = least / static_cast<double>(static_cast<uint64_t>(rows) * job.w.row_bytes);
   }
@@ -127,15 +110,10 @@ Result<Allocation> allocate_for_speed(const Workbench& bench, const PricedWeight
       seconds[i].push_back(  // an embedding that is not the head is looked up, not read
           priced.weights[i].input ? speed.seconds(priced.menus[i][c], priced.choices[i][c].bytes)
                                   : 0);
-  const auto best = allocate(priced.choices, room);
-  const auto quick = allocate_for_speed(priced.choices, seconds, room, kTolerance);
-  if (!best || !quick) return Status::failed("the plan of formats does not fit after all");
-  report.predicted_kld_without = best->cost;
-  for (size_t i = 0; i < seconds.size(); ++i) {
-    report.seconds += seconds[i][quick->chosen[i]];
-    report.seconds_without += seconds[i][best->chosen[i]];
-  }
-  return *quick;
+  const auto plans = allocate_for_speed(priced.choices, seconds, room, kTolerance);
+  if (!plans) return Status::failed("the plan of formats does not fit after all");
+  report = {plans->quick.seconds, plans->best.seconds, plans->best.cost};
+  return Allocation(plans->quick);
 }
 
 }  // namespace enxuto

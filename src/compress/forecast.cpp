@@ -87,10 +87,10 @@ double missing(const State& state, std::string_view stage, uint64_t n_layers, ui
     for (uint64_t i = 0; i < n; ++i) n_missing += !state.has(numbered(kind, i));
     return static_cast<double>(n_missing) / static_cast<double>(n);
   };
-  if (stage == "calibrating") return of("calibrated", n_layers + 1);
-  if (stage == "weighing outputs") return of("output-covariance", n_weights - 1);
-  if (stage == "probing") return !state.has("sensitivities");
-  return stage == "measuring" ? of("errors", n_layers + 1) : 1;
+  if (stage == "calibrating") return of(record::kCalibrated, n_layers + 1);
+  if (stage == "weighing outputs") return of(record::kOutputCovariance, n_weights - 1);
+  if (stage == "probing") return !state.has(record::kSensitivities);
+  return stage == "measuring" ? of(record::kErrors, n_layers + 1) : 1;
 }
 
 // A little of what most of the time goes into: rows that are rounded, and swept over once.

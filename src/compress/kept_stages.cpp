@@ -7,8 +7,6 @@
 namespace enxuto {
 namespace {
 
-constexpr const char* kCalibrated = "calibrated";
-
 bool all_positive(std::span<const float> values) {
   return all_finite(values) && std::ranges::all_of(values, [](float x) { return x > 0; });
 }
@@ -18,7 +16,7 @@ bool all_positive(std::span<const float> values) {
 Status keep_inputs(const Workbench& bench, uint32_t layer, const std::vector<const Tensor*>& inputs,
                    const Importance& importance, ColumnScales& scales) {
   if (!bench.state) return {};
-  ASSIGN_OR_RETURN(RecordWriter writer, bench.state->create(numbered(kCalibrated, layer)));
+  ASSIGN_OR_RETURN(RecordWriter writer, bench.state->create(numbered(record::kCalibrated, layer)));
   for (const Tensor* input : inputs) {
     TRY(writer.write(bytes_of(importance.at(input))));
     TRY(writer.write(bytes_of(std::span<const float>(scales.of(*input)))));
@@ -28,7 +26,7 @@ Status keep_inputs(const Workbench& bench, uint32_t layer, const std::vector<con
 
 Status take_inputs(const Workbench& bench, uint32_t layer, const std::vector<const Tensor*>& inputs,
                    Importance& importance, ColumnScales& scales) {
-  const std::string name = numbered(kCalibrated, layer);
+  const std::string name = numbered(record::kCalibrated, layer);
   ASSIGN_OR_RETURN(RecordReader reader, bench.state->read(name));
   bool sound = true;
   for (const Tensor* input : inputs) {
@@ -50,7 +48,7 @@ Result<uint32_t> first_to_calibrate(const Workbench& bench) {
   if (!bench.state) return 0;
   const uint32_t n_layers = bench.model().hyper.n_layers;
   uint32_t first = n_layers + 1;
-  if (!bench.state->has(numbered(kCalibrated, n_layers))) {
+  if (!bench.state->has(numbered(record::kCalibrated, n_layers))) {
     ASSIGN_OR_RETURN(first, layer_of_states(bench, record::kText));
   }
   bench.state->begins("calibrating", first, n_layers + 1);

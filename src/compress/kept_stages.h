@@ -31,8 +31,4 @@ Status forget_states(const Workbench& bench, const char* record);
 // The layer they are before; 0: there are none.
 Result<uint32_t> layer_of_states(const Workbench& bench, const char* record);
 
-namespace record {
-inline constexpr const char *kText = "text", *kProbes = "probes";
-}  // namespace record
-
 }  // namespace enxuto

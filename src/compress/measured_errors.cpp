@@ -9,7 +9,6 @@
 namespace enxuto {
 namespace {
 
-constexpr const char* kRecord = "errors";
 using Question = MeasuredErrors::Question;
 
 // What has to be known of weight i.
@@ -54,12 +53,12 @@ Result<MeasuredErrors> MeasuredErrors::open(const State* state, const std::vecto
                                             uint32_t n_layers) {
   MeasuredErrors errors(state, weights);
   for (uint32_t l = 0; state && l <= n_layers; ++l)
-    if (state->has(numbered(kRecord, l))) TRY(errors.read(l));
+    if (state->has(numbered(record::kErrors, l))) TRY(errors.read(l));
   return errors;
 }
 
 Status MeasuredErrors::read(uint32_t layer) {
-  const std::string name = numbered(kRecord, layer);
+  const std::string name = numbered(record::kErrors, layer);
   ASSIGN_OR_RETURN(const auto found, state_->get<Line>(name));
   for (const Line& line : found) {
     const bool sound = line.weight < weights_.size() && weights_[line.weight].layer == layer &&
@@ -86,7 +85,7 @@ Status MeasuredErrors::keep(uint32_t layer) {
   const std::vector<Line> now = lines(layer);
   if (now.size() == kept_[layer]) return {};
   kept_[layer] = now.size();
-  return state_->put<Line>(numbered(kRecord, layer), now);
+  return state_->put<Line>(numbered(record::kErrors, layer), now);
 }
 
 Result<MeasuredErrors> measure_errors(const Workbench& bench, const MeasuringTask& task,

@@ -35,7 +35,7 @@ class RoundedLayers {
  private:
   RoundedLayers(State* state, uint64_t formats, uint32_t n_layers)
       : state_(state), formats_(formats), n_layers_(n_layers) {}
-  static std::string name_of(uint32_t layer) { return numbered("rounded", layer); }
+  static std::string name_of(uint32_t layer) { return numbered(record::kRounded, layer); }
   Result<bool> has(uint32_t layer) const;
 
   State* state_;

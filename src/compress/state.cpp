@@ -77,11 +77,6 @@ std::string hash_of(const Importance& brought, const Model& model) {
 
 bool is_unfinished(const std::string& name) { return name.find(".part-") != std::string::npos; }
 
-Status is_damaged(const WorkFolder& folder, const std::string& name) {
-  return Status::bad_input(fmt::format("{} is damaged", folder.path(name)),
-                           fmt::format("remove {}, and start anew", folder.path()));
-}
-
 Status is_of_another(const WorkFolder& folder, const char* what) {
   return Status::usage(
       fmt::format("{} is the state of another compression: {} differs", folder.path(), what),
@@ -142,15 +137,12 @@ Result<std::unique_ptr<State>> State::open(const std::string& path, const StateO
 }
 
 Status State::match_weights(const StreamHash& hash) const {
-  constexpr const char* kName = "weights";
   const std::string now = hash.hex();
-  if (!has(kName)) return put(kName, std::span<const char>(now));
-  ASSIGN_OR_RETURN(const std::vector<char> before, get<char>(kName));
+  if (!has(record::kWeights)) return put(record::kWeights, std::span<const char>(now));
+  ASSIGN_OR_RETURN(const std::vector<char> before, get<char>(record::kWeights));
   if (std::string_view(before.data(), before.size()) == now) return {};
   return is_of_another(folder_, "one of the model's weights");
 }
-
-Status State::damaged(const std::string& name) const { return is_damaged(folder_, name); }
 
 void State::begins(const std::string& stage, uint32_t layers, uint32_t of) {
   const bool goes_on = layers < of && (layers > 0 || !taken_over_.empty());

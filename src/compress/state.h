@@ -7,6 +7,7 @@
 //   covariance-I, output-covariance-I    of the I-th input or matrix
 //   sensitivities      from probing
 //   errors-L           from measuring
+//   decode-speed       of number formats, for --for-speed
 //   text, probes, probe-sums, rounded-L  of a stage that is under way
 //
 // Each is a record (state_record.h): there and whole once it is named. There is no journal: the
@@ -28,6 +29,15 @@
 namespace enxuto {
 
 inline constexpr uint64_t kStateFormat = 1;
+
+// The names of records, or of what is numbered().
+namespace record {
+inline constexpr const char *kWeights = "weights", *kCalibrated = "calibrated",
+                            *kCovariance = "covariance", *kOutputCovariance = "output-covariance",
+                            *kSensitivities = "sensitivities", *kErrors = "errors",
+                            *kDecodeSpeed = "decode-speed", *kText = "text", *kProbes = "probes",
+                            *kProbeSums = "probe-sums", *kRounded = "rounded";
+}  // namespace record
 
 // What a state belongs to, beside the weights.
 struct StateOrigin {
@@ -65,8 +75,8 @@ class State {
   }
   // Small records, whole.
   template <class T>
-  Status put(const std::string& name, std::span<const T> values, uint64_t tag = 0) const {
-    ASSIGN_OR_RETURN(RecordWriter writer, create(name, tag));
+  Status put(const std::string& name, std::span<const T> values) const {
+    ASSIGN_OR_RETURN(RecordWriter writer, create(name));
     TRY(writer.write(bytes_of(values)));
     return writer.keep();
   }
@@ -79,7 +89,7 @@ class State {
     return values;
   }
   // Says that a record is whole, and yet makes no sense.
-  Status damaged(const std::string& name) const;
+  Status damaged(const std::string& name) const { return damaged_record(folder_.path(name)); }
 
   // A stage begins, and so many of its layers are there already.
   void begins(const std::string& stage, uint32_t layers, uint32_t of);

@@ -28,6 +28,12 @@ std::string StreamHash::hex() const {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
+Status damaged_record(const std::string& path) {
+  return Status::bad_input(
+      fmt::format("{} is damaged", path),
+      fmt::format("remove {}, and start anew", std::filesystem::path(path).parent_path().string()));
+}
+
 Result<RecordWriter> RecordWriter::create(const std::string& path, uint64_t tag) {
   ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path, /*replace=*/true));
   RecordWriter writer(std::move(file), tag);
@@ -52,18 +58,18 @@ Result<RecordReader> RecordReader::open(const std::string& path, uint64_t size) 
   ASSIGN_OR_RETURN(reader.file_, DirectFile::open(path));
   reader.size_ = size;
   reader.buffer_ = std::make_unique_for_overwrite<Buffer>();
-  if (size < sizeof(RecordHeader)) return reader.damaged();
+  if (size < sizeof(RecordHeader)) return damaged_record(reader.path_);
   TRY(reader.fetch(reinterpret_cast<uint8_t*>(&reader.header_), sizeof(RecordHeader)));
   if (std::memcmp(reader.header_.magic, RecordHeader().magic, sizeof RecordHeader().magic) != 0 ||
       reader.header_.bytes != size - sizeof(RecordHeader))
-    return reader.damaged();
+    return damaged_record(reader.path_);
   reader.left_ = reader.header_.bytes;
   reader.hash_ = StreamHash(reader.header_.tag);
   return reader;
 }
 
 Status RecordReader::read(std::span<uint8_t> to) {
-  if (to.size() > left_) return damaged();
+  if (to.size() > left_) return damaged_record(path_);
   TRY(fetch(to.data(), to.size()));
   left_ -= to.size();
   hash_.add(to);
@@ -87,13 +93,7 @@ Status RecordReader::fetch(uint8_t* to, uint64_t bytes) {
 }
 
 Status RecordReader::finish() {
-  return left_ == 0 && hash_.value() == header_.checksum ? Status() : damaged();
-}
-
-Status RecordReader::damaged() const {
-  return Status::bad_input(fmt::format("{} is damaged", path_),
-                           fmt::format("remove {}, and start anew",
-                                       std::filesystem::path(path_).parent_path().string()));
+  return left_ == 0 && hash_.value() == header_.checksum ? Status() : damaged_record(path_);
 }
 
 }  // namespace enxuto

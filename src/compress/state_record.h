@@ -39,6 +39,9 @@ class StreamHash {
   std::unique_ptr<XXH3_state_s, Free> state_;
 };
 
+// What to say of a record that is damaged: kBadInput.
+Status damaged_record(const std::string& path);
+
 class RecordWriter {
  public:
   // Replaces what `path` was, when it is kept. tag: whatever the reader is to know beforehand.
@@ -68,7 +71,6 @@ class RecordReader {
  private:
   explicit RecordReader(std::string path) : path_(std::move(path)) {}
   Status fetch(uint8_t* to, uint64_t bytes);
-  Status damaged() const;
   std::string path_;
   std::unique_ptr<DirectFile> file_;
   struct alignas(DirectFile::kAlignment) Buffer {
