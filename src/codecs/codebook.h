@@ -165,7 +165,7 @@ ENXUTO_CLONES void promised_errors(const Parabolas<kSubs>& p, const float* ds,
 
 template <class G>
 struct CodebookFit {
-  float d = 0, error = 0;  // error less that of all zeros
+  float d = 0;
   int scales[256 / G::kSub] = {};
   int numbers[32][G::kPerEight] = {};
   bool down[32] = {};
@@ -178,7 +178,6 @@ float choose_points(const GridWalk<G>& walk, const SignedBlock& block, const flo
                     CodebookFit<G>& fit) {
   constexpr int kEights = G::kSub / 8;
   float num = 0, den = 0;
-  fit.error = 0;
   for (int s = 0; s < 256 / G::kSub; ++s) {
     const float centre =
         round_even(clamp(0.5f * wishes[s] / fit.d - 0.5f, 4.0f, G::kScales - 4.0f));
@@ -188,7 +187,6 @@ float choose_points(const GridWalk<G>& walk, const SignedBlock& block, const flo
     const Lanes error = m * (fits.ll.lanes() * m - 2.0f * fits.lx.lanes());
     const int best = least_lane(error);
     fit.scales[s] = static_cast<int>(centre) - 4 + best;
-    fit.error += error[best];
     num += odd[best] * fits.lx[best], den += odd[best] * odd[best] * fits.ll[best];
     for (int eight = 0; eight < kEights; ++eight) {
       fit.down[kEights * s + eight] = G::kShiftValues != 0 && fits.down[eight][best];
@@ -212,7 +210,7 @@ void best_wishes(const Parabolas<kSubs>& p, float* wishes) {
 }
 
 // Tried for each sub-block: its largest value over the top level, divided by kNarrowest … widest.
-inline constexpr int kDs = 4 * kLanes, kCodebookPasses = 2;
+inline constexpr int kDs = 4 * kLanes;
 inline constexpr float kNarrowest = 0.8f;
 
 template <class G>
@@ -262,14 +260,11 @@ CodebookFit<G> fit_codebook(const SignedBlock& block, float unit, float widest) 
   const float largest = *std::max_element(std::begin(wishes), std::end(wishes));
   CodebookFit<G> best;
   if (!(largest > 1e-30f)) return best;
-  float d = most_promising<G::kScales>(parabolas, largest);
-  for (int pass = 0; pass < kCodebookPasses; ++pass) {
-    CodebookFit<G> fit;
-    fit.d = round_to_f16(d / unit) * unit;
-    if (!(fit.d > 0) || fit.d == best.d) break;
-    d = choose_points(walk, block, wishes, fit);
-    if (fit.error < best.error) best = fit;
-  }
+  const auto stored = [unit](float d) { return round_to_f16(d / unit) * unit; };
+  best.d = stored(most_promising<G::kScales>(parabolas, largest));
+  if (!(best.d > 0)) return best;
+  const float refit = stored(choose_points(walk, block, wishes, best));
+  if (refit > 0) best.d = refit;
   return best;
 }
 

@@ -111,6 +111,11 @@ class Factorization {
 
 }  // namespace
 
+double damping_for(int64_t columns, double tokens) {
+  constexpr double kLeast = 0.05, kOfRatio = 1.5, kMost = 4;
+  return std::clamp(kOfRatio * static_cast<double>(columns) / std::max(tokens, 1.0), kLeast, kMost);
+}
+
 std::vector<double> token_energies(const float* x, int64_t x_stride, int64_t n_tokens,
                                    int64_t columns) {
   std::vector<double> energies(static_cast<size_t>(n_tokens));
@@ -212,6 +217,12 @@ void Covariance::add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t
       }
     });
   }
+}
+
+void Covariance::factor(ThreadTeam& team) {
+  scaled_ = {};
+  for (const CovarianceBlock& block : blocks_)
+    Factorization(dense_, block, damping_for(block.n, weight_)).run(team);
 }
 
 void Covariance::factor(ThreadTeam& team, double damping) {

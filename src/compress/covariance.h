@@ -20,9 +20,9 @@
 
 namespace enxuto {
 
-// Added to the diagonal, as a part of its mean: keeps columns apart that the sample cannot tell
-// apart.
-inline constexpr double kDamping = 0.05;
+// What is added to the diagonal, as a part of its mean: what few tokens say of many columns is
+// half chance, and rounding must not lean on it.
+double damping_for(int64_t columns, double tokens);
 
 // A column that carries less than this part of the mean tells nothing about others.
 inline constexpr double kLeastEnergy = 1e-8;
@@ -61,8 +61,9 @@ class Covariance {
   std::span<const float> conditional() const {
     return memory_.first(static_cast<size_t>(columns_));
   }
-  // Once, after the last add.
-  void factor(ThreadTeam& team, double damping = kDamping);
+  // Once, after the last add: damped for the tokens that were seen, or as given.
+  void factor(ThreadTeam& team);
+  void factor(ThreadTeam& team, double damping);
   // As if column c of all inputs had been multiplied by scales[c], factored or not.
   void scale(ThreadTeam& team, std::span<const float> scales);
 

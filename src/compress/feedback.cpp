@@ -6,6 +6,7 @@
 #include "codecs/lanes.h"
 #include "compress/block_moves.h"
 #include "compress/point_moves.h"
+#include "kernels/kernels.h"
 
 namespace enxuto {
 namespace {
@@ -36,30 +37,30 @@ void copy_corner(const CovarianceBlock& h, int64_t begin, int64_t n, float* corn
 }
 
 // g (n_rows, h.n) = e * H; e: rows stride floats apart.
-void find_gradient(const Dense& dense, const CovarianceBlock& h, const float* e, int64_t stride,
-                   int64_t n_rows, float* g) {
+void find_gradient(const CovarianceBlock& h, const float* e, int64_t stride, int64_t n_rows,
+                   float* g) {
   for (int64_t begin = 0; begin < h.n; begin += kPanel, g += kPanel) {
     const int64_t n = std::min(kPanel, h.n - begin), below = begin + n;
     float corner[kPanel * kPanel];
     copy_corner(h, begin, n, corner, kPanel);
-    dense.multiply(n_rows, n, n, 1, {e + begin, stride}, {corner, kPanel}, 0, g, h.n);
+    for (int64_t r = 0; r < n_rows; ++r) std::fill_n(g + r * h.n, n, 0.0f);
+    const auto add = [&](int64_t k, const float* from, const float* b, int64_t b_stride,
+                         bool b_transposed) {
+      kernels().add_product({n_rows, n, k, 1, from, stride, b, b_stride, b_transposed, g, h.n});
+    };
+    add(n, e + begin, corner, kPanel, false);
     // H above the diagonal is H' below it.
-    if (begin > 0)
-      dense.multiply(n_rows, n, begin, 1, {e, stride}, {h.matrix + begin * h.n, h.n, true}, 1, g,
-                     h.n);
-    if (below < h.n)
-      dense.multiply(n_rows, n, h.n - below, 1, {e + below, stride},
-                     {h.matrix + below * h.n + begin, h.n}, 1, g, h.n);
+    add(begin, e, h.matrix + begin * h.n, h.n, true);
+    add(h.n - below, e + below, h.matrix + below * h.n + begin, h.n, false);
   }
 }
 
 // Rows of one covariance block.
 class Rounding {
  public:
-  Rounding(const Codec& codec, const Dense& dense, const CovarianceBlock& h, const float* rows,
-           int64_t n_rows, int64_t columns, uint8_t* blocks, float* scratch)
+  Rounding(const Codec& codec, const CovarianceBlock& h, const float* rows, int64_t n_rows,
+           int64_t columns, uint8_t* blocks, float* scratch)
       : codec_(codec),
-        dense_(dense),
         h_(h),
         rows_(rows + h.begin),
         n_rows_(n_rows),
@@ -127,14 +128,13 @@ class Rounding {
 
   // The errors of columns [begin, end) go to those up to `last`.
   void hand_on(int64_t begin, int64_t end, int64_t last) {
-    if (end >= last) return;
-    dense_.multiply(n_rows_, last - end, end - begin, 1, {error_ + begin, h_.n},
-                    {h_.matrix + begin * h_.n + end, h_.n}, 1, target_ + end, h_.n);
+    kernels().add_product({n_rows_, last - end, end - begin, 1, error_ + begin, h_.n,
+                           h_.matrix + begin * h_.n + end, h_.n, false, target_ + end, h_.n});
   }
 
   // One sweep over scales and codes. What the loss's gradient is lies where the targets were.
   void improve() {
-    find_gradient(dense_, h_, error_, h_.n, n_rows_, target_);
+    find_gradient(h_, error_, h_.n, n_rows_, target_);
     const int64_t n = width();
     float moved[kMostBlock * kRowsAtOnce];
     for (int64_t begin = 0; begin < h_.n; begin += n) {
@@ -153,15 +153,13 @@ class Rounding {
       if (codec_.set_points)
         for (int64_t r = 0; r < n_rows_; r += kPointRows)
           move_points(codec_, corner_, rows_at(r, begin), moved + r * n);
-      if (begin + n < h_.n)
-        dense_.multiply(n_rows_, h_.n - begin - n, n, -1, {moved, n},
-                        {h_.matrix + (begin + n) * h_.n + begin, h_.n, true}, 1,
-                        target_ + begin + n, h_.n);
+      kernels().add_product({n_rows_, h_.n - begin - n, n, -1, moved, n,
+                             h_.matrix + (begin + n) * h_.n + begin, h_.n, true,
+                             target_ + begin + n, h_.n});
     }
   }
 
   const Codec& codec_;
-  const Dense& dense_;
   const CovarianceBlock& h_;
   const float* rows_;
   int64_t n_rows_, columns_;
@@ -179,8 +177,7 @@ int64_t round_scratch(int64_t n_rows, int64_t columns) { return 2 * n_rows * col
 void round_rows(const Codec& codec, const Covariance& covariance, const float* rows, int64_t n_rows,
                 int sweeps, uint8_t* blocks, float* scratch) {
   for (const CovarianceBlock& h : covariance.blocks())
-    Rounding(codec, covariance.dense(), h, rows, n_rows, covariance.columns(), blocks, scratch)
-        .run(sweeps);
+    Rounding(codec, h, rows, n_rows, covariance.columns(), blocks, scratch).run(sweeps);
 }
 
 double loss_of(const Covariance& covariance, const float* errors, int64_t n_rows, float* scratch) {
@@ -188,7 +185,7 @@ double loss_of(const Covariance& covariance, const float* errors, int64_t n_rows
   double loss = 0;
   for (const CovarianceBlock& h : covariance.blocks()) {
     const float* e = errors + h.begin;
-    find_gradient(covariance.dense(), h, e, stride, n_rows, scratch);
+    find_gradient(h, e, stride, n_rows, scratch);
     for (int64_t r = 0; r < n_rows; ++r)
       for (int64_t c = 0; c < h.n; ++c)
         loss += static_cast<double>(e[r * stride + c]) * scratch[r * h.n + c];

@@ -11,7 +11,7 @@
 namespace enxuto {
 
 // Rows that are worth doing together: enough for the products, few enough for the caches.
-inline constexpr int64_t kRowsAtOnce = 32;
+inline constexpr int64_t kRowsAtOnce = 64;
 
 // Floats of scratch that round_rows needs for so many rows.
 int64_t round_scratch(int64_t n_rows, int64_t columns);

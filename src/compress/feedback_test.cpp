@@ -101,7 +101,7 @@ TEST_F(Feedback, TheLossIsTheSquaredErrorOfTheOutputs) {
     for (int64_t c = 0; c < kColumns; ++c) squares += static_cast<double>(e[c]) * e[c];
   }
   for (const float m : importance_) diagonal += static_cast<double>(m) * kTokens / kColumns;
-  const double expected = outputs + kDamping * diagonal * squares;
+  const double expected = outputs + damping_for(kColumns, kTokens) * diagonal * squares;
   EXPECT_NEAR(loss_of(*covariance_, errors.data(), kRows, scratch.data()), expected,
               1e-4 * expected);
 }

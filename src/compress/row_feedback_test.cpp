@@ -107,8 +107,8 @@ TEST_F(RowFeedbackTest, CostsTheModelLessThanRowsForThemselves) {
     std::vector<uint8_t> alone(kRows * codec.row_bytes(kColumns));
     std::vector<float> scratch(static_cast<size_t>(round_scratch(kRows, kColumns)));
     for (int64_t r = 0; r < kRows; r += kRowsAtOnce)
-      round_rows(codec, **inputs_, weights_.data() + r * kColumns, kRowsAtOnce, 1,
-                 alone.data() + r * codec.row_bytes(kColumns), scratch.data());
+      round_rows(codec, **inputs_, weights_.data() + r * kColumns, std::min(kRowsAtOnce, kRows - r),
+                 1, alone.data() + r * codec.row_bytes(kColumns), scratch.data());
     EXPECT_LT(loss(codec, encode(codec, 2, kRows)), 0.9 * loss(codec, alone)) << codec.name;
   }
 }

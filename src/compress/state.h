@@ -28,7 +28,7 @@
 
 namespace enxuto {
 
-inline constexpr uint64_t kStateFormat = 1;
+inline constexpr uint64_t kStateFormat = 2;
 
 // The names of records, or of what is numbered().
 namespace record {

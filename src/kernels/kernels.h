@@ -48,6 +48,20 @@ struct KvRows {
   int64_t row_bytes;
 };
 
+// c = c + scale * a * b of few rows m: a is (m, k), b (k, n), or (n, k) where it is transposed, c
+// (m, n); their rows lie `stride` floats apart.
+struct FewRowsProduct {
+  int64_t m, n, k;
+  float scale;
+  const float* a;
+  int64_t a_stride;
+  const float* b;
+  int64_t b_stride;
+  bool b_transposed;
+  float* c;
+  int64_t c_stride;
+};
+
 // Floats of scratch, 64-byte aligned, that a thread hands to kernels that ask for it.
 inline constexpr int64_t kKernelScratchFloats = 16384;
 // Groups of activations whose largest is not above this are zeros to prepare.
@@ -70,6 +84,9 @@ struct KernelTable {
   // A value does not depend on how rows are split into calls.
   void (*matmul_rows)(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                       int64_t n_tokens, float* y, int64_t y_stride, float* scratch);
+
+  // Of f32 alone, as rounding hands errors on; b is read once.
+  void (*add_product)(const FewRowsProduct& product);
 
   // y = x / sqrt(mean(x^2) + epsilon) * weight
   void (*rms_norm)(const float* x, const float* weight, float epsilon, int64_t n, float* y);

@@ -186,6 +186,30 @@ TEST_P(EveryTable, AValueDoesNotDependOnHowRowsAreSplit) {
   }
 }
 
+TEST_P(EveryTable, ProductsOfFewRowsAreTheReferences) {
+  struct Shape {
+    int64_t m, n, k;
+  };
+  for (const Shape& s : {Shape{32, 96, 256}, Shape{32, 37, 32}, Shape{6, 16, 300}, Shape{1, 5, 8},
+                         Shape{8, 24, 33}, Shape{15, 48, 1}})
+    for (const bool transposed : {false, true}) {
+      const int64_t a_stride = s.k + 3, c_stride = s.n + 1;
+      const int64_t b_stride = (transposed ? s.k : s.n) + 2;
+      const auto a = random_floats(static_cast<size_t>(s.m * a_stride), 1);
+      const auto b = random_floats(static_cast<size_t>((transposed ? s.n : s.k) * b_stride), 2);
+      const auto before = random_floats(static_cast<size_t>(s.m * c_stride), 3);
+      auto expected = before, c = before;
+      FewRowsProduct product = {s.m,      s.n,      s.k,        -0.5f,           a.data(), a_stride,
+                                b.data(), b_stride, transposed, expected.data(), c_stride};
+      kReferenceKernels.add_product(product);
+      product.c = c.data();
+      GetParam()->add_product(product);
+      for (size_t i = 0; i < c.size(); ++i)
+        ASSERT_NEAR(c[i], expected[i], 1e-5 * std::sqrt(static_cast<double>(s.k)))
+            << s.m << ' ' << s.n << ' ' << s.k << ' ' << transposed << ' ' << i;
+    }
+}
+
 TEST_P(EveryTable, PrepareIsExact) {
   const int64_t n = 3 * 256;
   for (const auto& [spread, sharing] : std::vector<std::pair<float, int64_t>>{

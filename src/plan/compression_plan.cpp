@@ -13,9 +13,10 @@ namespace enxuto {
 namespace {
 
 // A covariance wants several times as many tokens as its input has columns.
-constexpr uint32_t kFitTokens = 512, kFitChunks = 12;
+constexpr uint32_t kFitTokens = 512, kFitChunks = 6;
 constexpr uint32_t kTokensPerColumn = 16;
 constexpr uint32_t kProbeTokens = 64;
+constexpr uint32_t kBatch = 256;  // tokens that go through a layer at once
 constexpr uint64_t kLargeModel = 500'000'000;  // parameters
 // What more time buys. It is twice that of llama.cpp's files or less, some minutes for 100 million
 // weights, or as much as helps.
@@ -23,15 +24,15 @@ struct Pains {
   uint32_t most_fit_chunks, weigh_chunks, probe_chunks, large_probe_chunks;
   int sweeps, sweeps_to_compare;
 };
-constexpr Pains kPains[] = {{12, 0, 1, 1, 1, 0}, {48, 0, 3, 2, 4, 1}, {96, 48, 3, 3, 8, 2}};
+constexpr Pains kPains[] = {{6, 0, 1, 1, 0, 0}, {48, 0, 3, 2, 4, 1}, {96, 48, 3, 3, 8, 2}};
 const Pains& pains(Effort effort) { return kPains[static_cast<size_t>(effort)]; }
 // Coarse enough to stand out of the sampling noise, fine enough for KL to be still quadratic.
 constexpr Type kProbeTypes[] = {Type::Q4_0, Type::Q8_0};
 constexpr uint64_t kPieceBytes = 8 * kMiB;  // read, and written, at once
 // Enough values for an error to be known to a percent or so.
 constexpr uint64_t kSampleValues = 1 << 16, kSampleRows = 64;
-// Of each column, while 32 rows are rounded: their values, and twice that of scratch.
-constexpr uint64_t kRowFloats = 3 * 32;
+// Of each column, while 64 rows are rounded: their values, and twice that of scratch.
+constexpr uint64_t kRowFloats = 3 * 64;
 constexpr uint64_t kCovarianceColumns = 4096, kCovarianceUnit = 256;
 constexpr uint64_t kBlock = 4096;  // what direct reads and writes are made of
 // Of each state of the search: how it was reached; and the states of one item while they are made.
@@ -149,7 +150,7 @@ class Sizes {
     return checked_add(text(on_disk), layer_sum([&](const Tensor& input) {
                          return checked_add(
                              covariance_bytes(input.columns()),
-                             checked_mul(input.columns(), shape_.probe_tokens * kFloat));
+                             checked_mul(input.columns(), std::min(kBatch, shape_.fit_tokens) * kFloat));
                        }));
   }
 
@@ -347,7 +348,7 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
 
   plan.inference.context = plan.shape.fit_tokens;
   plan.inference.whole_embedding = true;
-  plan.inference.batch = plan.shape.probe_tokens;
+  plan.inference.batch = std::min(kBatch, plan.shape.fit_tokens);
   plan.inference.n_threads = request.n_threads;
   plan.inference.tokenizer_bytes = request.tokenizer_bytes;
   const MemoryPart dense_library = {

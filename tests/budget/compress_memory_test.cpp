@@ -94,10 +94,11 @@ TEST(CompressMemory, TheCovarianceOfTheHeadIsThatOfItsInputs) {
   }
   double mean = 0;
   for (int64_t i = 0; i < width; ++i) mean += expected[i * width + i] / static_cast<double>(width);
+  const double damping = damping_for(width, 3 * 100);
   const float* h = measured->of_head.data();
   for (int64_t i = 0; i < width; ++i)
     for (int64_t j = 0; j <= i; ++j)
-      EXPECT_NEAR(h[i * width + j], expected[i * width + j] + (i == j ? kDamping * mean : 0),
+      EXPECT_NEAR(h[i * width + j], expected[i * width + j] + (i == j ? damping * mean : 0),
                   2e-3 * mean);
 }
 

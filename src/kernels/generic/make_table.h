@@ -5,6 +5,7 @@
 #include "kernels/generic/cache_row.h"
 #include "kernels/generic/elementwise.h"
 #include "kernels/generic/float_rows.h"
+#include "kernels/generic/product.h"
 #include "kernels/generic/row_dot.h"
 #include "kernels/generic/tile.h"
 #include "kernels/tables.h"
@@ -96,6 +97,7 @@ constexpr KernelTable make_table(const char* isa) {
       .prepare = prepare<V>,
       .reads_codes = reads_codes<V>,
       .matmul_rows = matmul_rows<V, T>,
+      .add_product = add_product<V, T>,
       .rms_norm = rms_norm<V>,
       .add = add<V>,
       .silu_mul = silu_mul<V>,

@@ -58,6 +58,17 @@ void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const Prepared
   }
 }
 
+void add_product(const FewRowsProduct& p) {
+  for (int64_t r = 0; r < p.m; ++r)
+    for (int64_t j = 0; j < p.n; ++j) {
+      double sum = 0;
+      for (int64_t k = 0; k < p.k; ++k)
+        sum += double{p.a[r * p.a_stride + k]} *
+               p.b[p.b_transposed ? j * p.b_stride + k : k * p.b_stride + j];
+      p.c[r * p.c_stride + j] += static_cast<float>(p.scale * sum);
+    }
+}
+
 void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* y) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += double{x[i]} * x[i];
@@ -155,6 +166,7 @@ const KernelTable kReferenceKernels = {
     .prepare = prepare,
     .reads_codes = reads_codes,
     .matmul_rows = matmul_rows,
+    .add_product = add_product,
     .rms_norm = rms_norm,
     .add = add,
     .silu_mul = silu_mul,
