@@ -38,8 +38,9 @@ class Factorization {
     for (int64_t end = n_; end > 0; end -= std::min(end, kPanel)) {
       const int64_t begin = end - std::min(end, kPanel);
       factor_corner(begin, end);
-      team.parallel_for(begin, 16, [&](int64_t first, int64_t last, int) {
-        for (int64_t i = first; i < last; ++i) solve_row(i, begin, end);
+      invert_corner(begin, end);
+      team.parallel_for(begin, kTile, [&](int64_t first, int64_t last, int) {
+        solve_rows(first, last, begin, end);
       });
       team.parallel_for((begin + kTile - 1) / kTile, 1, [&](int64_t tile, int64_t, int) {
         update_tile_row(tile * kTile, begin, end);
@@ -73,18 +74,34 @@ class Factorization {
     }
   }
 
-  // Row i of U in the panel's columns, and the same times D.
-  void solve_row(int64_t i, int64_t begin, int64_t end) {
-    float* row = a_ + i * n_;
-    float* scaled = scaled_.data() + i * kPanel;
+  // W with (I + U) W = I, of the corner: rows above are then solved by one product.
+  void invert_corner(int64_t begin, int64_t end) {
+    std::ranges::fill(inverse_, 0.0f);
     for (int64_t j = end - 1; j >= begin; --j) {
-      float left = row[j];
-      for (int64_t k = j + 1; k < end; ++k) left -= scaled[k - begin] * a_[j * n_ + k];
-      scaled[j - begin] = left;
-      row[j] = left / d_[j];
+      float* row = inverse_ + (j - begin) * kPanel;
+      row[j - begin] = 1;
+      for (int64_t k = j + 1; k < end; ++k) {
+        double sum = 0;
+        for (int64_t m = j + 1; m <= k; ++m)
+          sum += double{a_[j * n_ + m]} * inverse_[(m - begin) * kPanel + k - begin];
+        row[k - begin] = static_cast<float>(-sum);
+      }
     }
-    for (int64_t j = begin; j < end; ++j)
-      diagonal_[i] -= static_cast<double>(scaled[j - begin]) * row[j];
+  }
+
+  // Rows [first, last) of U in the panel's columns, and the same times D.
+  void solve_rows(int64_t first, int64_t last, int64_t begin, int64_t end) {
+    const int64_t width = end - begin;
+    dense_.multiply(last - first, width, width, 1, {a_ + first * n_ + begin, n_},
+                    {inverse_, kPanel, true}, 0, scaled_.data() + first * kPanel, kPanel);
+    for (int64_t i = first; i < last; ++i) {
+      float* row = a_ + i * n_ + begin;
+      const float* scaled = scaled_.data() + i * kPanel;
+      for (int64_t j = 0; j < width; ++j) {
+        row[j] = scaled[j] / d_[begin + j];
+        diagonal_[i] -= static_cast<double>(scaled[j]) * row[j];
+      }
+    }
   }
 
   // What the panel explains is taken off the rest, above the diagonal only.
@@ -106,6 +123,7 @@ class Factorization {
   double damping_;
   std::vector<double> diagonal_;
   std::vector<float> scaled_;
+  float inverse_[kPanel * kPanel];
   double least_ = 0;
 };
 
