@@ -122,6 +122,21 @@ void attend(benchmark::State& state, Type type, int64_t head_dim, int64_t group,
       benchmark::Counter::kIsRate);
 }
 
+// Errors of a panel of columns handed on to all that follow it, as compress rounds 64 rows.
+void product(benchmark::State& state, int64_t n, int64_t k, bool transposed) {
+  constexpr int64_t kRows = 64, kColumns = 1536;
+  const std::vector<float> b(static_cast<size_t>(kColumns * kColumns), 0.25f);
+  std::vector<float> a(static_cast<size_t>(kRows * k), 0.5f);
+  std::vector<float> c(static_cast<size_t>(kRows * kColumns));
+  for (auto _ : state) {
+    kernels().add_product(
+        {kRows, n, k, 1, a.data(), k, b.data(), kColumns, transposed, c.data(), kColumns});
+    benchmark::ClobberMemory();
+  }
+  state.counters["GMAC/s"] = benchmark::Counter(
+      1e-9 * static_cast<double>(kRows * n * k * state.iterations()), benchmark::Counter::kIsRate);
+}
+
 void encode(benchmark::State& state, Type type) {
   std::vector<float> x(128);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * i % 37) - 18;
@@ -174,6 +189,11 @@ void register_all() {
     benchmark::RegisterBenchmark(("attend/prefill/128x6" + name).c_str(), attend, type, 128, 6, 5);
     benchmark::RegisterBenchmark(("cache_row/128" + name).c_str(), encode, type);
   }
+  for (const bool transposed : {false, true})
+    for (const int64_t k : {32, 256})
+      benchmark::RegisterBenchmark(
+          ("product/1024x" + std::to_string(k) + (transposed ? "/transposed" : "")).c_str(),
+          product, 1024, k, transposed);
   for (const int n : {1, 2, 8})
     benchmark::RegisterBenchmark(("hand_out/threads:" + std::to_string(n)).c_str(), hand_out, n)
         ->UseRealTime();
