@@ -17,6 +17,7 @@
 #include "compress/importance_files.h"
 #include "compress/measured_errors.h"
 #include "compress/output_covariances.h"
+#include "compress/prices.h"
 #include "compress/sensitivity.h"
 #include "compress/weights.h"
 #include "infer/session.h"
@@ -175,23 +176,16 @@ class Compression {
     ASSIGN_OR_RETURN(const auto sensitivities,
                      measure_sensitivity(bench, weights_, importance_, chunks.held_out));
     bench.clear();
-    ASSIGN_OR_RETURN(const MeasuredErrors errors,
-                     measure_errors(bench, {weights_, menus_, sensitivities, importance_, scales_},
-                                    covariances));
+    const MeasuringTask task{weights_, menus_, sensitivities, importance_, scales_};
+    ASSIGN_OR_RETURN(const MeasuredErrors errors, measure_errors(bench, task, covariances));
     bench.clear();
-    for (size_t i = 0; i < weights_.size(); ++i) price(i, errors, sensitivities[i]);
+    const Prices prices(task, errors, plan_.survey);
+    for (size_t i = 0; i < weights_.size(); ++i)
+      for (size_t c = 0; c < menus_[i].size(); ++c) {
+        errors_[i].push_back(prices.relative_error(i, menus_[i][c]));
+        choices_[i][c].cost = prices.nats(i) * errors_[i][c];
+      }
     return Status();
-  }
-
-  // What each format of weight i costs, in nats.
-  void price(size_t i, const MeasuredErrors& errors, const Sensitivity& sensitivity) {
-    double nats = 1;
-    if (sensitivity.probe)
-      nats = sensitivity.kld / std::max(errors.at({i, sensitivity.probe->type, false}), 1e-12);
-    for (size_t c = 0; c < menus_[i].size(); ++c) {
-      errors_[i].push_back(errors.at({i, menus_[i][c], true}));
-      choices_[i][c].cost = nats * errors_[i][c];
-    }
   }
 
   Result<Allocation> choose(const Workbench& bench, const PricedWeights& priced) {

@@ -39,11 +39,11 @@ struct CovarianceWork {
 
 struct Totals {
   double layers = 0, head = 0, all = 0;  // weights
-  double walks = 0;                      // weights that a token meets in all disturbed copies
+  double probes = 0, walks = 0;          // and weights that a token meets in all disturbed copies
   CovarianceWork inputs, outputs;
 };
 
-Totals totals_of(const Model& model, const std::vector<Weight>& weights) {
+Totals totals_of(const Model& model, const std::vector<Weight>& weights, const Survey& survey) {
   Totals totals;
   const double n_layers = model.hyper.n_layers;
   for (const Weight& w : weights) {
@@ -55,8 +55,11 @@ Totals totals_of(const Model& model, const std::vector<Weight>& weights) {
     totals.outputs.add(w.tensor->rows());
   }
   totals.head = count(*model.output);
-  for (const Weight& w : weights)
+  for (const Weight& w : weights) {
+    if (!survey.has(*w.tensor)) continue;
+    ++totals.probes;
     totals.walks += totals.layers / n_layers * (w.embeds ? n_layers : n_layers - w.layer);
+  }
   return totals;
 }
 
@@ -148,12 +151,12 @@ std::vector<StageTime> forecast(const Model& model, const CompressionPlan& plan,
                                 const std::vector<Weight>& weights,
                                 const std::vector<std::vector<Type>>& menus, bool writes,
                                 const State* state, double speed) {
-  const Totals t = totals_of(model, weights);
+  const Totals t = totals_of(model, weights, plan.survey);
   const CalibrationShape& shape = plan.shape;
   const double fit = double{1} * shape.fit_tokens * shape.fit_chunks;
   const double weigh = double{1} * shape.fit_tokens * plan.weigh_chunks;
   const double probe = double{1} * shape.probe_tokens * shape.probe_chunks;
-  const double logits = probe / 2 * static_cast<double>(weights.size() * model.output->rows());
+  const double logits = probe / 2 * t.probes * static_cast<double>(model.output->rows());
   std::vector<StageTime> stages = {{"checking", t.all * kRead}};
   stages.push_back({"calibrating", fit * (t.layers * kForward + t.inputs.products * kProduct) +
                                        t.inputs.steps * kFactoring});
@@ -165,7 +168,11 @@ std::vector<StageTime> forecast(const Model& model, const CompressionPlan& plan,
                                    logits * static_cast<double>(model.hyper.width) * kForward});
   double measured = 0, written = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
-    measured += measuring(weights[i], menus[i], plan.sweeps_to_compare);
+    const Tensor& tensor = *weights[i].tensor;
+    measured +=
+        measuring(weights[i],
+                  plan.survey.has(tensor) ? menus[i] : std::vector<Type>{probe_codec(tensor)->type},
+                  plan.sweeps_to_compare);
     written += writing(weights[i], plan.sweeps);
   }
   stages.push_back({"measuring", measured});

@@ -11,29 +11,42 @@ namespace {
 
 using Question = MeasuredErrors::Question;
 
-// What has to be known of weight i.
-std::vector<Question> questions(const MeasuringTask& task, size_t i) {
+// What has to be known of weight i. By one error a weight that is not surveyed is compared to
+// those that are, which then answer for its menu too.
+std::vector<Question> questions(const MeasuringTask& task, const Survey& survey, size_t i) {
+  const Tensor& tensor = *task.weights[i].tensor;
+  if (!survey.has(tensor)) return {{i, probe_codec(tensor)->type, true}};
   std::vector<Question> all;
   if (const Codec* probe = task.sensitivities[i].probe) all.push_back({i, probe->type, false});
   for (const Type type : task.menus[i]) all.push_back({i, type, true});
+  for (size_t other = 0; other < task.weights.size(); ++other) {
+    const Survey::Place& place = survey.place(*task.weights[other].tensor);
+    if (other == i || (place.before != &tensor && place.after != &tensor)) continue;
+    all.push_back({i, probe_codec(tensor)->type, true});
+    for (const Type type : task.menus[other]) all.push_back({i, type, true});
+  }
+  std::ranges::sort(all);
+  all.erase(std::ranges::unique(all).begin(), all.end());
   return all;
 }
 
+using Asked = std::vector<std::vector<Question>>;  // of each weight
+
 // Up to which layer all is known.
-uint32_t layers_known(const MeasuringTask& task, const MeasuredErrors& errors, uint32_t n_layers) {
+uint32_t layers_known(const MeasuringTask& task, const Asked& asked, const MeasuredErrors& errors,
+                      uint32_t n_layers) {
   uint32_t known = n_layers + 1;
   for (size_t i = 0; i < task.weights.size(); ++i)
-    for (const Question& question : questions(task, i))
+    for (const Question& question : asked[i])
       if (!errors.knows(question)) known = std::min(known, task.weights[i].layer);
   return known;
 }
 
-Status measure_weight(const Workbench& bench, const MeasuringTask& task, size_t i,
-                      CovarianceFile& covariances, std::span<float> memory,
-                      MeasuredErrors& errors) {
-  const std::vector<Question> asked = questions(task, i);
+Status measure_weight(const Workbench& bench, const MeasuringTask& task,
+                      const std::vector<Question>& asked, CovarianceFile& covariances,
+                      std::span<float> memory, MeasuredErrors& errors) {
   if (std::ranges::all_of(asked, [&](const Question& q) { return errors.knows(q); })) return {};
-  const Weight& weight = task.weights[i];
+  const Weight& weight = task.weights[asked.front().weight];
   Metric metric{nullptr, nullptr};
   if (weight.input) {
     metric.importance = task.importance.at(weight.input).data();
@@ -93,16 +106,22 @@ Result<MeasuredErrors> measure_errors(const Workbench& bench, const MeasuringTas
   const uint32_t n_layers = bench.model().hyper.n_layers;
   ASSIGN_OR_RETURN(MeasuredErrors errors,
                    MeasuredErrors::open(bench.state, task.weights, n_layers));
+  Asked asked;
+  double n_asked = 0, n_answered = 0;
+  for (size_t i = 0; i < task.weights.size(); ++i)
+    n_asked +=
+        static_cast<double>(asked.emplace_back(questions(task, bench.plan.survey, i)).size());
   if (bench.state)
-    bench.state->begins("measuring", layers_known(task, errors, n_layers), n_layers + 1);
+    bench.state->begins("measuring", layers_known(task, asked, errors, n_layers), n_layers + 1);
   TRY(covariances.begin(bench));
   ASSIGN_OR_RETURN(const auto memory, bench.take<float>(largest_sample(task.weights)));
   for (uint32_t l = 0; l <= n_layers; ++l) {
-    if (bench.progress) bench.progress("measuring", static_cast<double>(l) / n_layers);
     for (size_t i = 0; i < task.weights.size(); ++i) {
       if (task.weights[i].layer != l) continue;
       if (interrupted()) return Status::interrupted();
-      TRY(measure_weight(bench, task, i, covariances, memory, errors));
+      if (bench.progress) bench.progress("measuring", n_answered / n_asked);
+      TRY(measure_weight(bench, task, asked[i], covariances, memory, errors));
+      n_answered += static_cast<double>(asked[i].size());
     }
     TRY(errors.keep(l));
   }

@@ -60,7 +60,8 @@ struct MeasuringTask {
   const ColumnScales& scales;
 };
 // The errors of each weight in each format of its menu as it would be written, and as it was
-// probed. A stage of its own; what a state folder knows is not measured again.
+// probed; of one that is not surveyed what Prices compares it by. A stage of its own; what a state
+// folder knows is not measured again.
 Result<MeasuredErrors> measure_errors(const Workbench& bench, const MeasuringTask& task,
                                       CovarianceFile& covariances);
 

@@ -34,8 +34,9 @@ class Probes {
       const Codec* codec = probe_codec(*weight.tensor);
       codecs_.push_back(codec && codec->type != weight.tensor->type ? codec : nullptr);
     }
-    const uint32_t n = hyper_.n_layers;
-    total_work_ = static_cast<double>(weights.size()) * (n / 2.0 + head_work());
+    total_work_ = hyper_.n_layers;
+    for (size_t i = 0; i < weights.size(); ++i)
+      if (codecs_[i]) total_work_ += hyper_.n_layers - first_layer(weights[i]) + head_work();
   }
 
   Result<std::vector<Sensitivity>> run() {
@@ -293,7 +294,15 @@ class Probes {
 Result<std::vector<Sensitivity>> measure_sensitivity(
     const Workbench& bench, const std::vector<Weight>& weights, const Importance& importance,
     const std::vector<std::vector<Token>>& chunks) {
-  return Probes(bench, weights, importance, chunks).run();
+  const Survey& survey = bench.plan.survey;
+  std::vector<Weight> surveyed;
+  for (const Weight& weight : weights)
+    if (survey.has(*weight.tensor)) surveyed.push_back(weight);
+  ASSIGN_OR_RETURN(const auto probed, Probes(bench, surveyed, importance, chunks).run());
+  std::vector<Sensitivity> all;
+  for (auto next = probed.begin(); const Weight& weight : weights)
+    all.push_back(survey.has(*weight.tensor) ? *next++ : Sensitivity());
+  return all;
 }
 
 }  // namespace enxuto

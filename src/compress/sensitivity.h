@@ -16,11 +16,12 @@
 namespace enxuto {
 
 struct Sensitivity {
-  double kld = 0;                // nats, of the coarse version
-  const Codec* probe = nullptr;  // the coarse format; null: the tensor cannot be coarser
+  double kld = 0;  // nats, of the coarse version
+  // The coarse format; null: the tensor cannot be coarser, or is not surveyed.
+  const Codec* probe = nullptr;
 };
 
-// One for each weight. The session's batch holds a chunk.
+// One for each weight; those that the plan surveys are probed. The session's batch holds a chunk.
 Result<std::vector<Sensitivity>> measure_sensitivity(const Workbench& bench,
                                                      const std::vector<Weight>& weights,
                                                      const Importance& importance,

@@ -61,8 +61,9 @@ std::string hash_of(const CalibrationChunks& chunks) {
 // All that Effort decides, as the plan has it: also where another version of it decides otherwise.
 std::string effort_of(const CompressionPlan& plan) {
   const CalibrationShape& shape = plan.shape;
-  return fmt::format("{}x{} {}x{} {} {} {}", shape.fit_chunks, shape.fit_tokens, shape.probe_chunks,
-                     shape.probe_tokens, plan.weigh_chunks, plan.sweeps, plan.sweeps_to_compare);
+  return fmt::format("{}x{} {}x{} {} {} {} {}", shape.fit_chunks, shape.fit_tokens,
+                     shape.probe_chunks, shape.probe_tokens, plan.weigh_chunks, plan.sweeps,
+                     plan.sweeps_to_compare, plan.survey.size());
 }
 
 std::string hash_of(const Importance& brought, const Model& model) {

@@ -83,12 +83,13 @@ OptionalSize larger(OptionalSize a, OptionalSize b) {
 // The sizes of what the stages hold, of one model.
 class Sizes {
  public:
-  Sizes(const Model& model, const CalibrationShape& shape, uint32_t weigh_chunks, int n_threads)
+  Sizes(const Model& model, const CompressionPlan& plan, int n_threads)
       : model_(model),
-        shape_(shape),
-        weigh_chunks_(weigh_chunks),
+        shape_(plan.shape),
+        weigh_chunks_(plan.weigh_chunks),
         n_threads_(n_threads),
         weights_(weights_of(model)) {
+    for (const Tensor* weight : weights_) n_states_ += plan.survey.has(*weight);
     for (const Tensor* weight : weights_)
       sample_ = larger(sample_,
                        checked_mul(checked_mul(sample_rows(*weight), weight->columns()), kFloat));
@@ -97,7 +98,7 @@ class Sizes {
   }
 
   OptionalSize read_buffer() const { return checked_add(checked_align(piece_, kBlock), kBlock); }
-  uint64_t n_states() const { return weights_.size() + 1; }
+  uint64_t n_states() const { return n_states_; }
 
   // A number for every input's columns, kept to the end.
   OptionalSize of_columns() const {
@@ -264,6 +265,7 @@ class Sizes {
   uint32_t weigh_chunks_;
   int n_threads_;
   Matrices weights_;
+  uint64_t n_states_ = 1;  // the undisturbed one, and one of each weight that is surveyed
   OptionalSize sample_ = 0, piece_ = 0;
 };
 
@@ -292,11 +294,12 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
                                   Mode mode) {
   CompressionPlan plan;
   plan.shape = calibration_shape(model, request.effort);
+  plan.survey = Survey(model, request.effort != Effort::kFast);
   plan.sweeps = pains(request.effort).sweeps;
   plan.sweeps_to_compare = pains(request.effort).sweeps_to_compare;
   plan.streams = mode.streams, plan.states_on_disk = mode.on_disk;
   plan.weigh_chunks = std::min(pains(request.effort).weigh_chunks, plan.shape.fit_chunks);
-  const Sizes sizes(model, plan.shape, plan.weigh_chunks, request.n_threads);
+  const Sizes sizes(model, plan, request.n_threads);
   const char* where = mode.on_disk ? ", in a file" : "";
   const Phase phases[] = {
       {"calibrating", sizes.calibrating(mode.on_disk),

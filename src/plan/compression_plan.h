@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "memory/memory_map.h"
 #include "plan/plan.h"
+#include "plan/survey.h"
 
 namespace enxuto {
 
@@ -41,6 +42,7 @@ struct CompressionRequest {
 
 struct CompressionPlan {
   CalibrationShape shape;
+  Survey survey;
   int sweeps = 0;              // over the codes of what is written
   int sweeps_to_compare = 0;   // of what tells formats apart
   InferenceRequest inference;  // of the session that it runs text through

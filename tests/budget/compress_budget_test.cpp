@@ -42,6 +42,30 @@ TEST_F(Budget, FilesAreAtMostTheTargetAndLoadAgain) {
   }
 }
 
+// At the fast effort some layers are surveyed, and answer for what the others may be, even where
+// they may not be that themselves.
+TEST_F(Budget, PinsOfSomeLayersDoNotChangeWhatOthersCost) {
+  const TemporaryModel model(tiny_model({.n_layers = 8}), Type::F16);
+  CompressRequest request;
+  request.target_bytes = model.get()->file_bytes;
+  request.effort = Effort::kFast;
+  request.types = {Type::Q5_0};
+  request.replace_output = true;
+  const auto free = compress(model.get(), out(), request, {});
+  request.pins = {{"blk.[01257].ffn_down", Type::Q8_0}};
+  const auto pinned = compress(model.get(), out(), request, {});
+  ASSERT_TRUE(free.ok() && pinned.ok()) << free.status().what() << pinned.status().what();
+  size_t n_same = 0;
+  for (size_t i = 0; i < free->tensors.size(); ++i) {
+    if (pinned->tensors[i].to != Type::Q5_0) continue;
+    ++n_same;
+    EXPECT_EQ(pinned->tensors[i].relative_error, free->tensors[i].relative_error);
+    EXPECT_EQ(pinned->tensors[i].predicted_kld, free->tensors[i].predicted_kld);
+    EXPECT_GT(pinned->tensors[i].predicted_kld, 0);
+  }
+  EXPECT_EQ(n_same, 8 * 7 + 2 - 5u);
+}
+
 // A GGUF file wants the rows of a llama's q and k, and the elements of their biases, in another
 // order than the folder has them.
 TEST_F(Budget, AFolderBecomesTheGgufFileOfItsWeights) {

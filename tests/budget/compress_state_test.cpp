@@ -144,8 +144,9 @@ TEST_F(CompressState, TakesOverUnderAnImportanceMatrix) {
   EXPECT_THAT(other.what(), HasSubstr("the importance matrix differs"));
 }
 
+// In all layers, where only some are surveyed.
 TEST_F(CompressState, FormatsThatAreAddedAreMeasuredAlone) {
-  const TemporaryModel model(tiny_model({}), Type::F16);
+  const TemporaryModel model(tiny_model({.n_layers = 8}), Type::F16);
   auto more = request(*model.get());
   ASSERT_NE(file_of(model, more), "");
   more.types.push_back(Type::Q5_0);
