@@ -1,7 +1,6 @@
 #include "compress/measure.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace enxuto {
 void encode_rows(const Codec& codec, const Metric& metric, const float* rows, int64_t n_rows,
@@ -23,19 +22,19 @@ uint64_t largest_sample(const std::vector<Weight>& weights) {
   return most;
 }
 
-// body(rows, n_rows, scratch) of a copy of each piece, added up in order: the same result whoever
-// computed them.
+// The sum of body(rows, n_rows, scratch) of a copy of each piece.
 template <class Body>
 double RowSample::over_pieces(const Body& body) const {
-  std::vector<double> sums(static_cast<size_t>((n_rows_ + kRowsAtOnce - 1) / kRowsAtOnce));
-  team_->parallel_for(static_cast<int64_t>(sums.size()), 1, [&](int64_t piece, int64_t, int) {
-    const int64_t first = piece * kRowsAtOnce, n = std::min(kRowsAtOnce, n_rows_ - first);
-    const auto at = rows_.begin() + first * columns_;
-    std::vector<float> rows(at, at + n * columns_),
-        scratch(static_cast<size_t>(round_scratch(n, columns_)));
-    sums[static_cast<size_t>(piece)] = body(rows.data(), n, scratch.data());
-  });
-  return std::accumulate(sums.begin(), sums.end(), 0.0);
+  const auto most = static_cast<size_t>(std::min(kRowsAtOnce, n_rows_) * columns_);
+  std::vector<float> rows(most),
+      scratch(static_cast<size_t>(round_scratch(std::min(kRowsAtOnce, n_rows_), columns_)));
+  double sum = 0;
+  for (int64_t first = 0; first < n_rows_; first += kRowsAtOnce) {
+    const int64_t n = std::min(kRowsAtOnce, n_rows_ - first);
+    std::copy_n(rows_.begin() + first * columns_, n * columns_, rows.begin());
+    sum += body(rows.data(), n, scratch.data());
+  }
+  return sum;
 }
 
 Result<RowSample> RowSample::of(const Workbench& bench, const Tensor& tensor, const Metric& metric,
@@ -45,16 +44,15 @@ Result<RowSample> RowSample::of(const Workbench& bench, const Tensor& tensor, co
     ASSIGN_OR_RETURN(const Tensor row, bench.reader.rows(tensor, i * tensor.rows() / n, 1));
     decode_row(row, 0, memory.data() + i * columns);
   }
-  return RowSample(tensor, metric, scales, bench, memory.first(n * columns));
+  return RowSample(tensor, metric, scales, bench.plan.sweeps_to_compare, memory.first(n * columns));
 }
 
 RowSample::RowSample(const Tensor& tensor, const Metric& metric, const ColumnScales& scales,
-                     const Workbench& bench, std::span<float> rows)
+                     int sweeps, std::span<float> rows)
     : tensor_(&tensor),
       metric_(metric),
       scales_(&scales),
-      team_(&bench.session.team()),
-      sweeps_(bench.plan.sweeps_to_compare),
+      sweeps_(sweeps),
       n_rows_(static_cast<int64_t>(sample_rows(tensor))),
       columns_(static_cast<int64_t>(tensor.columns())),
       rows_(rows) {

@@ -31,11 +31,12 @@ class RowSample {
   // Squared error of the outputs over the squared outputs, as the metric knows them: e' H e where
   // it has a covariance, else squares weighted by importance. 0 for the tensor's own type.
   // as_written: scaled and with error feedback, where there is a covariance; else a plain copy.
+  // Any number of threads may ask.
   double relative_error(Type type, bool as_written) const;
 
  private:
-  RowSample(const Tensor& tensor, const Metric& metric, const ColumnScales& scales,
-            const Workbench& bench, std::span<float> rows);
+  RowSample(const Tensor& tensor, const Metric& metric, const ColumnScales& scales, int sweeps,
+            std::span<float> rows);
   template <class Body>
   double over_pieces(const Body& body) const;
   void scale(float* rows, int64_t n_rows) const;
@@ -44,7 +45,6 @@ class RowSample {
   const Tensor* tensor_;
   Metric metric_;
   const ColumnScales* scales_;
-  ThreadTeam* team_;
   int sweeps_;
   int64_t n_rows_, columns_;
   std::span<const float> rows_;

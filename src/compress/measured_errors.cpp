@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "compress/measure.h"
 #include "platform/interrupt.h"
@@ -45,8 +46,11 @@ uint32_t layers_known(const MeasuringTask& task, const Asked& asked, const Measu
 Status measure_weight(const Workbench& bench, const MeasuringTask& task,
                       const std::vector<Question>& asked, CovarianceFile& covariances,
                       std::span<float> memory, MeasuredErrors& errors) {
-  if (std::ranges::all_of(asked, [&](const Question& q) { return errors.knows(q); })) return {};
-  const Weight& weight = task.weights[asked.front().weight];
+  std::vector<Question> open;
+  std::ranges::copy_if(asked, std::back_inserter(open),
+                       [&](const Question& question) { return !errors.knows(question); });
+  if (open.empty()) return {};
+  const Weight& weight = task.weights[open.front().weight];
   Metric metric{nullptr, nullptr};
   if (weight.input) {
     metric.importance = task.importance.at(weight.input).data();
@@ -54,9 +58,13 @@ Status measure_weight(const Workbench& bench, const MeasuringTask& task,
   }
   ASSIGN_OR_RETURN(const RowSample sample,
                    RowSample::of(bench, *weight.tensor, metric, task.scales, memory));
-  for (const Question& question : asked)
-    if (!errors.knows(question))
-      errors.add(question, sample.relative_error(question.type, question.as_written));
+  std::vector<double> answers(open.size());
+  bench.session.team().parallel_for(
+      static_cast<int64_t>(open.size()), 1, [&](int64_t i, int64_t, int) {
+        const Question& question = open[static_cast<size_t>(i)];
+        answers[static_cast<size_t>(i)] = sample.relative_error(question.type, question.as_written);
+      });
+  for (size_t i = 0; i < open.size(); ++i) errors.add(open[i], answers[i]);
   return {};
 }
 
