@@ -1,7 +1,7 @@
 // The search for super-blocks: 256 values in sub-blocks, each with a small integer scale (and low)
 // in units of the super-block's own f16 scale (and low). First what each sub-block would like; then
-// super-scales that hold these wishes well; then, from the best few: the integers around the wishes
-// by their true error, and a refit of the super-scale for the codes so found.
+// the super-scale that holds these wishes best; then the integers around the wishes by their true
+// error, and a refit of the super-scale for the codes so found.
 #pragma once
 
 #include "codecs/affine.h"
@@ -9,14 +9,9 @@
 
 namespace enxuto::search {
 
-inline constexpr int kStarts = 2, kPasses = 3;  // super-scales tried, refits of each
+inline constexpr int kPasses = 2;  // refits of the super-scale
 
-// Takes the best scale that is left in `fits`.
-ENXUTO_INLINE float take_best(Fits& fits) {
-  const int lane = least_lane(fits.error);
-  fits.error.set(lane, INFINITY);
-  return fits.scale[lane];
-}
+ENXUTO_INLINE float best_of(const Fits& fits) { return fits.scale[least_lane(fits.error)]; }
 
 ENXUTO_INLINE Lanes integers_around(float centre, float low, float high) {
   return clamp(round_even(clamp(centre, low, high)) + (lane_index() - 4.0f), low, high);
@@ -57,26 +52,22 @@ ENXUTO_INLINE SuperFit<kSubs> fit_super_symmetric(const Block<256>& block, float
     const int lane = least_lane(fits.error);
     wishes[s] = fits.scale[lane], weights[s] = fits.ll[lane];
   }
-  Fits supers = best_scales<IntegerLevels<kScaleMin, kScaleMax>, kSubs, 3, 2, true>(wishes, weights,
-                                                                                    0.7f, 1.1f);
-  SuperFit<kSubs> best;
-  for (int start = 0; start < kStarts; ++start) {
-    SuperFit<kSubs> fit;
-    fit.d = take_best(supers);
-    for (int pass = 0; pass < kPasses && fit.d != 0; ++pass) {
-      float num = 0, den = 0;
-      fit.error = 0;
-      for (int s = 0; s < kSubs; ++s) {
-        const Lanes scales = integers_around(wishes[s] / fit.d, kScaleMin, kScaleMax);
-        const SubFit sub = fit_sub<Levels, kN>(block.x + s * kN, block.w + s * kN, fit.d, scales);
-        fit.scales[s] = static_cast<int>(sub.scale);
-        fit.error += sub.error, num += sub.num, den += sub.den;
-      }
-      if (fit.error < best.error) best = fit;
-      const float refit = den > 0 ? round_to_f16(num / den) : fit.d;
-      if (refit == fit.d) break;
-      fit.d = refit;
+  SuperFit<kSubs> best, fit;
+  fit.d = best_of(best_scales<IntegerLevels<kScaleMin, kScaleMax>, kSubs, 3, 2, true>(
+      wishes, weights, 0.7f, 1.1f));
+  for (int pass = 0; pass < kPasses && fit.d != 0; ++pass) {
+    float num = 0, den = 0;
+    fit.error = 0;
+    for (int s = 0; s < kSubs; ++s) {
+      const Lanes scales = integers_around(wishes[s] / fit.d, kScaleMin, kScaleMax);
+      const SubFit sub = fit_sub<Levels, kN>(block.x + s * kN, block.w + s * kN, fit.d, scales);
+      fit.scales[s] = static_cast<int>(sub.scale);
+      fit.error += sub.error, num += sub.num, den += sub.den;
     }
+    if (fit.error < best.error) best = fit;
+    const float refit = den > 0 ? round_to_f16(num / den) : fit.d;
+    if (refit == fit.d) break;
+    fit.d = refit;
   }
   return best;
 }
@@ -171,29 +162,24 @@ ENXUTO_INLINE AffineSuperFit<kSubs> fit_super_affine(const Block<256>& block, fl
     low_weights[s] = moments_of<kN>(x, w).w;
   }
   using Integers = IntegerLevels<0, kScaleMax>;
-  Fits supers = best_scales<Integers, kSubs, 3, 2, true>(scales, scale_weights, 0.7f, 1.1f);
-  Fits super_lows = best_scales<Integers, kSubs, 3, 2, true>(lows, low_weights, 0.7f, 1.1f);
-  const float dmin = take_best(super_lows);
-  AffineSuperFit<kSubs> best;
-  for (int start = 0; start < kStarts; ++start) {
-    AffineSuperFit<kSubs> fit;
-    fit.d = take_best(supers), fit.dmin = dmin;
-    for (int pass = 0; pass < kPasses; ++pass) {
-      AffineNormal normal;
-      fit.error = 0;
-      for (int s = 0; s < kSubs; ++s) {
-        const float *x = block.x + s * kN, *w = block.w + s * kN;
-        const AffineSubFit sub =
-            fit_affine_sub<kMax, kN, kScaleMax>(x, w, fit.d, fit.dmin, scales[s], lows[s]);
-        add_normal<kMax, kN>(x, w, fit.d, fit.dmin, sub, normal);
-        fit.scales[s] = static_cast<int>(sub.scale), fit.lows[s] = static_cast<int>(sub.low);
-        fit.error += sub.error;
-      }
-      if (fit.error < best.error) best = fit;
-      const float d_before = fit.d, dmin_before = fit.dmin;
-      normal.refit(fit.d, fit.dmin);
-      if (fit.d == d_before && fit.dmin == dmin_before) break;
+  AffineSuperFit<kSubs> best, fit;
+  fit.d = best_of(best_scales<Integers, kSubs, 3, 2, true>(scales, scale_weights, 0.7f, 1.1f));
+  fit.dmin = best_of(best_scales<Integers, kSubs, 3, 2, true>(lows, low_weights, 0.7f, 1.1f));
+  for (int pass = 0; pass < kPasses; ++pass) {
+    AffineNormal normal;
+    fit.error = 0;
+    for (int s = 0; s < kSubs; ++s) {
+      const float *x = block.x + s * kN, *w = block.w + s * kN;
+      const AffineSubFit sub =
+          fit_affine_sub<kMax, kN, kScaleMax>(x, w, fit.d, fit.dmin, scales[s], lows[s]);
+      add_normal<kMax, kN>(x, w, fit.d, fit.dmin, sub, normal);
+      fit.scales[s] = static_cast<int>(sub.scale), fit.lows[s] = static_cast<int>(sub.low);
+      fit.error += sub.error;
     }
+    if (fit.error < best.error) best = fit;
+    const float d_before = fit.d, dmin_before = fit.dmin;
+    normal.refit(fit.d, fit.dmin);
+    if (fit.d == d_before && fit.dmin == dmin_before) break;
   }
   return best;
 }

@@ -28,7 +28,7 @@ constexpr Pains kPains[] = {{6, 0, 1, 1, 0, 0}, {48, 0, 3, 2, 4, 1}, {96, 48, 3,
 const Pains& pains(Effort effort) { return kPains[static_cast<size_t>(effort)]; }
 // Coarse enough to stand out of the sampling noise, fine enough for KL to be still quadratic.
 constexpr Type kProbeTypes[] = {Type::Q4_0, Type::Q8_0};
-constexpr uint64_t kPieceBytes = 8 * kMiB;  // read, and written, at once
+constexpr uint64_t kPieceBytes = 16 * kMiB;  // read, and written, at once
 // Enough values for an error to be known to a percent or so.
 constexpr uint64_t kSampleValues = 1 << 16, kSampleRows = 64;
 // Of each column, while 64 rows are rounded: their values, and twice that of scratch.
