@@ -86,6 +86,30 @@ TEST_F(Feedback, IsInEveryFormatBetterThanPlainRounding) {
   EXPECT_GE(formats, 16);
 }
 
+// As many tokens as columns say much by chance: rounding that leans on all of it is worse on
+// others.
+TEST_F(Feedback, OfFewTokensHoldsForOthers) {
+  constexpr int64_t kFew = kTokens / 2;
+  const std::vector<float> x = inputs(), ones(kFew, 1.0f);
+  ThreadTeam team(2);
+  std::vector<float> memory(memory_.size()), scratch(2 * rows_.size()), errors(rows_.size());
+  covariance_->clear();
+  covariance_->add(team, x.data() + kFew * kColumns, kColumns, kFew, ones.data());
+  const auto loss_on_others = [&](std::optional<double> damping) {
+    Covariance fitted(covariance_->dense(), kColumns, memory);
+    fitted.clear();
+    fitted.add(team, x.data(), kColumns, kFew, ones.data());
+    damping ? fitted.factor(team, *damping) : fitted.factor(team);
+    const Codec& codec = *find_codec(Type::Q4_K);
+    std::vector<uint8_t> blocks(kRows * codec.row_bytes(kColumns));
+    round_rows(codec, fitted, rows_.data(), kRows, 0, blocks.data(), scratch.data());
+    codec.decode(blocks.data(), errors.data(), errors.size());
+    for (size_t i = 0; i < errors.size(); ++i) errors[i] = rows_[i] - errors[i];
+    return loss_of(*covariance_, errors.data(), kRows, scratch.data());
+  };
+  EXPECT_LT(loss_on_others({}), 0.9 * loss_on_others(0.01));
+}
+
 TEST_F(Feedback, TheLossIsTheSquaredErrorOfTheOutputs) {
   std::vector<float> errors(rows_.size()), scratch(rows_.size());
   for (size_t i = 0; i < errors.size(); ++i) errors[i] = rows_[(i * 7) % rows_.size()];

@@ -23,7 +23,7 @@ double rounding(double columns) { return 8.4e-8 + 3.9e-11 * columns; }
 double sweep(double columns) { return 7.8e-8 + 1.3e-10 * columns; }
 double loss(double columns) { return 2.8e-8 + 7e-11 * columns; }
 
-constexpr double kSampleSeconds = 2.5e-3;  // of what tells how fast a machine is
+constexpr double kSampleSeconds = 5e-3;  // of what tells how fast a machine is
 
 double count(const Tensor& tensor) { return static_cast<double>(tensor.count()); }
 
