@@ -3,6 +3,7 @@
 
 #include "kernels/generic/attend.h"
 #include "kernels/generic/cache_row.h"
+#include "kernels/generic/codebooks.h"
 #include "kernels/generic/elementwise.h"
 #include "kernels/generic/float_rows.h"
 #include "kernels/generic/product.h"
@@ -57,6 +58,30 @@ bool with_format(Type type, const Function& f) {
       return true;
     case Type::MXFP4:
       f.template operator()<MXFP4<V>>();
+      return true;
+    case Type::IQ1_S:
+      f.template operator()<IQ1_S<V>>();
+      return true;
+    case Type::IQ1_M:
+      f.template operator()<IQ1_M<V>>();
+      return true;
+    case Type::IQ2_XXS:
+      f.template operator()<IQ2_XXS<V>>();
+      return true;
+    case Type::IQ2_XS:
+      f.template operator()<IQ2_XS<V>>();
+      return true;
+    case Type::IQ2_S:
+      f.template operator()<IQ2_S<V>>();
+      return true;
+    case Type::IQ3_XXS:
+      f.template operator()<IQ3_XXS<V>>();
+      return true;
+    case Type::IQ3_S:
+      f.template operator()<IQ3_S<V>>();
+      return true;
+    case Type::TQ2_0:
+      f.template operator()<TQ2_0<V>>();
       return true;
     default:
       return false;
