@@ -75,10 +75,6 @@ struct Avx2Vectors {
                            _mm256_and_si256(_mm256_srli_epi16(even, 2), _mm256_set1_epi16(0x300)));
   }
   static Bytes look_up(Bytes table, Bytes index) { return _mm256_shuffle_epi8(table, index); }
-  // Four bytes for each index.
-  static Bytes look_up_words(const uint32_t* table, __m256i index) {
-    return _mm256_i32gather_epi32(reinterpret_cast<const int*>(table), index, 4);
-  }
   static Bytes four_longs(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     return _mm256_setr_epi64x(static_cast<int64_t>(a), static_cast<int64_t>(b),
                               static_cast<int64_t>(c), static_cast<int64_t>(d));
@@ -87,13 +83,6 @@ struct Avx2Vectors {
   // ---- whole numbers
   static Ints zero_ints() { return _mm256_setzero_si256(); }
   static Ints add_ints(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
-  static Ints or_ints(Ints a, Ints b) { return _mm256_or_si256(a, b); }
-  // bit i of eight -> lane i: `value` or 0
-  static Ints spread_bits_wide(int bits, int value) {
-    const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-    const __m256i is_set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits), bit), bit);
-    return _mm256_and_si256(is_set, _mm256_set1_epi32(value));
-  }
   static Ints all_ints(int32_t a) { return _mm256_set1_epi32(a); }
   static Ints load_u8(const void* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
