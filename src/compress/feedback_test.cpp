@@ -86,11 +86,29 @@ TEST_F(Feedback, IsInEveryFormatBetterThanPlainRounding) {
   EXPECT_GE(formats, 16);
 }
 
-// As many tokens as columns say much by chance: rounding that leans on all of it is worse on
-// others.
+// Inputs with many causes, each of which is seen in few texts of 32 tokens.
+std::vector<float> inputs_of_texts(int64_t n_tokens) {
+  constexpr int64_t kEvery = 16, kText = 32;
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  std::vector<float> mixing(kColumns * kColumns), x(static_cast<size_t>(n_tokens * kColumns));
+  for (float& m : mixing) m = normal(random);
+  for (int64_t text = 0; text < n_tokens; text += kText)
+    for (int64_t c = 0; c < kColumns; ++c) {
+      if (random() % kEvery != 0) continue;
+      for (int64_t t = text; t < text + kText; ++t) {
+        const float cause = normal(random) / std::sqrt(static_cast<float>(c + 1));
+        for (int64_t i = 0; i < kColumns; ++i)
+          x[t * kColumns + i] += cause * mixing[c * kColumns + i];
+      }
+    }
+  return x;
+}
+
+// As many tokens as columns say much by chance: what leans on all of it is worse on others.
 TEST_F(Feedback, OfFewTokensHoldsForOthers) {
-  constexpr int64_t kFew = kTokens / 2;
-  const std::vector<float> x = inputs(), ones(kFew, 1.0f);
+  constexpr int64_t kFew = kColumns;
+  const std::vector<float> x = inputs_of_texts(2 * kFew), ones(kFew, 1.0f);
   ThreadTeam team(2);
   std::vector<float> memory(memory_.size()), scratch(2 * rows_.size()), errors(rows_.size());
   covariance_->clear();
