@@ -16,8 +16,8 @@ inline constexpr int64_t kRowsAtOnce = 64;
 // Floats of scratch that round_rows needs for so many rows.
 int64_t round_scratch(int64_t n_rows, int64_t columns);
 
-// Encodes rows (n_rows, columns) of floats, kRowsAtOnce at most, into blocks codec.row_bytes(columns)
-// apart.
+// Encodes rows (n_rows, columns) of floats, kRowsAtOnce at most, into blocks
+// codec.row_bytes(columns) apart.
 void round_rows(const Codec& codec, const Covariance& covariance, const float* rows, int64_t n_rows,
                 int sweeps, uint8_t* blocks, float* scratch);
 

@@ -16,10 +16,10 @@ namespace {
 constexpr uint32_t kFitTokens = 512, kFitChunks = 6;
 constexpr uint32_t kTokensPerColumn = 16;
 constexpr uint32_t kProbeTokens = 64;
-constexpr uint32_t kBatch = 256;  // tokens that go through a layer at once
+constexpr uint32_t kBatch = 256;               // tokens that go through a layer at once
 constexpr uint64_t kLargeModel = 500'000'000;  // parameters
-// What more time buys. It is twice that of llama.cpp's files or less, some minutes for 100 million
-// weights, or as much as helps.
+// What more time buys. It is about that of llama.cpp's files, some minutes for 100 million weights,
+// or as much as helps.
 struct Pains {
   uint32_t most_fit_chunks, weigh_chunks, probe_chunks, large_probe_chunks;
   int sweeps, sweeps_to_compare;
@@ -148,11 +148,12 @@ class Sizes {
   }
 
   OptionalSize calibrating(bool on_disk) const {
-    return checked_add(text(on_disk), layer_sum([&](const Tensor& input) {
-                         return checked_add(
-                             covariance_bytes(input.columns()),
-                             checked_mul(input.columns(), std::min(kBatch, shape_.fit_tokens) * kFloat));
-                       }));
+    return checked_add(
+        text(on_disk), layer_sum([&](const Tensor& input) {
+          return checked_add(
+              covariance_bytes(input.columns()),
+              checked_mul(input.columns(), std::min(kBatch, shape_.fit_tokens) * kFloat));
+        }));
   }
 
   OptionalSize weighing(bool on_disk) const {
