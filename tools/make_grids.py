@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the codebooks of the IQ formats in our packed form, from the tables of the `gguf` package.
 
-    make_grids.py > src/codecs/grids.cpp
+    make_grids.py > src/codecs/grid_points.h
 
 One number is one point of a grid: coordinate i is the level with the index in bits w i … w i + w - 1, where w is 2 for
 the eight coordinates of IQ1 and IQ2 and 3 for the four of IQ3. The levels themselves stand in src/codecs/grids.h.
@@ -29,10 +29,10 @@ def check_signs():
 def main():
     check_signs()
     print("// Made by tools/make_grids.py from the tables of the gguf package; packed as grids.h says.")
-    print('#include "codecs/grids.h"\n\nnamespace enxuto {')
+    print("#pragma once\n\n#include <cstdint>\n\nnamespace enxuto {")
     for name, kind in GRIDS:
         points = packed_points(kind)
-        print(f"\nconst uint16_t {name}[{len(points)}] = {{")
+        print(f"\ninline constexpr uint16_t {name}[{len(points)}] = {{")
         for at in range(0, len(points), 12):
             print("    " + " ".join(f"0x{point:04x}," for point in points[at:at + 12]))
         print("};")

@@ -1,6 +1,6 @@
 // The codebooks of the IQ1, IQ2 and IQ3 formats, packed: one number is one point of a grid, and
 // coordinate i is the level whose index lies in its bits w i … (w = 2 for the eight coordinates of
-// IQ1 and IQ2, 3 for the four of IQ3). Facts of the formats; grids.cpp is made by
+// IQ1 and IQ2, 3 for the four of IQ3). Facts of the formats; grid_points.h is made by
 // tools/make_grids.py. Constant data: nothing is expanded at start-up or later.
 #pragma once
 
@@ -8,11 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace enxuto {
+#include "codecs/grid_points.h"
 
-extern const uint16_t kGridIq2Xxs[256], kGridIq2Xs[512], kGridIq2S[1024];
-extern const uint16_t kGridIq3Xxs[256], kGridIq3S[512];
-extern const uint16_t kGridIq1[2048];  // IQ1_S and IQ1_M
+namespace enxuto {
 
 inline constexpr float kIq2Levels[4] = {8, 25, 43, 0};  // the grids never use the fourth
 inline constexpr float kIq1Levels[4] = {-1, 0, 1, 0};   // of which the fourth is not used either
@@ -30,7 +28,7 @@ struct OddUnits {
 inline constexpr OddUnits kWholeUnits{1}, kQuarterUnits{0.25f}, kEighthUnits{0.125f};
 
 // Eight signs (1: minus) out of seven stored bits: the eighth makes the number of minuses even.
-inline uint32_t even_signs(uint32_t seven_bits) {
+constexpr uint32_t even_signs(uint32_t seven_bits) {
   return seven_bits | static_cast<uint32_t>(std::popcount(seven_bits) & 1) << 7;
 }
 

@@ -74,6 +74,8 @@ struct Fits {
   Lanes ll{};  // sum of w * level^2: what the error grows with as the scale moves
 };
 
+ENXUTO_INLINE float best_of(const Fits& fits) { return fits.scale[least_lane(fits.error)]; }
+
 ENXUTO_INLINE void keep_better(Fits& best, Lanes scale, Lanes error, Lanes ll) {
   const LaneMask better = error < best.error;
   best.scale = select(better, scale, best.scale);
@@ -121,8 +123,7 @@ ENXUTO_INLINE Fits best_scales(const float* x, const float* w, float from, float
 // For formats whose only scale is an f16.
 template <class Levels, int kN, int kVectors, int kRefits = 3>
 ENXUTO_INLINE float best_stored_scale(const Block<kN>& block, float from, float to) {
-  const Fits fits = best_scales<Levels, kN, kVectors, kRefits, true>(block.x, block.w, from, to);
-  return fits.scale[least_lane(fits.error)];
+  return best_of(best_scales<Levels, kN, kVectors, kRefits, true>(block.x, block.w, from, to));
 }
 
 // The codes of the nearest levels; the lowest level has code 0.

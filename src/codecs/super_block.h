@@ -11,8 +11,6 @@ namespace enxuto::search {
 
 inline constexpr int kPasses = 2;  // refits of the super-scale
 
-ENXUTO_INLINE float best_of(const Fits& fits) { return fits.scale[least_lane(fits.error)]; }
-
 ENXUTO_INLINE Lanes integers_around(float centre, float low, float high) {
   return clamp(round_even(clamp(centre, low, high)) + (lane_index() - 4.0f), low, high);
 }

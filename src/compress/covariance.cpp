@@ -237,15 +237,10 @@ void Covariance::add(ThreadTeam& team, const float* x, int64_t x_stride, int64_t
   }
 }
 
-void Covariance::factor(ThreadTeam& team) {
+void Covariance::factor(ThreadTeam& team, std::optional<double> damping) {
   scaled_ = {};
   for (const CovarianceBlock& block : blocks_)
-    Factorization(dense_, block, damping_for(block.n, weight_)).run(team);
-}
-
-void Covariance::factor(ThreadTeam& team, double damping) {
-  scaled_ = {};
-  for (const CovarianceBlock& block : blocks_) Factorization(dense_, block, damping).run(team);
+    Factorization(dense_, block, damping.value_or(damping_for(block.n, weight_))).run(team);
 }
 
 }  // namespace enxuto

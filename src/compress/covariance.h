@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -62,8 +63,7 @@ class Covariance {
     return memory_.first(static_cast<size_t>(columns_));
   }
   // Once, after the last add: damped for the tokens that were seen, or as given.
-  void factor(ThreadTeam& team);
-  void factor(ThreadTeam& team, double damping);
+  void factor(ThreadTeam& team, std::optional<double> damping = std::nullopt);
   // As if column c of all inputs had been multiplied by scales[c], factored or not.
   void scale(ThreadTeam& team, std::span<const float> scales);
 

@@ -117,7 +117,7 @@ TEST_F(Feedback, OfFewTokensHoldsForOthers) {
     Covariance fitted(covariance_->dense(), kColumns, memory);
     fitted.clear();
     fitted.add(team, x.data(), kColumns, kFew, ones.data());
-    damping ? fitted.factor(team, *damping) : fitted.factor(team);
+    fitted.factor(team, damping);
     const Codec& codec = *find_codec(Type::Q4_K);
     std::vector<uint8_t> blocks(kRows * codec.row_bytes(kColumns));
     round_rows(codec, fitted, rows_.data(), kRows, 0, blocks.data(), scratch.data());

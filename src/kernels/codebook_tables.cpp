@@ -6,8 +6,8 @@ namespace enxuto {
 namespace {
 
 template <class Word, size_t kPoints, size_t kLevels>
-void expand(const uint16_t (&points)[kPoints], const float (&levels)[kLevels], float unit,
-            Word (&table)[kPoints]) {
+constexpr void expand(const uint16_t (&points)[kPoints], const float (&levels)[kLevels], float unit,
+                      Word (&table)[kPoints]) {
   constexpr int kWidth = std::countr_zero(kLevels);
   for (size_t p = 0; p < kPoints; ++p) {
     table[p] = 0;
@@ -19,8 +19,8 @@ void expand(const uint16_t (&points)[kPoints], const float (&levels)[kLevels], f
   }
 }
 
-CodebookTables make_tables() {
-  CodebookTables tables;
+constexpr CodebookTables make_tables() {
+  CodebookTables tables = {};
   expand(kGridIq2Xxs, kIq2Levels, 1, tables.iq2_xxs);
   expand(kGridIq2Xs, kIq2Levels, 1, tables.iq2_xs);
   expand(kGridIq2S, kIq2Levels, 1, tables.iq2_s);
@@ -34,6 +34,6 @@ CodebookTables make_tables() {
 
 }  // namespace
 
-const CodebookTables kCodebookTables = make_tables();
+constinit const CodebookTables kCodebookTables = make_tables();
 
 }  // namespace enxuto

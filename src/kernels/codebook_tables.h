@@ -1,5 +1,5 @@
 // The points of the IQ codebooks as the kernels want them: a byte for each value, signs apart.
-// Made once, at start-up, from codecs/grids.h.
+// Made of codecs/grids.h by the compiler.
 #pragma once
 
 #include <cstdint>

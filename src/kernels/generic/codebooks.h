@@ -21,21 +21,23 @@ inline uint32_t even_signs_of(uint32_t packed) {
          uint32_t{table[packed >> 14 & 127]} << 16 | uint32_t{table[packed >> 21 & 127]} << 24;
 }
 
-// Eight nibbles c, low ones first, as bytes 2 c + 1.
+// Bytes c -> 2 c + 1
+inline uint64_t odd_of(uint64_t bytes) { return 2 * bytes + 0x0101010101010101; }
+// The same of eight nibbles, low ones first.
 inline uint64_t odd_of_nibbles(const uint8_t* b) {
   uint64_t v = load_word(b);
   v = (v | v << 16) & 0x0000ffff0000ffff;
   v = (v | v << 8) & 0x00ff00ff00ff00ff;
   v = (v | v << 4) & 0x0f0f0f0f0f0f0f0f;
-  return 2 * v + 0x0101010101010101;
+  return odd_of(v);
 }
-// The same of the top nibbles of eight words, kEvery bytes apart.
+// Of the top nibbles of eight words, kEvery bytes apart.
 template <int kEvery>
 uint64_t odd_of_tops(const uint8_t* words) {
   uint64_t v = 0;
   for (int i = 0; i < 8; ++i)
     v |= uint64_t{static_cast<uint8_t>(words[kEvery * i + 3] >> 4)} << 8 * i;
-  return 2 * v + 0x0101010101010101;
+  return odd_of(v);
 }
 
 template <class V>
@@ -160,7 +162,7 @@ struct IQ1_S : Format<Type::IQ1_S, 256, 50, 9, 0, false, true> {
   static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
     uint64_t v = 0;
     for (int i = 0; i < 8; ++i) v |= uint64_t{b[35 + 2 * i] >> 4 & 7u} << 8 * i;
-    *s = times_bytes<V>(unit_of<V>(b, 0.125f), 2 * v + 0x0101010101010101);
+    *s = times_bytes<V>(unit_of<V>(b, 0.125f), odd_of(v));
   }
 };
 
@@ -186,7 +188,7 @@ struct IQ1_M : Format<Type::IQ1_M, 256, 56, 9, 0, false, true, 2> {
     for (int i = 0; i < 2; ++i) {
       uint64_t v = 0;
       for (int j = 0; j < 8; ++j) v |= uint64_t{words[2 * i + j / 4] >> 3 * (j % 4) & 7u} << 8 * j;
-      s[i] = times_bytes<V>(unit, 2 * v + 0x0101010101010101);
+      s[i] = times_bytes<V>(unit, odd_of(v));
     }
   }
 };

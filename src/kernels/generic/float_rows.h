@@ -113,27 +113,37 @@ void tile_fma(const float* tile, int64_t n, const float* const* x, float* const*
     for (int v = 0; v < kVectors; ++v) T::store(sums[t] + v * T::kLanes, sum[v][t]);
 }
 
+// y (kTokens, n_rows), rows y_stride floats apart, += what tile_fma adds; n_rows of sixteen.
 template <class T, int kTokens>
-void float_tile_tokens(const float* tile, int64_t from, int64_t n, const PreparedRow* x,
-                       int64_t n_rows, float* y, int64_t y_stride) {
+void add_tile(const float* tile, int64_t n, const float* const* x, int64_t n_rows, float* y,
+              int64_t y_stride) {
   alignas(64) float edge[kTokens][kFloatRows];
   const bool whole = n_rows == kFloatRows;
-  const float* values[kTokens];
   float* sums[kTokens];
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t) {
-    values[t] = x[t].values + from;
-    float* out = y + t * y_stride;
-    sums[t] = whole ? out : edge[t];
-    if (from == 0 || !whole) __builtin_memset(sums[t], 0, sizeof edge[t]);
-    if (from > 0 && !whole)
-      for (int64_t r = 0; r < n_rows; ++r) edge[t][r] = out[r];
+    sums[t] = whole ? y + t * y_stride : edge[t];
+    for (int64_t r = 0; !whole && r < kFloatRows; ++r)
+      edge[t][r] = r < n_rows ? y[t * y_stride + r] : 0;
   }
-  tile_fma<T, kTokens>(tile, n, values, sums);
+  tile_fma<T, kTokens>(tile, n, x, sums);
   if (whole) return;
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t)
     for (int64_t r = 0; r < n_rows; ++r) y[t * y_stride + r] = edge[t][r];
+}
+
+// body.operator()<kFew>(first) for handfuls of what T's registers hold, and for the few left.
+template <class T, class Body>
+void in_handfuls(int64_t n, const Body& body) {
+  int64_t i = 0;
+  const auto take = [&]<int kFew>() {
+    for (; i + kFew <= n; i += kFew) body.template operator()<kFew>(i);
+  };
+  take.template operator()<T::kFloatTokens>();
+  take.template operator()<4>();
+  take.template operator()<2>();
+  take.template operator()<1>();
 }
 
 // Many tokens.
@@ -146,15 +156,14 @@ void float_tiles(const MatrixView& w, int64_t begin, int64_t end, const Prepared
       const int64_t n = w.columns - c < kFloatColumns ? w.columns - c : kFloatColumns;
       L::template tile<V>(w, r, n_rows, c, n, scratch);
       float* out = y + r - begin;
-      int64_t t = 0;
-      const auto tokens = [&]<int kFew>() {
-        for (; t + kFew <= n_tokens; t += kFew)
-          float_tile_tokens<T, kFew>(scratch, c, n, x + t, n_rows, out + t * y_stride, y_stride);
-      };
-      tokens.template operator()<T::kFloatTokens>();
-      tokens.template operator()<4>();
-      tokens.template operator()<2>();
-      tokens.template operator()<1>();
+      in_handfuls<T>(n_tokens, [&]<int kFew>(int64_t t) {
+        const float* values[kFew];
+        for (int i = 0; i < kFew; ++i) {
+          values[i] = x[t + i].values + c;
+          for (int64_t row = 0; c == 0 && row < n_rows; ++row) out[(t + i) * y_stride + row] = 0;
+        }
+        add_tile<T, kFew>(scratch, n, values, n_rows, out + t * y_stride, y_stride);
+      });
     }
   }
 }

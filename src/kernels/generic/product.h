@@ -32,25 +32,6 @@ void pack_columns(const FewRowsProduct& p, int64_t from, int64_t depth, int64_t 
   }
 }
 
-template <class T, int kRows>
-void add_rows(const float* tile, int64_t depth, int64_t n, const float* a, int64_t a_stride,
-              float* c, int64_t c_stride) {
-  alignas(64) float edge[kRows][kFloatRows];
-  const bool whole = n == kFloatRows;
-  const float* rows[kRows];
-  float* sums[kRows];
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-    rows[r] = a + r * a_stride;
-    sums[r] = whole ? c + r * c_stride : edge[r];
-    for (int64_t i = 0; !whole && i < kFloatRows; ++i) edge[r][i] = i < n ? c[r * c_stride + i] : 0;
-  }
-  tile_fma<T, kRows>(tile, depth, rows, sums);
-  if (whole) return;
-  for (int r = 0; r < kRows; ++r)
-    for (int64_t i = 0; i < n; ++i) c[r * c_stride + i] = edge[r][i];
-}
-
 template <class V, class T>
 void add_product(const FewRowsProduct& p) {
   alignas(64) float tile[kProductDepth * kFloatRows];
@@ -59,18 +40,11 @@ void add_product(const FewRowsProduct& p) {
     for (int64_t from = 0; from < p.k; from += kProductDepth) {
       const int64_t depth = p.k - from < kProductDepth ? p.k - from : kProductDepth;
       pack_columns<V>(p, from, depth, column, n, tile);
-      int64_t r = 0;
-      const auto rows = [&]<int kRows>(int64_t end) {
-        for (; r + kRows <= end; r += kRows)
-          add_rows<T, kRows>(tile, depth, n, p.a + r * p.a_stride + from, p.a_stride,
-                             p.c + r * p.c_stride + column, p.c_stride);
-      };
-      // Two rows alone would wait for their sums: what is left becomes fours.
-      const int64_t left = p.m % T::kFloatTokens;
-      rows.template operator()<T::kFloatTokens>(
-          left == 2 && p.m > T::kFloatTokens ? p.m - T::kFloatTokens - 2 : p.m);
-      rows.template operator()<4>(p.m);
-      rows.template operator()<1>(p.m);
+      in_handfuls<T>(p.m, [&]<int kFew>(int64_t r) {
+        const float* rows[kFew];
+        for (int i = 0; i < kFew; ++i) rows[i] = p.a + (r + i) * p.a_stride + from;
+        add_tile<T, kFew>(tile, depth, rows, n, p.c + r * p.c_stride + column, p.c_stride);
+      });
     }
   }
 }
