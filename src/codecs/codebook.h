@@ -1,7 +1,7 @@
 // The search of the codebook formats: 256 values in sub-blocks, x ~ d * (2 s + 1) * level, levels
 // the coordinates of a grid's points. The points found at a scale make the error a
-// parabola in the scale; with a few parabolas for each sub-block, any d is judged without another
-// look at the grid. From the best d on: the integers around, by a search of the grid each, and a
+// parabola in the scale; with a few parabolas for each sub-block, any d and its integers are judged
+// without another look at the grid. Then the integers around, by a search of the grid each, and a
 // refit of d for the points so found.
 #pragma once
 
@@ -139,6 +139,7 @@ template <int kSubs>
 struct Parabolas {
   float lx[kSubs][kLanes], ll[kSubs][kLanes];
   float best[kSubs][kLanes];  // the m of the least error
+  bool down[32][kLanes];      // the shift of the points found
 };
 
 // For each of eight d: the sum over the sub-blocks of the least error that a parabola promises.
@@ -171,42 +172,57 @@ struct CodebookFit {
   bool down[32] = {};
 };
 
-// One pass at fit.d: chooses the integers, of eight around the wish (an m), and the points; returns
-// the d that the points would like best.
-template <class G>
-float choose_points(const GridWalk<G>& walk, const SignedBlock& block, const float* wishes,
-                    CodebookFit<G>& fit) {
-  constexpr int kEights = G::kSub / 8;
+// The d that some points, at odd multiples of it, would like best.
+struct Refit {
   float num = 0, den = 0;
+
+  void add(float odd, float lx, float ll) { num += odd * lx, den += odd * odd * ll; }
+  float d() const { return den > 0 ? num / den : 0.0f; }
+};
+
+// At fit.d: the integers that the parabolas promise most of, and their shifts.
+template <class G>
+Refit promised_scales(const Parabolas<256 / G::kSub>& p, CodebookFit<G>& fit) {
+  constexpr int kEights = G::kSub / 8;
+  Refit refit;
   for (int s = 0; s < 256 / G::kSub; ++s) {
-    const float centre =
-        round_even(clamp(0.5f * wishes[s] / fit.d - 0.5f, 4.0f, G::kScales - 4.0f));
-    const Lanes odd = 2.0f * (centre - 4.0f + lane_index()) + 1.0f, m = fit.d * odd;
+    int best = 0;
+    float least_error = INFINITY;
+    for (int k = 0; k < kLanes; ++k) {
+      const float integer =
+          round_even(clamp(0.5f * p.best[s][k] / fit.d - 0.5f, 0.0f, G::kScales - 1.0f));
+      const float m = fit.d * (2.0f * integer + 1.0f);
+      const float error = m * (p.ll[s][k] * m - 2.0f * p.lx[s][k]);
+      if (!(error < least_error)) continue;
+      least_error = error, best = k, fit.scales[s] = static_cast<int>(integer);
+    }
+    refit.add(2.0f * static_cast<float>(fit.scales[s]) + 1.0f, p.lx[s][best], p.ll[s][best]);
+    for (int e = kEights * s; e < kEights * (s + 1); ++e) fit.down[e] = p.down[e][best];
+  }
+  return refit;
+}
+
+// At fit.d: the integers, of eight around those there are, and the points.
+template <class G>
+Refit choose_points(const GridWalk<G>& walk, const SignedBlock& block, CodebookFit<G>& fit) {
+  constexpr int kEights = G::kSub / 8;
+  Refit refit;
+  for (int s = 0; s < 256 / G::kSub; ++s) {
+    const int first = std::clamp(fit.scales[s] - 4, 0, G::kScales - kLanes);
+    const Lanes odd = 2.0f * (lane_index() + static_cast<float>(first)) + 1.0f, m = fit.d * odd;
     SubFits<G> fits{};
     fit_sub_block_of(walk, block, s, 1.0f / m, fits);
     const Lanes error = m * (fits.ll.lanes() * m - 2.0f * fits.lx.lanes());
     const int best = least_lane(error);
-    fit.scales[s] = static_cast<int>(centre) - 4 + best;
-    num += odd[best] * fits.lx[best], den += odd[best] * odd[best] * fits.ll[best];
+    fit.scales[s] = first + best;
+    refit.add(odd[best], fits.lx[best], fits.ll[best]);
     for (int eight = 0; eight < kEights; ++eight) {
-      fit.down[kEights * s + eight] = G::kShiftValues != 0 && fits.down[eight][best];
+      fit.down[kEights * s + eight] = fits.down[eight][best];
       for (int p = 0; p < G::kPerEight; ++p)
         fit.numbers[kEights * s + eight][p] = fits.numbers[eight][p][best];
     }
   }
-  return den > 0 ? num / den : 0.0f;
-}
-
-// The best parabola of each sub-block: what scale it wishes for.
-template <int kSubs>
-void best_wishes(const Parabolas<kSubs>& p, float* wishes) {
-  for (int s = 0; s < kSubs; ++s) {
-    float most = -1;
-    for (int k = 0; k < kLanes; ++k) {
-      const float gain = p.best[s][k] * p.lx[s][k];
-      if (gain > most) most = gain, wishes[s] = p.best[s][k];
-    }
-  }
+  return refit;
 }
 
 // Tried for each sub-block: its largest value over the top level, divided by kNarrowest … widest.
@@ -230,6 +246,7 @@ Parabolas<256 / G::kSub> find_parabolas(const GridWalk<G>& walk, const SignedBlo
       p.lx[s][k] = fits.lx[k], p.ll[s][k] = fits.ll[k];
       p.best[s][k] = fits.lx[k] / fits.ll[k];
     }
+    std::memcpy(p.down[G::kSub / 8 * s], fits.down, sizeof fits.down);
   }
   return p;
 }
@@ -250,23 +267,48 @@ float most_promising(const Parabolas<kSubs>& p, float largest) {
   return best;
 }
 
-// `unit`: what the format multiplies its stored d by.
-template <class G>
-CodebookFit<G> fit_codebook(const SignedBlock& block, float unit, float widest) {
-  const auto& walk = GridWalk<G>::get();
-  const auto parabolas = find_parabolas<G>(walk, block, widest);
-  float wishes[256 / G::kSub];
-  best_wishes(parabolas, wishes);
-  const float largest = *std::max_element(std::begin(wishes), std::end(wishes));
-  CodebookFit<G> best;
-  if (!(largest > 1e-30f)) return best;
-  const auto stored = [unit](float d) { return round_to_f16(d / unit) * unit; };
-  best.d = stored(most_promising<G::kScales>(parabolas, largest));
-  if (!(best.d > 0)) return best;
-  const float refit = stored(choose_points(walk, block, wishes, best));
-  if (refit > 0) best.d = refit;
-  return best;
+template <int kSubs>
+float largest_wish(const Parabolas<kSubs>& p) {
+  float largest = 0;
+  for (int s = 0; s < kSubs; ++s) {
+    float most = -1, wish = 0;
+    for (int k = 0; k < kLanes; ++k) {
+      const float gain = p.best[s][k] * p.lx[s][k];
+      if (gain > most) most = gain, wish = p.best[s][k];
+    }
+    largest = std::max(largest, wish);
+  }
+  return largest;
 }
+
+// d as it can be stored; unit: what the format multiplies the stored one by. d 0: all is 0.
+template <class G>
+struct CodebookSearch {
+  const SignedBlock& block;
+  float unit;
+  const GridWalk<G>& walk = GridWalk<G>::get();
+  CodebookFit<G> fit = {};
+
+  // No point is chosen yet.
+  void choose_scales(float widest) {
+    const auto parabolas = find_parabolas<G>(walk, block, widest);
+    const float largest = largest_wish(parabolas);
+    if (!(largest > 1e-30f)) return;
+    fit.d = stored(most_promising<G::kScales>(parabolas, largest));
+    if (fit.d > 0) take(promised_scales(parabolas, fit));
+  }
+
+  void choose_points() {
+    if (fit.d > 0) take(search::choose_points(walk, block, fit));
+  }
+
+ private:
+  float stored(float d) const { return round_to_f16(d / unit) * unit; }
+  void take(const Refit& refit) {
+    const float d = stored(refit.d());
+    if (d > 0) fit.d = d;
+  }
+};
 
 // The signs to write: where their number must be even and is not, the cheapest of the eight turned.
 template <class G>
@@ -323,20 +365,42 @@ struct TopScales {
   }
 };
 
+template <class Format>
+void write_scales(float d, const int* integers, uint8_t* b) {
+  BlockScales scales{.d = d / Format::kShape.units[0]};
+  std::copy_n(integers, 256 / Format::Points::kSub, scales.a);
+  std::memset(b, 0, Format::kBlockBytes);
+  Format::write_scales(scales, b);
+}
+
+// Codec::choose_scales.
+template <class Format>
+void choose_scales(const float* values, const float* importance, uint8_t* b) {
+  using G = typename Format::Points;
+  const auto block = load_signed<G>(values, importance);
+  CodebookSearch<G> search{block, Format::kShape.units[0]};
+  search.choose_scales(Format::kWidest);
+  write_scales<Format>(search.fit.d, search.fit.scales, b);
+  if constexpr (G::kShiftValues != 0)
+    for (int e = 0; e < 32; ++e) {
+      constexpr int kNone[G::kPerEight] = {};
+      Format::store(b, e, kNone, 0, search.fit.down[e]);
+    }
+}
+
 // Codec::encode.
 template <class Format>
 void encode_codebook(const float* values, const float* importance, uint8_t* b, size_t n) {
   using G = typename Format::Points;
   const auto& walk = GridWalk<G>::get();
-  constexpr float unit = Format::kShape.units[0];
   for (; n >= 256; n -= 256, b += Format::kBlockBytes, values += 256) {
     const auto block = load_signed<G>(values, importance);
     if (importance) importance += 256;
-    const auto fit = fit_codebook<G>(block, unit, Format::kWidest);
-    BlockScales scales{.d = fit.d / unit};
-    std::copy(std::begin(fit.scales), std::end(fit.scales), scales.a);
-    std::memset(b, 0, Format::kBlockBytes);
-    Format::write_scales(scales, b);
+    CodebookSearch<G> search{block, Format::kShape.units[0]};
+    search.choose_scales(Format::kWidest);
+    search.choose_points();
+    const auto& fit = search.fit;
+    write_scales<Format>(fit.d, fit.scales, b);
     for (int e = 0; e < 32; ++e) {
       float levels[8];
       levels_of(walk, fit.numbers[e], levels);
@@ -417,7 +481,8 @@ constexpr Codec codebook_codec(Type type, const char* name,
           Format::read_scales,
           Format::write_scales,
           nullptr,
-          set_points<Format>};
+          set_points<Format>,
+          choose_scales<Format>};
 }
 
 }  // namespace enxuto::search

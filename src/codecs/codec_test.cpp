@@ -274,6 +274,33 @@ TEST(Codec, PointsAreSetToTheNearest) {
   }
 }
 
+TEST(Codec, ScalesChosenAloneAreAsGoodAsTheEncoders) {
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->set_points) continue;
+    std::vector<float> back(sample().x.size());
+    for (size_t at = 0; at < back.size(); at += 256) {
+      const float *x = sample().x.data() + at, *w = sample().w.data() + at % kColumns;
+      std::vector<uint8_t> block(codec->block_bytes);
+      uint8_t* const blocks[] = {block.data()};
+      codec->choose_scales(x, w, block.data());
+      BlockScales scales;
+      codec->scales(block.data(), scales);
+      const BlockGrid grid = grid_of(*codec, scales);
+      for (int e = 0; e < 32; ++e) {
+        float targets[64] = {}, values[64];
+        for (int i = 0; i < 8; ++i) targets[8 * i] = x[8 * e + i];
+        codec->set_points(e, &grid.step[8 * e / codec->shape->group_values], targets, w + 8 * e, 1,
+                          blocks, values);
+      }
+      codec->decode(block.data(), back.data() + at, 256);
+    }
+    const auto encoded = round_trip(*codec, sample().x, sample().w.data(), kColumns);
+    EXPECT_LT(weighted_error(sample().x, back, sample().w),
+              1.03 * weighted_error(sample().x, encoded, sample().w))
+        << codec->name;
+  }
+}
+
 TEST(Codec, HostileValuesStayInsideTheFormat) {
   constexpr float kInf = std::numeric_limits<float>::infinity(),
                   kNan = std::numeric_limits<float>::quiet_NaN();
@@ -286,6 +313,13 @@ TEST(Codec, HostileValuesStayInsideTheFormat) {
         std::vector<float> x(256, fill), w(256, 1.0f);
         x[7] = other, x[100] = 0.5f, x[200] = -other;
         const auto back = round_trip(*codec, x, w.data(), 256);
+        if (codec->choose_scales) {
+          std::vector<uint8_t> block(codec->block_bytes);
+          BlockScales scales;
+          codec->choose_scales(x.data(), w.data(), block.data());
+          codec->scales(block.data(), scales);
+          EXPECT_TRUE(std::isfinite(scales.d)) << codec->name << " " << fill << " " << other;
+        }
         if (codec->block_values == 1 || !std::isfinite(fill) || !std::isfinite(other)) continue;
         for (float v : back)
           ASSERT_TRUE(std::isfinite(v)) << codec->name << " " << fill << " " << other;

@@ -93,18 +93,18 @@ class Rounding {
 
   // The block at `begin` of all rows.
   void round_blocks(int64_t begin) {
-    for (int64_t r = 0; r < n_rows_; ++r)
-      codec_.encode(target_ + r * h_.n + begin, h_.conditional + begin, block_at(r, begin),
-                    width());
-    const float* u = h_.matrix + begin * h_.n + begin;
+    const float *u = h_.matrix + begin * h_.n + begin, *left = h_.conditional + begin;
     if (codec_.set_points) {
+      for (int64_t r = 0; r < n_rows_; ++r)
+        codec_.choose_scales(target_ + r * h_.n + begin, left, block_at(r, begin));
       for (int64_t r = 0; r < n_rows_; r += kPointRows)
-        feed_back_points(codec_, u, h_.n, h_.conditional + begin, rows_at(r, begin));
+        feed_back_points(codec_, u, h_.n, left, rows_at(r, begin));
       return;
     }
     for (int64_t r = 0; r < n_rows_; ++r) {
       const float* w = rows_ + r * columns_ + begin;
       float *t = target_ + r * h_.n + begin, *e = error_ + r * h_.n + begin;
+      codec_.encode(t, left, block_at(r, begin), width());
       BlockScales scales;
       codec_.scales(block_at(r, begin), scales);
       uint8_t codes[kMostBlock];
