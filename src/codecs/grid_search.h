@@ -12,8 +12,6 @@
 
 namespace enxuto::search {
 
-using FloatLanes = float __attribute__((vector_size(32)));
-using IntLanes = int32_t __attribute__((vector_size(32)));
 using FourFloats = float __attribute__((vector_size(16)));
 
 // A grid and what stands around it in its format.

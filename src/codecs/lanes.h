@@ -84,6 +84,21 @@ struct LaneArray {
   ENXUTO_INLINE float& operator[](int lane) { return values[lane]; }
 };
 
+// The same as one register, for loops that the compiler would not find it in.
+using FloatLanes = float __attribute__((vector_size(32)));
+using IntLanes = int32_t __attribute__((vector_size(32)));
+
+// table[index] in each lane.
+ENXUTO_INLINE FloatLanes look_up(const FloatLanes& table, const IntLanes& index) {
+#ifdef __clang__
+  FloatLanes found = table;
+  for (int lane = 0; lane < kLanes; ++lane) found[lane] = table[index[lane]];
+  return found;
+#else
+  return __builtin_shuffle(table, index);
+#endif
+}
+
 ENXUTO_INLINE Lanes lane_index() { return {Lanes::Half{0, 1, 2, 3}, Lanes::Half{4, 5, 6, 7}}; }
 
 // A NaN becomes `low`.

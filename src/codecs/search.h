@@ -16,24 +16,35 @@ struct IntegerLevels {
   static ENXUTO_INLINE int code(float x) { return static_cast<int>(nearest(x)) - kLow; }
 };
 
-// 16 levels in rising order; nearest by counting the midpoints below.
+// 16 levels in rising order; nearest by halving, all midpoints in registers.
 template <const float (&kLevels)[16]>
 struct TableLevels {
   static constexpr float kMin = kLevels[0], kMax = kLevels[15];
-  static ENXUTO_INLINE float nearest(float x) {
-    float level = kLevels[0];
-    for (int i = 0; i < 15; ++i) {
-      const float middle = 0.5f * (kLevels[i] + kLevels[i + 1]);
-      level += x > middle ? kLevels[i + 1] - kLevels[i] : 0.0f;
-    }
-    return level;
+  static constexpr float middle(int i) { return 0.5f * (kLevels[i] + kLevels[i + 1]); }
+  static ENXUTO_INLINE FloatLanes all(float x) { return FloatLanes{} + x; }
+  template <class Of>
+  static ENXUTO_INLINE FloatLanes every(const Of& of) {
+    return FloatLanes{of(0), of(1), of(2), of(3), of(4), of(5), of(6), of(7)};
+  }
+  static ENXUTO_INLINE FloatLanes nearest(const FloatLanes& x) {
+    const IntLanes eighth = x > middle(7), fourth = x > (eighth ? all(middle(11)) : all(middle(3)));
+    const IntLanes quarter = -2 * eighth - fourth;
+    const IntLanes second =
+        x > look_up(every([](int i) { return middle(4 * (i % 4) + 1); }), quarter);
+    const IntLanes pair = 2 * quarter - second;
+    const IntLanes first = x > look_up(every([](int i) { return middle(2 * i); }), pair);
+    return first ? look_up(every([](int i) { return kLevels[2 * i + 1]; }), pair)
+                 : look_up(every([](int i) { return kLevels[2 * i]; }), pair);
   }
   static ENXUTO_INLINE int code(float x) {  // its place in rising order
     int index = 0;
-    for (int i = 0; i < 15; ++i) index += x > 0.5f * (kLevels[i] + kLevels[i + 1]) ? 1 : 0;
+    for (int i = 0; i < 15; ++i) index += x > middle(i) ? 1 : 0;
     return index;
   }
 };
+
+template <class Levels>
+concept NearestInLanes = requires(const FloatLanes& x) { Levels::nearest(x); };
 
 // Of the levels l nearest to t = x / scale and what is left, r = t - l: the weighted sums that both
 // the error at this scale and the best scale for these levels follow from.
@@ -41,21 +52,41 @@ struct Sums {
   Lanes rr, lr, ll;
 };
 
+template <class Number>
+struct SumsOf {
+  Number rr{}, lr{}, ll{};
+
+  ENXUTO_INLINE void add(const Number& t, const Number& level, float w) {
+    const Number rest = t - level, weighted_rest = w * rest;
+    rr += weighted_rest * rest;
+    lr += weighted_rest * level;
+    ll += w * level * level;
+  }
+};
+
 template <class Levels, int kN>
 ENXUTO_CLONES void sum_lanes(const float* x, const float* w, const float* inverses,
                              float* __restrict rrs, float* __restrict lrs, float* __restrict lls) {
-  for (int lane = 0; lane < kLanes; ++lane) {
-    float rr = 0, lr = 0, ll = 0;
+  if constexpr (NearestInLanes<Levels>) {
+    FloatLanes inverse;
+    __builtin_memcpy(&inverse, inverses, sizeof inverse);
+    SumsOf<FloatLanes> sums;
     for (int i = 0; i < kN; ++i) {
-      const float t = x[i] * inverses[lane];
-      const float level = Levels::nearest(t);
-      const float rest = t - level;
-      const float weighted_rest = w[i] * rest;
-      rr += weighted_rest * rest;
-      lr += weighted_rest * level;
-      ll += w[i] * level * level;
+      const FloatLanes t = x[i] * inverse;
+      sums.add(t, Levels::nearest(t), w[i]);
     }
-    rrs[lane] = rr, lrs[lane] = lr, lls[lane] = ll;
+    __builtin_memcpy(rrs, &sums.rr, sizeof sums.rr);
+    __builtin_memcpy(lrs, &sums.lr, sizeof sums.lr);
+    __builtin_memcpy(lls, &sums.ll, sizeof sums.ll);
+  } else {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      SumsOf<float> sums;
+      for (int i = 0; i < kN; ++i) {
+        const float t = x[i] * inverses[lane];
+        sums.add(t, Levels::nearest(t), w[i]);
+      }
+      rrs[lane] = sums.rr, lrs[lane] = sums.lr, lls[lane] = sums.ll;
+    }
   }
 }
 
