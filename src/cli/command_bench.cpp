@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/json_output.h"
 #include "cli/measured_cache.h"
+#include "cli/operator_report.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal_text.h"
 #include "cli/usage_report.h"
@@ -26,6 +27,8 @@ constexpr std::string_view kFirstPrompt = "The first thing that a visitor sees i
 struct Figures {
   double first_token_seconds = 0;
   std::vector<double> prefill_rates, decode_rates;  // tokens per second, one a run
+  TimedPasses prefill, decode;
+  MachineLimits limits;
 };
 
 double median(std::vector<double> values) {
@@ -45,21 +48,27 @@ std::vector<Token> filler_tokens(uint32_t n, uint32_t vocabulary) {
   return tokens;
 }
 
-Result<double> time_prefill(Session& session, std::span<const Token> tokens) {
-  session.rewind(0);
-  const auto start = std::chrono::steady_clock::now();
-  TRY(session.feed(tokens).status());
-  return static_cast<double>(tokens.size()) / seconds_since(start);
-}
-
-Result<double> time_decode(Session& session, std::span<const Token> tokens) {
-  session.rewind(0);
-  const auto start = std::chrono::steady_clock::now();
-  for (const Token& token : tokens) {
-    TRY(session.feed(std::span(&token, 1)).status());
+// `at_once` in one pass.
+Status feed_all(Session& session, std::span<const Token> tokens, size_t at_once) {
+  for (size_t begin = 0; begin < tokens.size(); begin += at_once) {
+    TRY(session.feed(tokens.subspan(begin, at_once)).status());
     if (interrupted()) return Status::interrupted();
   }
-  return static_cast<double>(tokens.size()) / seconds_since(start);
+  return {};
+}
+
+// Into an empty cache; returns tokens per second.
+Result<double> time_passes(Session& session, std::span<const Token> tokens, size_t at_once,
+                           TimedPasses& passes) {
+  session.rewind(0);
+  session.set_operator_times(&passes.operators);
+  const auto start = std::chrono::steady_clock::now();
+  const Status status = feed_all(session, tokens, at_once);
+  const double seconds = seconds_since(start);
+  session.set_operator_times(nullptr);
+  TRY(status);
+  passes.seconds += seconds, passes.tokens += tokens.size();
+  return static_cast<double>(tokens.size()) / seconds;
 }
 
 Result<double> time_first_token(Session& session, const Tokenizer& tokenizer) {
@@ -82,12 +91,14 @@ Result<Figures> measure(Session& session, const BenchOptions& options, double fi
   ProgressBar progress;
   for (uint32_t run = 0; run < options.repeats; ++run) {
     progress.show("measuring", static_cast<double>(run) / options.repeats);
-    ASSIGN_OR_RETURN(const double prefill_rate, time_prefill(session, prefill));
-    ASSIGN_OR_RETURN(const double decode_rate, time_decode(session, decode));
+    ASSIGN_OR_RETURN(const double prefill_rate,
+                     time_passes(session, prefill, prefill.size(), figures.prefill));
+    ASSIGN_OR_RETURN(const double decode_rate, time_passes(session, decode, 1, figures.decode));
     figures.prefill_rates.push_back(prefill_rate);
     figures.decode_rates.push_back(decode_rate);
     if (interrupted()) return Status::interrupted();
   }
+  figures.limits = measure_limits(session);
   return figures;
 }
 
@@ -111,7 +122,11 @@ Json report_json(const Figures& f, const BenchOptions& options, const Session& s
           {"repeats", options.repeats},
           {"streamed_bytes_per_pass", session.stream_statistics().bytes_per_pass},
           {"disk_bytes_per_second", disk_rate(session)},
-          {"instruction_set", kernels().isa}};
+          {"instruction_set", kernels().isa},
+          {"decode_operators", operators_json(f.decode)},
+          {"prefill_operators", operators_json(f.prefill)},
+          {"read_bytes_per_second", f.limits.read_rate},
+          {"products_per_second", f.limits.product_rate}};
 }
 
 void report_text(const Figures& f, const BenchOptions& options, const Session& session) {
@@ -132,6 +147,8 @@ void report_text(const Figures& f, const BenchOptions& options, const Session& s
     table.add({"disk", fmt::format("{:.0f}", disk_rate(session) / 1e6), "", "", "MB/s"});
   }
   table.print(paint);
+  fmt::print("\n");
+  print_operators(f.decode, f.prefill, f.limits);
   fmt::print("\n{} threads, {}, context {}\n", options.threads(), kernels().isa, session.context());
 }
 

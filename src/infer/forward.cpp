@@ -70,7 +70,8 @@ Status Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
   float *gate = projections_, *up = gate + n * hyper_.ffn_width;
 
   norm(x, w.attn_norm, n, normed);
-  TRY(linear(normed, n, {{w.q, w.q_bias, q}, {w.k, w.k_bias, k}, {w.v, w.v_bias, v}}));
+  TRY(linear(Operator::kQkv, normed, n,
+             {{w.q, w.q_bias, q}, {w.k, w.k_bias, k}, {w.v, w.v_bias, v}}));
   cache_.make_room(l, position, n);
   for_tokens(n, [&](int64_t t) {
     float *q_t = q + t * hyper_.query_width(), *k_t = k + t * hyper_.key_width();
@@ -82,13 +83,13 @@ Status Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
     cache_.store(k_, l, position + static_cast<uint32_t>(t), k_t, v + t * hyper_.value_width());
   });
   attend(l, position, n, q, attended);
-  TRY(linear(attended, n, {{w.attn_output, nullptr, projected}}));
+  TRY(linear(Operator::kAttentionOutput, attended, n, {{w.attn_output, nullptr, projected}}));
   add_normed(projected, w.post_attn_norm, n, x);
 
   norm(x, w.ffn_norm, n, normed);
-  TRY(linear(normed, n, {{w.gate, nullptr, gate}, {w.up, nullptr, up}}));
+  TRY(linear(Operator::kGateUp, normed, n, {{w.gate, nullptr, gate}, {w.up, nullptr, up}}));
   gate_mul(gate, up, n);
-  TRY(linear(gate, n, {{w.down, nullptr, fed}}));
+  TRY(linear(Operator::kDown, gate, n, {{w.down, nullptr, fed}}));
   add_normed(fed, w.post_ffn_norm, n, x);
   return {};
 }
@@ -96,6 +97,7 @@ Status Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
 // out (n, n_heads, value_dim) = causal attention of q (n, n_heads, key_dim) over the cache, in
 // pieces of a few neighbouring tokens times the heads that share keys and values.
 void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out) {
+  const OperatorTimer timer(times_, Operator::kAttention);
   const int64_t sharing = hyper_.n_heads / hyper_.n_kv_heads;
   // One token has few pieces: where whole groups would leave threads without work, single heads.
   const bool single = n == 1 || rounding_ == Rounding::kOfOneToken;
@@ -139,7 +141,7 @@ void Forward::multiply(const MatrixView& w, const float* x, int64_t n, float* y)
 // Final norm, head, and the cap on the logits where the model has one.
 Status Forward::head(const float* x, int64_t n, float* logits) {
   final_norm(x, n, wide_);
-  TRY(linear(wide_, n, {{model_.output, nullptr, logits}}));
+  TRY(linear(Operator::kHead, wide_, n, {{model_.output, nullptr, logits}}));
   const float cap = hyper_.final_logit_softcap;
   if (cap != 0.0f)
     for (int64_t i = 0; i < n * hyper_.vocabulary; ++i)
@@ -147,9 +149,17 @@ Status Forward::head(const float* x, int64_t n, float* logits) {
   return {};
 }
 
+Status Forward::linear(Operator op, const float* x, int64_t n,
+                       std::initializer_list<Linear> layers) {
+  OperatorTimer timer(times_, op);
+  for (const Linear& layer : layers)
+    timer.add(layer.w->row_bytes() * layer.w->rows(), static_cast<uint64_t>(n) * layer.w->count());
+  return multiply(x, n, layers);
+}
+
 // All layers read the same input: it is prepared once, unless they want it in different ways, and
 // the threads meet once; where matrices are streamed, once a slice.
-Status Forward::linear(const float* x, int64_t n, std::initializer_list<Linear> layers) {
+Status Forward::multiply(const float* x, int64_t n, std::initializer_list<Linear> layers) {
   MatmulJob jobs[3];
   size_t n_jobs = 0;
   int64_t shared = 0;
@@ -164,7 +174,7 @@ Status Forward::linear(const float* x, int64_t n, std::initializer_list<Linear> 
     shared = std::max(shared, own);
   }
   if (!alike) {
-    for (const Linear& layer : layers) TRY(linear(x, n, {layer}));
+    for (const Linear& layer : layers) TRY(multiply(x, n, {layer}));
     return {};
   }
   if (hooks_.on_linear_input)

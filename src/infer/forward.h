@@ -6,6 +6,7 @@
 #include <span>
 
 #include "infer/kv_cache.h"
+#include "infer/operator_times.h"
 #include "infer/rope.h"
 #include "infer/session.h"
 #include "infer/weight_stream.h"
@@ -39,11 +40,13 @@ class Forward {
   void set_rounding(Rounding rounding) { rounding_ = rounding; }
   void set_input_scales(InputScales scales) { input_scales_ = scales; }
   void set_hooks(ForwardHooks hooks) { hooks_ = std::move(hooks); }
+  void set_operator_times(OperatorTimes* times) { times_ = times; }
 
  private:
   Status layer(uint32_t l, uint32_t position, int64_t n, float* x);
   void attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out);
-  Status linear(const float* x, int64_t n, std::initializer_list<Linear> layers);
+  Status linear(Operator op, const float* x, int64_t n, std::initializer_list<Linear> layers);
+  Status multiply(const float* x, int64_t n, std::initializer_list<Linear> layers);
   int64_t sharing(Type type) const;
   Status stream(const Tensor& tensor, const MatmulJob& job, int64_t n);
   void norm(const float* x, const Tensor* weight, int64_t n, float* y);
@@ -65,6 +68,7 @@ class Forward {
   Rope rope_, sliding_rope_;
   MatmulBuffers buffers_;
   ForwardHooks hooks_;
+  OperatorTimes* times_ = nullptr;
   Rounding rounding_ = Rounding::kFastest;
   InputScales input_scales_ = InputScales::kFine;
   float *hidden_, *wide_, *projections_, *angles_, *sliding_angles_;

@@ -106,6 +106,9 @@ ThreadTeam& Session::team() { return state_->forward->team(); }
 float* Session::hidden_buffer() { return state_->forward->hidden(); }
 float* Session::logits_buffer() { return state_->logits.data(); }
 void Session::set_input_scales(InputScales scales) { state_->forward->set_input_scales(scales); }
+void Session::set_operator_times(OperatorTimes* times) {
+  state_->forward->set_operator_times(times);
+}
 void Session::set_hooks(ForwardHooks hooks) { state_->forward->set_hooks(std::move(hooks)); }
 
 uint32_t Session::rewind(uint32_t n_tokens) {

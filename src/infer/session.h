@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "infer/operator_times.h"
 #include "kernels/matmul.h"
 #include "kernels/weight_products.h"
 #include "models/model.h"
@@ -53,6 +54,8 @@ class Session {
   uint32_t rewind(uint32_t n_tokens);
   void set_hooks(ForwardHooks hooks);
   void set_input_scales(InputScales scales);
+  // Passes add to it what their operators take; null: they do not.
+  void set_operator_times(OperatorTimes* times);
 
   // Runs tokens (any number that still fits) and returns the logits of the last one, (vocabulary);
   // valid until the next call. After an error the session holds the passes that were done.

@@ -66,6 +66,8 @@ struct FewRowsProduct {
 inline constexpr int64_t kKernelScratchFloats = 16384;
 // Groups of activations whose largest is not above this are zeros to prepare.
 inline constexpr float kSmallestActivation = 0x1p-100f;
+// Codes that multiply_codes reads.
+inline constexpr int kPeakCodes = 512;
 // The largest head_dim that attend takes.
 inline constexpr int64_t kMaxHeadDim = 512;
 
@@ -106,6 +108,9 @@ struct KernelTable {
   // x = H x in place, H the normalized Hadamard matrix, which is its own inverse; over pieces of
   // the largest power of two that divides n. It spreads outliers and keeps dot products.
   void (*rotate)(float* x, int64_t n);
+  // 8-bit multiply-adds as fast as they can be, for measuring: codes (kPeakCodes), none negative
+  // and none above 3, by one another, added up. Returns how many products there were.
+  int64_t (*multiply_codes)(const int8_t* codes, int64_t rounds, float* sum);
 };
 
 const KernelTable& kernels();  // the machine's best, or the pinned one

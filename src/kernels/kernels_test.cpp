@@ -496,6 +496,17 @@ TEST_P(EveryTable, RotationIsItsOwnInverseAndKeepsProducts) {
   for (const float v : outlier) EXPECT_FLOAT_EQ(std::fabs(v), 1);
 }
 
+TEST_P(EveryTable, EachProductForMeasuringIsMadeAndCounted) {
+  int8_t codes[kPeakCodes];
+  std::ranges::fill(codes, int8_t{2});
+  float sum = 0;
+  for (const int64_t rounds : {1, 3}) {
+    const int64_t products = k.multiply_codes(codes, rounds, &sum);
+    EXPECT_GE(products, rounds * kPeakCodes);
+    EXPECT_EQ(sum, static_cast<float>(4 * products));
+  }
+}
+
 TEST_P(EveryTable, HalfPrecisionRoundsToNearestEven) {
   auto values = random_floats(1003, 5, 100);
   values[0] = 65519, values[1] = 65520, values[2] = 1e-8f, values[3] = -0.0f, values[4] = 3e-6f;

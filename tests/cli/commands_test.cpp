@@ -255,6 +255,16 @@ TEST_F(Commands, BenchReportsSpeedAndMemory) {
   EXPECT_EQ(json["threads"], 1);
   EXPECT_EQ(json["prefill_tokens"], 64);
   EXPECT_EQ(json["decode_tokens"], 8);
+  EXPECT_GT(json["products_per_second"].get<double>(), 0);
+  for (const char* kind : {"decode", "prefill"}) {
+    double seconds = 0;
+    for (const Json& op : json[std::string(kind) + "_operators"]) {
+      EXPECT_GE(op["seconds_per_token"].get<double>(), 0);
+      seconds += op["seconds_per_token"].get<double>();
+    }
+    const double rate = json[std::string(kind) + "_tokens_per_second"];
+    EXPECT_NEAR(seconds * rate, 1, 1e-3) << kind;  // with "rest" it is all of the time
+  }
 }
 
 }  // namespace

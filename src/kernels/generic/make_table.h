@@ -6,6 +6,7 @@
 #include "kernels/generic/codebooks.h"
 #include "kernels/generic/elementwise.h"
 #include "kernels/generic/float_rows.h"
+#include "kernels/generic/peak.h"
 #include "kernels/generic/product.h"
 #include "kernels/generic/row_dot.h"
 #include "kernels/generic/tile.h"
@@ -131,6 +132,7 @@ constexpr KernelTable make_table(const char* isa) {
       .attend = attend<V, T>,
       .encode_row = encode_row<V>,
       .rotate = rotate<V>,
+      .multiply_codes = multiply_codes<T>,
   };
 }
 

@@ -159,6 +159,16 @@ void rotate(float* x, int64_t n) {
   }
 }
 
+int64_t multiply_codes(const int8_t* codes, int64_t rounds, float* sum) {
+  int64_t total = 0;
+  for (int64_t round = 0; round < rounds; ++round) {
+    asm volatile("" ::: "memory");
+    for (int i = 0; i < kPeakCodes; ++i) total += codes[0] * codes[i];
+  }
+  *sum = static_cast<float>(total);
+  return rounds * kPeakCodes;
+}
+
 }  // namespace
 
 const KernelTable kReferenceKernels = {
@@ -175,6 +185,7 @@ const KernelTable kReferenceKernels = {
     .attend = attend,
     .encode_row = encode_row,
     .rotate = rotate,
+    .multiply_codes = multiply_codes,
 };
 
 }  // namespace enxuto
