@@ -13,7 +13,8 @@ int64_t multiply_codes(const int8_t* codes, int64_t rounds, float* sum) {
   typename T::Bytes w[kSums];
   typename T::Ints total[kSums];
 #pragma GCC unroll 16
-  for (int i = 0; i < kSums; ++i) w[i] = T::load_bytes(codes + 64 * i), total[i] = T::widen(T::nothing());
+  for (int i = 0; i < kSums; ++i)
+    w[i] = T::load_bytes(codes + 64 * i), total[i] = T::widen(T::nothing());
   for (int64_t round = 0; round < rounds; ++round) {
     asm volatile("" ::: "memory");  // the codes may be others: nothing is computed ahead
     typename T::Partial partial[kSums];
