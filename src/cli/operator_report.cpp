@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <numeric>
+#include <vector>
 
 #include "cli/terminal_text.h"
 #include "kernels/limits.h"
@@ -44,7 +45,10 @@ MachineLimits measure_limits(Session& session) {
   MachineLimits limits{.product_rate = product_rate(session.team())};
   if (session.stream_statistics().bytes_per_pass == 0) {
     std::vector<std::span<const uint8_t>> weights;
-    for (const Tensor& tensor : session.model().tensors) weights.push_back(tensor.data);
+    // Of an embedding that is no head rows alone are read, and the plan has no more of it.
+    const Model& model = session.model();
+    for (const Tensor& tensor : model.tensors)
+      if (&tensor != model.token_embedding || model.tied()) weights.push_back(tensor.data);
     limits.read_rate = read_rate(session.team(), weights);
   }
   return limits;
