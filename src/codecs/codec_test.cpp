@@ -130,6 +130,22 @@ TEST(Codec, EveryTypeDecodesToTheReferenceBits) {
   }
 }
 
+// Whatever of them are decoded at once.
+TEST(Codec, HalvesDecodeAsTheCompilerConvertsThem) {
+  std::vector<uint16_t> halves(0x10000 + 5);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+  std::vector<float> values(halves.size());
+  find_codec(Type::F16)->decode(reinterpret_cast<const uint8_t*>(halves.data()), values.data(),
+                                values.size());
+  for (size_t i = 0; i < halves.size(); ++i) {
+    const auto expected = static_cast<float>(std::bit_cast<_Float16>(halves[i]));
+    if (std::isnan(expected))
+      ASSERT_TRUE(std::isnan(values[i])) << halves[i];
+    else
+      ASSERT_EQ(std::bit_cast<uint32_t>(values[i]), std::bit_cast<uint32_t>(expected)) << halves[i];
+  }
+}
+
 TEST(Codec, EncodesBetterThanStockUnderTheSameImportance) {
   for (const Codec* codec : all_codecs()) {
     if (!codec->encode || codec->block_values == 1) continue;

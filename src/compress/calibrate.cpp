@@ -16,7 +16,7 @@ constexpr double kEnergyCap = 4.0;
 // A token counts 1, or less where its energy is an outlier of its pass.
 void add_tokens(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
                 Covariance& covariance) {
-  const auto energies = token_energies(x, x_stride, n_tokens, covariance.columns());
+  const auto energies = token_energies(team, x, x_stride, n_tokens, covariance.columns());
   std::vector<double> sorted = energies;
   std::ranges::nth_element(sorted, sorted.begin() + n_tokens / 2);
   const auto weights = cap_energies(energies, kEnergyCap * sorted[n_tokens / 2]);

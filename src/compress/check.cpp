@@ -16,8 +16,9 @@ Status check_weights(const Workbench& bench, ColumnScales& scales) {
         bench.progress("checking", static_cast<double>(done) / static_cast<double>(total));
       done += piece.count();
       if (bench.state) hash.add(piece.data);
-      scales.see(tensor, piece, bench.session.team());
-      return all_finite(piece, bench.session.team()) ? Status() : not_finite(tensor);
+      ThreadTeam& team = bench.session.team();
+      const bool finite = scales.see(tensor, piece, team) || all_finite(piece, team);
+      return finite ? Status() : not_finite(tensor);
     }));
   return bench.state ? bench.state->match_weights(hash) : Status();
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "compress/weights.h"
+#include "models/finite.h"
 
 namespace enxuto {
 namespace {
@@ -55,15 +56,16 @@ Result<ColumnScales> ColumnScales::find(const Workbench& bench) {
   return scales;
 }
 
-void ColumnScales::see(const Tensor& tensor, const Tensor& piece, ThreadTeam& team) {
+bool ColumnScales::see(const Tensor& tensor, const Tensor& piece, ThreadTeam& team) {
   const auto it = users_.find(&tensor);
-  if (it == users_.end()) return;
+  if (it == users_.end()) return false;
+  constexpr int64_t kAtOnce = 256;
   float* sums = it->second->scales.data();
   // Each thread has columns of its own, so that sums do not depend on who adds them.
   team.parallel_for(
-      static_cast<int64_t>(piece.columns()), 64, [&](int64_t begin, int64_t end, int) {
+      static_cast<int64_t>(piece.columns()), kAtOnce, [&](int64_t begin, int64_t end, int) {
         const auto n = static_cast<size_t>(end - begin);
-        float values[64];
+        float values[kAtOnce];
         for (uint64_t r = 0; r < piece.rows(); ++r) {
           const Codec& codec = piece.codec();
           codec.decode(piece.row(r).data() + codec.row_bytes(static_cast<uint64_t>(begin)), values,
@@ -72,6 +74,7 @@ void ColumnScales::see(const Tensor& tensor, const Tensor& piece, ThreadTeam& te
             sums[static_cast<size_t>(begin) + c] += values[c] * values[c];
         }
       });
+  return all_finite(it->second->scales);
 }
 
 // The scales under which all columns of a block cost and weigh alike, of mean 1; columns that no

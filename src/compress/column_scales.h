@@ -26,8 +26,9 @@ class ColumnScales {
   // one else uses. Takes its memory from the arena.
   static Result<ColumnScales> find(const Workbench& bench);
 
-  // Told all rows of every tensor, in pieces.
-  void see(const Tensor& tensor, const Tensor& piece, ThreadTeam& team);
+  // Told all rows of every tensor, in pieces. True: all values are finite numbers; false: who
+  // knows.
+  bool see(const Tensor& tensor, const Tensor& piece, ThreadTeam& team);
   // Chooses the scales of an input (Weight::input) after all tensors were seen, and factors its
   // covariance as it is with them.
   void settle(const Tensor& input, Covariance& covariance, ThreadTeam& team);

@@ -52,8 +52,9 @@ class Compression {
     TRY(open_output(request_.save_imatrix_path, imatrix_out_));
     const std::string parent = std::filesystem::path(output_path).parent_path();
     const std::string folder = parent.empty() ? "." : parent;
-    ASSIGN_OR_RETURN(CovarianceFile covariances,
-                     CovarianceFile::of_inputs(dense, weights_, folder, state_.get()));
+    ASSIGN_OR_RETURN(
+        CovarianceFile covariances,
+        CovarianceFile::of_inputs(dense, weights_, plan_.covariance_columns, folder, state_.get()));
     ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
     ASSIGN_OR_RETURN(reader_, TensorReader::open(*model_, plan_, *arena_));
     if (out && plan_.weigh_chunks > 0) {

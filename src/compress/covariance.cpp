@@ -4,8 +4,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "plan/compression_plan.h"
-
 namespace enxuto {
 namespace {
 
@@ -33,7 +31,10 @@ class Factorization {
         diagonal_(n_) {}
 
   void run(ThreadTeam& team) {
-    damp_and_mirror();
+    damp();
+    const int64_t tiles = (n_ + kTile - 1) / kTile;
+    team.parallel_for(tiles * (tiles + 1) / 2, 1,
+                      [&](int64_t tile, int64_t, int) { mirror(tile_pair(tile)); });
     scaled_.resize(static_cast<size_t>(n_ * kPanel));
     for (int64_t end = n_; end > 0; end -= std::min(end, kPanel)) {
       const int64_t begin = end - std::min(end, kPanel);
@@ -49,15 +50,19 @@ class Factorization {
   }
 
  private:
-  void damp_and_mirror() {
+  void damp() {
     double mean = 0;
     for (int64_t i = 0; i < n_; ++i) mean += a_[i * n_ + i] / static_cast<double>(n_);
     const auto damping = static_cast<float>(std::max(mean * damping_, 1e-20));
-    for (int64_t i = 0; i < n_; ++i) {
-      diagonal_[i] = a_[i * n_ + i] += damping;
-      for (int64_t j = 0; j < i; ++j) a_[j * n_ + i] = a_[i * n_ + j];
-    }
+    for (int64_t i = 0; i < n_; ++i) diagonal_[i] = a_[i * n_ + i] += damping;
     least_ = damping * 1e-3;
+  }
+
+  void mirror(TilePair tile) {
+    const int64_t i0 = tile.i * kTile, i1 = std::min(i0 + kTile, n_);
+    const int64_t j0 = tile.j * kTile, j1 = std::min(j0 + kTile, n_);
+    for (int64_t j = j0; j < j1; ++j)
+      for (int64_t i = std::max(i0, j + 1); i < i1; ++i) a_[j * n_ + i] = a_[i * n_ + j];
   }
 
   void factor_corner(int64_t begin, int64_t end) {
@@ -134,14 +139,19 @@ double damping_for(int64_t columns, double tokens) {
   return std::clamp(kOfRatio * static_cast<double>(columns) / std::max(tokens, 1.0), kLeast, kMost);
 }
 
-std::vector<double> token_energies(const float* x, int64_t x_stride, int64_t n_tokens,
-                                   int64_t columns) {
+std::vector<double> token_energies(ThreadTeam& team, const float* x, int64_t x_stride,
+                                   int64_t n_tokens, int64_t columns) {
   std::vector<double> energies(static_cast<size_t>(n_tokens));
-  for (int64_t t = 0; t < n_tokens; ++t)
-    for (int64_t c = 0; c < columns; ++c) {
-      const double value = x[t * x_stride + c];
-      energies[t] += value * value;
+  team.parallel_for(n_tokens, 8, [&](int64_t first, int64_t last, int) {
+    for (int64_t t = first; t < last; ++t) {
+      double energy = 0;
+      for (int64_t c = 0; c < columns; ++c) {
+        const double value = x[t * x_stride + c];
+        energy += value * value;
+      }
+      energies[static_cast<size_t>(t)] = energy;
     }
+  });
   return energies;
 }
 
@@ -152,9 +162,9 @@ std::vector<float> cap_energies(std::span<const double> energies, double most) {
   return weights;
 }
 
-Covariance::Covariance(const Dense& dense, int64_t columns, std::span<float> memory)
+Covariance::Covariance(const Dense& dense, int64_t columns, std::span<float> memory, uint64_t most)
     : dense_(dense), columns_(columns), memory_(memory) {
-  const auto block = static_cast<int64_t>(covariance_block(static_cast<uint64_t>(columns)));
+  const auto block = static_cast<int64_t>(covariance_block(static_cast<uint64_t>(columns), most));
   float* matrix = memory_.data() + columns;
   for (int64_t begin = 0; begin < columns; begin += block) {
     const int64_t n = std::min(block, columns - begin);

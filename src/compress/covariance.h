@@ -4,7 +4,7 @@
 //   H = sum over tokens of weight * x x'      (columns, columns)
 //   H + damping = (I + U) D (I + U)'          U strictly upper triangular, D diagonal
 //
-// Of wide inputs the diagonal blocks of at most 4,096 columns alone.
+// Of wide inputs the diagonal blocks alone (plan/compression_plan.h).
 //
 // The loss of an error e of one row is e' H e. Rounding column after column, with U handing the
 // error of each to those after it, is LDLQ (Chee et al., "QuIP", 2023), which is GPTQ in another
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "kernels/dense.h"
+#include "plan/compression_plan.h"
 #include "platform/threads.h"
 
 namespace enxuto {
@@ -29,8 +30,8 @@ double damping_for(int64_t columns, double tokens);
 inline constexpr double kLeastEnergy = 1e-8;
 
 // Squares of each token's numbers, added up. x: (n_tokens, columns), rows x_stride floats apart.
-std::vector<double> token_energies(const float* x, int64_t x_stride, int64_t n_tokens,
-                                   int64_t columns);
+std::vector<double> token_energies(ThreadTeam& team, const float* x, int64_t x_stride,
+                                   int64_t n_tokens, int64_t columns);
 // How much each token counts, so that none carries more than `most`: 1, or less.
 std::vector<float> cap_energies(std::span<const double> energies, double most);
 
@@ -44,8 +45,9 @@ struct CovarianceBlock {
 
 class Covariance {
  public:
-  // memory: covariance_bytes(columns), as another one of as many columns left it.
-  Covariance(const Dense& dense, int64_t columns, std::span<float> memory);
+  // memory: covariance_bytes(columns, most), as another one of as many columns left it.
+  Covariance(const Dense& dense, int64_t columns, std::span<float> memory,
+             uint64_t most = kCovarianceColumns);
 
   // Of no tokens.
   void clear();

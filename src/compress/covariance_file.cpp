@@ -6,11 +6,12 @@ namespace enxuto {
 
 Result<CovarianceFile> CovarianceFile::of_inputs(const Dense& dense,
                                                  const std::vector<Weight>& weights,
-                                                 const std::string& folder, const State* state) {
+                                                 uint64_t most_columns, const std::string& folder,
+                                                 const State* state) {
   std::vector<Place> places;
   for (const Weight& weight : weights)
     if (weight.input == weight.tensor)
-      places.push_back({weight.input, weight.layer, weight.input->columns(), 0, 0});
+      places.push_back({weight.input, weight.layer, weight.input->columns(), most_columns});
   return create(dense, std::move(places), folder, state, record::kCovariance);
 }
 
@@ -21,7 +22,7 @@ Result<CovarianceFile> CovarianceFile::of_outputs(const Dense& dense,
   std::vector<Place> places;
   for (const Weight& weight : weights)
     if (weight.input && weight.layer < n_layers)
-      places.push_back({weight.tensor, weight.layer, weight.tensor->rows(), 0, 0});
+      places.push_back({weight.tensor, weight.layer, weight.tensor->rows()});
   return create(dense, std::move(places), folder, state, record::kOutputCovariance);
 }
 
@@ -31,7 +32,7 @@ Result<CovarianceFile> CovarianceFile::create(const Dense& dense, std::vector<Pl
   uint64_t offset = 0;
   for (Place& place : places) {
     place.offset = offset;
-    place.bytes = *covariance_bytes(place.size);  // planned, so sane
+    place.bytes = *covariance_bytes(place.size, place.most_columns);  // planned, so sane
     offset += place.bytes;
   }
   CovarianceFile file(dense, std::move(places), state, record);
@@ -90,7 +91,7 @@ std::optional<uint32_t> CovarianceFile::layer_of(const Tensor& tensor) const {
 Covariance& CovarianceFile::open(const Place& place, std::span<float> memory) {
   return covariances_
       .try_emplace(place.tensor, dense_, static_cast<int64_t>(place.size),
-                   memory.first(place.bytes / sizeof(float)))
+                   memory.first(place.bytes / sizeof(float)), place.most_columns)
       .first->second;
 }
 

@@ -18,9 +18,10 @@ namespace enxuto {
 class CovarianceFile {
  public:
   // Claim the disk for all of them, in a nameless file in `folder` where there is no state.
-  // Outputs: those of the matrices of the layers.
+  // Inputs: in blocks of at most so many columns. Outputs: those of the matrices of the layers.
   static Result<CovarianceFile> of_inputs(const Dense& dense, const std::vector<Weight>& weights,
-                                          const std::string& folder, const State* state = nullptr);
+                                          uint64_t most_columns, const std::string& folder,
+                                          const State* state = nullptr);
   static Result<CovarianceFile> of_outputs(const Dense& dense, const std::vector<Weight>& weights,
                                            uint32_t n_layers, const std::string& folder,
                                            const State* state = nullptr);
@@ -51,7 +52,8 @@ class CovarianceFile {
     const Tensor* tensor;
     uint32_t layer;
     uint64_t size;  // its inputs, or outputs
-    uint64_t offset, bytes;
+    uint64_t most_columns = kCovarianceColumns;
+    uint64_t offset = 0, bytes = 0;
   };
   CovarianceFile(const Dense& dense, std::vector<Place> places, const State* state,
                  const char* record)

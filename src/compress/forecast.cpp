@@ -30,8 +30,8 @@ double count(const Tensor& tensor) { return static_cast<double>(tensor.count());
 // Products of covariances of so many columns, for one token; and steps of factoring it.
 struct CovarianceWork {
   double products = 0, steps = 0;
-  void add(uint64_t columns) {
-    const auto block = static_cast<double>(covariance_block(columns));
+  void add(uint64_t columns, uint64_t most = kCovarianceColumns) {
+    const auto block = static_cast<double>(covariance_block(columns, most));
     products += static_cast<double>(columns) * block;
     steps += static_cast<double>(columns) * block * block / 3;
   }
@@ -43,44 +43,50 @@ struct Totals {
   CovarianceWork inputs, outputs;
 };
 
-Totals totals_of(const Model& model, const std::vector<Weight>& weights, const Survey& survey) {
+Totals totals_of(const Model& model, const std::vector<Weight>& weights,
+                 const CompressionPlan& plan) {
   Totals totals;
   const double n_layers = model.hyper.n_layers;
   for (const Weight& w : weights) {
     const double n = count(*w.tensor);
     totals.all += n;
-    if (w.input == w.tensor) totals.inputs.add(w.tensor->columns());
+    if (w.input == w.tensor) totals.inputs.add(w.tensor->columns(), plan.covariance_columns);
     if (w.layer == model.hyper.n_layers || w.embeds) continue;
     totals.layers += n;
     totals.outputs.add(w.tensor->rows());
   }
   totals.head = count(*model.output);
   for (const Weight& w : weights) {
-    if (!survey.has(*w.tensor)) continue;
+    if (!plan.survey.has(*w.tensor)) continue;
     ++totals.probes;
     totals.walks += totals.layers / n_layers * (w.embeds ? n_layers : n_layers - w.layer);
   }
   return totals;
 }
 
+// That share a block of the covariance.
+double columns_at_once(const Weight& w, const CompressionPlan& plan) {
+  return static_cast<double>(covariance_block(w.tensor->columns(), plan.covariance_columns));
+}
+
 // A sample of the weight's rows in every format of its menu.
-double measuring(const Weight& w, const std::vector<Type>& menu, int sweeps) {
-  const auto columns = static_cast<double>(covariance_block(w.tensor->columns()));
+double measuring(const Weight& w, const std::vector<Type>& menu, const CompressionPlan& plan) {
+  const double columns = columns_at_once(w, plan);
   double each = 2 * loss(columns) + kPlain;  // its own energy, and the probe's error
   for (const Type type : menu) {
     const Codec& codec = *find_codec(type);
     if (type == w.tensor->type) continue;
     each += loss(columns);
     if (codec.block_values == 1) continue;
-    each += w.input ? rounding(columns) + sweeps * sweep(columns) : kPlain;
+    each += w.input ? rounding(columns) + plan.sweeps_to_compare * sweep(columns) : kPlain;
     if (codec.block_values >= 256) each += codec.set_points ? kCodebook : kSuperBlock;
   }
   return each * static_cast<double>(sample_rows(*w.tensor) * w.tensor->columns());
 }
 
-double writing(const Weight& w, int sweeps) {
-  const auto columns = static_cast<double>(covariance_block(w.tensor->columns()));
-  return count(*w.tensor) * (w.input ? rounding(columns) + sweeps * sweep(columns) : kPlain);
+double writing(const Weight& w, const CompressionPlan& plan) {
+  const double columns = columns_at_once(w, plan);
+  return count(*w.tensor) * (w.input ? rounding(columns) + plan.sweeps * sweep(columns) : kPlain);
 }
 
 // The part of a stage that a state does not have.
@@ -151,7 +157,7 @@ std::vector<StageTime> forecast(const Model& model, const CompressionPlan& plan,
                                 const std::vector<Weight>& weights,
                                 const std::vector<std::vector<Type>>& menus, bool writes,
                                 const State* state, double speed) {
-  const Totals t = totals_of(model, weights, plan.survey);
+  const Totals t = totals_of(model, weights, plan);
   const CalibrationShape& shape = plan.shape;
   const double fit = double{1} * shape.fit_tokens * shape.fit_chunks;
   const double weigh = double{1} * shape.fit_tokens * plan.weigh_chunks;
@@ -169,11 +175,10 @@ std::vector<StageTime> forecast(const Model& model, const CompressionPlan& plan,
   double measured = 0, written = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
     const Tensor& tensor = *weights[i].tensor;
-    measured +=
-        measuring(weights[i],
-                  plan.survey.has(tensor) ? menus[i] : std::vector<Type>{probe_codec(tensor)->type},
-                  plan.sweeps_to_compare);
-    written += writing(weights[i], plan.sweeps);
+    measured += measuring(
+        weights[i],
+        plan.survey.has(tensor) ? menus[i] : std::vector<Type>{probe_codec(tensor)->type}, plan);
+    written += writing(weights[i], plan);
   }
   stages.push_back({"measuring", measured});
   if (writes) stages.push_back({"writing", written});

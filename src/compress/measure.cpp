@@ -1,6 +1,7 @@
 #include "compress/measure.h"
 
 #include <algorithm>
+#include <map>
 
 namespace enxuto {
 void encode_rows(const Codec& codec, const Metric& metric, const float* rows, int64_t n_rows,
@@ -15,10 +16,13 @@ void encode_rows(const Codec& codec, const Metric& metric, const float* rows, in
                  static_cast<size_t>(columns));
 }
 
-uint64_t largest_sample(const std::vector<Weight>& weights) {
+uint64_t sample_floats(const Tensor& tensor) { return sample_rows(tensor) * tensor.columns(); }
+
+uint64_t sample_floats_of_layers(const std::vector<Weight>& weights) {
+  std::map<uint32_t, uint64_t> of_layers;
   uint64_t most = 0;
   for (const Weight& weight : weights)
-    most = std::max(most, sample_rows(*weight.tensor) * weight.tensor->columns());
+    most = std::max(most, of_layers[weight.layer] += sample_floats(*weight.tensor));
   return most;
 }
 
@@ -55,7 +59,9 @@ RowSample::RowSample(const Tensor& tensor, const Metric& metric, const ColumnSca
       sweeps_(sweeps),
       n_rows_(static_cast<int64_t>(sample_rows(tensor))),
       columns_(static_cast<int64_t>(tensor.columns())),
-      rows_(rows) {
+      rows_(rows) {}
+
+void RowSample::weigh() {
   energy_ = over_pieces([&](float* piece, int64_t n, float* scratch) {
     scale(piece, n);
     return cost_of(piece, n, scratch);

@@ -23,11 +23,13 @@ void encode_rows(const Codec& codec, const Metric& metric, const float* rows, in
 // Rows spread over a tensor, decoded once: enough for an error to be known to a percent or so.
 class RowSample {
  public:
-  // memory: largest_sample() floats, which the rows then lie in. The covariance is of inputs under
+  // memory: sample_floats(tensor), which the rows then lie in. The covariance is of inputs under
   // the scales, the importance of the inputs as they are.
   static Result<RowSample> of(const Workbench& bench, const Tensor& tensor, const Metric& metric,
                               const ColumnScales& scales, std::span<float> memory);
 
+  // Once, before it is asked: what its outputs carry.
+  void weigh();
   // Squared error of the outputs over the squared outputs, as the metric knows them: e' H e where
   // it has a covariance, else squares weighted by importance. 0 for the tensor's own type.
   // as_written: scaled and with error feedback, where there is a covariance; else a plain copy.
@@ -51,7 +53,8 @@ class RowSample {
   double energy_ = 0;
 };
 
-// Floats of the largest sample of these.
-uint64_t largest_sample(const std::vector<Weight>& weights);
+uint64_t sample_floats(const Tensor& tensor);
+// Of all samples of a layer, of that which has the most.
+uint64_t sample_floats_of_layers(const std::vector<Weight>& weights);
 
 }  // namespace enxuto

@@ -1,8 +1,9 @@
 #include "compress/measured_errors.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
-#include <iterator>
+#include <functional>
 
 #include "compress/measure.h"
 #include "platform/interrupt.h"
@@ -43,30 +44,57 @@ uint32_t layers_known(const MeasuringTask& task, const Asked& asked, const Measu
   return known;
 }
 
-Status measure_weight(const Workbench& bench, const MeasuringTask& task,
-                      const std::vector<Question>& asked, CovarianceFile& covariances,
-                      std::span<float> memory, MeasuredErrors& errors) {
-  std::vector<Question> open;
-  std::ranges::copy_if(asked, std::back_inserter(open),
-                       [&](const Question& question) { return !errors.knows(question); });
-  if (open.empty()) return {};
-  const Weight& weight = task.weights[open.front().weight];
-  Metric metric{nullptr, nullptr};
-  if (weight.input) {
-    metric.importance = task.importance.at(weight.input).data();
-    ASSIGN_OR_RETURN(metric.covariance, covariances.of(weight));
+// The weights of one layer, whose questions are answered side by side: most have one alone.
+class LayerSamples {
+ public:
+  LayerSamples(const Workbench& bench, const MeasuringTask& task, std::span<float> memory)
+      : bench_(bench), task_(task), rest_(memory) {}
+
+  Status add(size_t i, const std::vector<Question>& open, CovarianceFile& covariances) {
+    const Weight& weight = task_.weights[i];
+    Metric metric{nullptr, nullptr};
+    if (weight.input) {
+      metric.importance = task_.importance.at(weight.input).data();
+      ASSIGN_OR_RETURN(metric.covariance, covariances.of(weight));
+    }
+    const uint64_t n = sample_floats(*weight.tensor);
+    ASSIGN_OR_RETURN(const RowSample sample,
+                     RowSample::of(bench_, *weight.tensor, metric, task_.scales, rest_.first(n)));
+    rest_ = rest_.subspan(n);
+    samples_.push_back(sample);
+    for (const Question& question : open) asked_.push_back({question, samples_.size() - 1});
+    return {};
   }
-  ASSIGN_OR_RETURN(const RowSample sample,
-                   RowSample::of(bench, *weight.tensor, metric, task.scales, memory));
-  std::vector<double> answers(open.size());
-  bench.session.team().parallel_for(
-      static_cast<int64_t>(open.size()), 1, [&](int64_t i, int64_t, int) {
-        const Question& question = open[static_cast<size_t>(i)];
-        answers[static_cast<size_t>(i)] = sample.relative_error(question.type, question.as_written);
-      });
-  for (size_t i = 0; i < open.size(); ++i) errors.add(open[i], answers[i]);
-  return {};
-}
+
+  size_t count() const { return asked_.size(); }
+
+  // tell(n): so many are answered.
+  Status answer(MeasuredErrors& errors, const std::function<void(int64_t)>& tell) {
+    ThreadTeam& team = bench_.session.team();
+    team.parallel_for(static_cast<int64_t>(samples_.size()), 1,
+                      [&](int64_t i, int64_t, int) { samples_[static_cast<size_t>(i)].weigh(); });
+    std::vector<double> answers(asked_.size());
+    std::atomic<int64_t> n_answered = 0;
+    team.parallel_for(static_cast<int64_t>(asked_.size()), 1, [&](int64_t i, int64_t, int thread) {
+      if (interrupted()) return;
+      const auto& [question, sample] = asked_[static_cast<size_t>(i)];
+      answers[static_cast<size_t>(i)] =
+          samples_[sample].relative_error(question.type, question.as_written);
+      const int64_t n = ++n_answered;
+      if (thread == 0) tell(n);
+    });
+    if (interrupted()) return Status::interrupted();
+    for (size_t i = 0; i < asked_.size(); ++i) errors.add(asked_[i].first, answers[i]);
+    return {};
+  }
+
+ private:
+  const Workbench& bench_;
+  const MeasuringTask& task_;
+  std::span<float> rest_;
+  std::vector<RowSample> samples_;
+  std::vector<std::pair<Question, size_t>> asked_;  // each with its sample's place
+};
 
 }  // namespace
 
@@ -122,15 +150,20 @@ Result<MeasuredErrors> measure_errors(const Workbench& bench, const MeasuringTas
   if (bench.state)
     bench.state->begins("measuring", layers_known(task, asked, errors, n_layers), n_layers + 1);
   TRY(covariances.begin(bench));
-  ASSIGN_OR_RETURN(const auto memory, bench.take<float>(largest_sample(task.weights)));
+  ASSIGN_OR_RETURN(const auto memory, bench.take<float>(sample_floats_of_layers(task.weights)));
   for (uint32_t l = 0; l <= n_layers; ++l) {
+    LayerSamples samples(bench, task, memory);
     for (size_t i = 0; i < task.weights.size(); ++i) {
       if (task.weights[i].layer != l) continue;
-      if (interrupted()) return Status::interrupted();
-      if (bench.progress) bench.progress("measuring", n_answered / n_asked);
-      TRY(measure_weight(bench, task, asked[i], covariances, memory, errors));
-      n_answered += static_cast<double>(asked[i].size());
+      n_answered += static_cast<double>(std::erase_if(
+          asked[i], [&](const Question& question) { return errors.knows(question); }));
+      if (!asked[i].empty()) TRY(samples.add(i, asked[i], covariances));
     }
+    TRY(samples.answer(errors, [&](int64_t n) {
+      if (bench.progress)
+        bench.progress("measuring", (n_answered + static_cast<double>(n)) / n_asked);
+    }));
+    n_answered += static_cast<double>(samples.count());
     TRY(errors.keep(l));
   }
   return errors;

@@ -40,7 +40,7 @@ Status OutputCovariances::add(ThreadTeam& team, const Tensor& tensor, const floa
     file_.open_layer(*layer);
     for (auto& [opened, covariance] : file_.opened()) covariance.clear();
   }
-  const std::vector<double> squares = token_energies(gradients, n_rows, n_tokens, n_rows);
+  const std::vector<double> squares = token_energies(team, gradients, n_rows, n_tokens, n_rows);
   double mean = 0;
   for (const double square : squares) mean += square / static_cast<double>(n_tokens);
   file_.opened().at(&tensor).add(team, gradients, n_rows, n_tokens,

@@ -23,8 +23,11 @@ constexpr uint64_t kLargeModel = 500'000'000;  // parameters
 struct Pains {
   uint32_t most_fit_chunks, weigh_chunks, probe_chunks, large_probe_chunks;
   int sweeps, sweeps_to_compare;
+  uint64_t covariance_columns;
 };
-constexpr Pains kPains[] = {{6, 0, 1, 1, 0, 0}, {48, 0, 3, 2, 4, 1}, {96, 48, 3, 3, 8, 2}};
+constexpr Pains kPains[] = {{6, 0, 1, 1, 0, 0, kCovarianceColumns / 2},
+                            {48, 0, 3, 2, 4, 1, kCovarianceColumns},
+                            {96, 48, 3, 3, 8, 2, kCovarianceColumns}};
 const Pains& pains(Effort effort) { return kPains[static_cast<size_t>(effort)]; }
 // Coarse enough to stand out of the sampling noise, fine enough for KL to be still quadratic.
 constexpr Type kProbeTypes[] = {Type::Q4_0, Type::Q8_0};
@@ -33,7 +36,7 @@ constexpr uint64_t kPieceBytes = 16 * kMiB;  // read, and written, at once
 constexpr uint64_t kSampleValues = 1 << 16, kSampleRows = 64;
 // Of each column, while 64 rows are rounded: their values, and twice that of scratch.
 constexpr uint64_t kRowFloats = 3 * 64;
-constexpr uint64_t kCovarianceColumns = 4096, kCovarianceUnit = 256;
+constexpr uint64_t kCovarianceUnit = 256;
 constexpr uint64_t kBlock = 4096;  // what direct reads and writes are made of
 // Of each state of the search: how it was reached; and the states of one item while they are made.
 constexpr uint64_t kTraceBytes = 8, kSearchBytes = 12 * kMiB;
@@ -86,13 +89,11 @@ class Sizes {
   Sizes(const Model& model, const CompressionPlan& plan, int n_threads)
       : model_(model),
         shape_(plan.shape),
+        covariance_columns_(plan.covariance_columns),
         weigh_chunks_(plan.weigh_chunks),
         n_threads_(n_threads),
         weights_(weights_of(model)) {
     for (const Tensor* weight : weights_) n_states_ += plan.survey.has(*weight);
-    for (const Tensor* weight : weights_)
-      sample_ = larger(sample_,
-                       checked_mul(checked_mul(sample_rows(*weight), weight->columns()), kFloat));
     for (const Tensor& tensor : model.tensors)
       piece_ = larger(piece_, checked_mul(rows_at_once(model, tensor), tensor.row_bytes()));
   }
@@ -109,7 +110,7 @@ class Sizes {
 
   OptionalSize covariance_file() const {
     Sum sum;
-    for_inputs([&](const Tensor& input) { sum.add(1, covariance_bytes(input.columns())); });
+    for_inputs([&](const Tensor& input) { sum.add(1, input_covariance(input)); });
     return sum.bytes;
   }
   OptionalSize output_covariance_file() const {
@@ -151,7 +152,7 @@ class Sizes {
     return checked_add(
         text(on_disk), layer_sum([&](const Tensor& input) {
           return checked_add(
-              covariance_bytes(input.columns()),
+              input_covariance(input),
               checked_mul(input.columns(), std::min(kBatch, shape_.fit_tokens) * kFloat));
         }));
   }
@@ -173,7 +174,7 @@ class Sizes {
     return checked_add(states.bytes, checked_add(coarse_copy(), head()));
   }
 
-  OptionalSize measuring() const { return checked_add(rounding(), sample_); }
+  OptionalSize measuring() const { return checked_add(rounding(), samples()); }
   OptionalSize writing() const {
     Sum sum;
     sum.add(1, rounding());
@@ -232,8 +233,23 @@ class Sizes {
     OptionalSize widest = 0;
     for (const Tensor* weight : weights_) widest = larger(widest, weight->columns());
     return checked_add(
-        layer_sum([](const Tensor& input) { return covariance_bytes(input.columns()); }),
+        layer_sum([&](const Tensor& input) { return input_covariance(input); }),
         checked_mul(widest, static_cast<uint64_t>(n_threads_) * kRowFloats * kFloat));
+  }
+
+  // Of a layer's weights, with an embedding beside the first of them, or of the head.
+  OptionalSize samples() const {
+    const auto of = [](const Tensor& t) {
+      return checked_mul(checked_mul(sample_rows(t), t.columns()), kFloat);
+    };
+    OptionalSize most = largest_layer(matrices_of, of);
+    for (const Tensor* t : {model_.output, model_.token_embedding})
+      if (t) most = checked_add(most, of(*t));
+    return most;
+  }
+
+  OptionalSize input_covariance(const Tensor& input) const {
+    return covariance_bytes(input.columns(), covariance_columns_);
   }
 
   uint64_t probe_tokens() const { return uint64_t{shape_.probe_tokens} * shape_.probe_chunks; }
@@ -263,11 +279,12 @@ class Sizes {
 
   const Model& model_;
   const CalibrationShape& shape_;
+  uint64_t covariance_columns_;
   uint32_t weigh_chunks_;
   int n_threads_;
   Matrices weights_;
   uint64_t n_states_ = 1;  // the undisturbed one, and one of each weight that is surveyed
-  OptionalSize sample_ = 0, piece_ = 0;
+  OptionalSize piece_ = 0;
 };
 
 CalibrationShape calibration_shape(const Model& model, Effort effort) {
@@ -296,6 +313,7 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   CompressionPlan plan;
   plan.shape = calibration_shape(model, request.effort);
   plan.survey = Survey(model, request.effort != Effort::kFast);
+  plan.covariance_columns = pains(request.effort).covariance_columns;
   plan.sweeps = pains(request.effort).sweeps;
   plan.sweeps_to_compare = pains(request.effort).sweeps_to_compare;
   plan.streams = mode.streams, plan.states_on_disk = mode.on_disk;
@@ -402,13 +420,13 @@ OptionalSize state_bytes(const HyperParameters& hyper, uint64_t tokens) {
   return checked_align(checked_mul(checked_mul(tokens, hyper.width), kFloat), kBlock);
 }
 
-uint64_t covariance_block(uint64_t columns) {
-  const uint64_t n_blocks = (columns + kCovarianceColumns - 1) / kCovarianceColumns;
+uint64_t covariance_block(uint64_t columns, uint64_t most) {
+  const uint64_t n_blocks = (columns + most - 1) / most;
   return n_blocks <= 1 ? columns : align_up((columns + n_blocks - 1) / n_blocks, kCovarianceUnit);
 }
 
-OptionalSize covariance_bytes(uint64_t columns) {
-  const uint64_t block = std::max<uint64_t>(1, covariance_block(columns));
+OptionalSize covariance_bytes(uint64_t columns, uint64_t most) {
+  const uint64_t block = std::max<uint64_t>(1, covariance_block(columns, most));
   const uint64_t whole = columns / block, rest = columns % block;
   const OptionalSize squares =
       checked_add(checked_mul(whole, block * block), OptionalSize(rest * rest));

@@ -40,13 +40,17 @@ struct CompressionRequest {
   uint64_t output_bytes = 0;     // of the file that is written; 0: those of the model
 };
 
+// Of a covariance, in one diagonal block.
+inline constexpr uint64_t kCovarianceColumns = 4096;
+
 struct CompressionPlan {
   CalibrationShape shape;
   Survey survey;
-  int sweeps = 0;              // over the codes of what is written
-  int sweeps_to_compare = 0;   // of what tells formats apart
-  InferenceRequest inference;  // of the session that it runs text through
-  bool streams = false;        // weights, through the session's ring and the read buffer
+  uint64_t covariance_columns = kCovarianceColumns;  // the most in a block, of inputs
+  int sweeps = 0;                                    // over the codes of what is written
+  int sweeps_to_compare = 0;                         // of what tells formats apart
+  InferenceRequest inference;                        // of the session that it runs text through
+  bool streams = false;  // weights, through the session's ring and the read buffer
   bool states_on_disk = false;
   // Feedback between rows: texts that go there and back (0: there is none), and errors of a matrix.
   uint32_t weigh_chunks = 0;
@@ -70,11 +74,11 @@ const Codec* probe_codec(const Tensor& tensor);
 uint64_t rows_at_once(const Model& model, const Tensor& tensor);
 // Rows of a tensor that are encoded to know what a format costs it.
 uint64_t sample_rows(const Tensor& tensor);
-// A covariance lies in diagonal blocks of at most so many columns where the input is wide: nearly
+// A covariance lies in diagonal blocks of at most `most` columns where the input is wide: nearly
 // the same size, whole super-blocks each.
-uint64_t covariance_block(uint64_t columns);
+uint64_t covariance_block(uint64_t columns, uint64_t most = kCovarianceColumns);
 // As it lies in memory and in a file.
-OptionalSize covariance_bytes(uint64_t columns);
+OptionalSize covariance_bytes(uint64_t columns, uint64_t most = kCovarianceColumns);
 // Hidden states of `tokens` tokens, as they lie in memory or in a file.
 OptionalSize state_bytes(const HyperParameters& hyper, uint64_t tokens);
 // Plans that the search for an allocation keeps in mind per weight.

@@ -41,7 +41,8 @@ Result<Measured> measure(const std::shared_ptr<const Model>& model, const Compre
   const Workbench bench{plan, *session, *arena, *reader, folder, progress};
   Measured measured;
   ASSIGN_OR_RETURN(const Dense dense, Dense::load());
-  ASSIGN_OR_RETURN(CovarianceFile covariances, CovarianceFile::of_inputs(dense, weights, folder));
+  ASSIGN_OR_RETURN(CovarianceFile covariances,
+                   CovarianceFile::of_inputs(dense, weights, plan.covariance_columns, folder));
   ColumnScales scales;  // none: inputs as they are
   ASSIGN_OR_RETURN(const Importance importance,
                    calibrate(bench, chunks_of(3, 100), scales, covariances));
