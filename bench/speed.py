@@ -79,10 +79,14 @@ def measure(args, peer):
 
 
 def machine():
+    """The processor with its family and model (several share a name), and the cores."""
+    facts = {}
     with open("/proc/cpuinfo", encoding="utf-8") as info:
-        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")),
-                     platform.machine())
-    return f"{model}, {os.cpu_count()} cores"
+        for line in info:
+            name, _, value = line.partition(":")
+            facts.setdefault(name.strip(), value.strip())
+    kind = "/".join(facts[name] for name in ("cpu family", "model") if name in facts)
+    return f"{facts.get('model name', platform.machine())}{f' ({kind})' if kind else ''}, {os.cpu_count()} cores"
 
 
 def commit():
