@@ -15,6 +15,23 @@ inline constexpr int64_t kAhead = 4096;
 template <class V, class F>
 concept InTwos = requires(const uint8_t* b) { F::two(b, b); };
 
+// Whether a format keeps signs apart.
+template <class F>
+concept SignsApart = requires(const uint8_t* b) { F::template apart<0>(b); };
+
+// Group g of a block with the codes x.
+template <class V, class F, int g>
+[[gnu::always_inline]] inline typename V::Ints dot_group(const uint8_t* b, typename V::Bytes x,
+                                                         typename V::Ints bias) {
+  if constexpr (SignsApart<F>) {
+    const auto weights = F::template apart<g>(b);
+    return V::template dot<0, false>(weights.magnitudes, V::negate_where(x, weights.signs),
+                                     V::zero_ints());
+  } else {
+    return V::template dot<F::kBias, F::kSigned>(F::template codes<g>(b), x, bias);
+  }
+}
+
 // What kRows rows have added up, in lanes; offsets only where a format has minima.
 template <class V, int kRows>
 struct RowSums {
@@ -66,7 +83,7 @@ void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
       add_two_blocks<V, F, kRows>(w, row_bytes, codes, scales, sums, total);
   }
   for (; w != end; w += F::kBytes) {
-    const auto group = [&]<int g>() {
+    const auto group = [&]<int g>() __attribute__((always_inline)) {
       const auto xs = V::load_bytes(codes + 32 * g);
       const Floats x_scale = V::broadcast(scales + g);
       const auto bias = V::template bias<F::kBias, F::kSigned>(xs);
@@ -84,7 +101,7 @@ void dot_plain_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
         } else {
           scale = F::scale(b);
         }
-        const auto dot = V::template dot<F::kBias, F::kSigned>(F::template codes<g>(b), xs, bias);
+        const auto dot = dot_group<V, F, g>(b, xs, bias);
         total.sum[r] = V::fma(V::to_floats(dot), V::multiply(scale, x_scale), total.sum[r]);
       }
     };
@@ -131,14 +148,13 @@ void dot_super_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const
         if constexpr (F::kMin) minimum[r] = V::fma(m[i], xm[i], minimum[r]);
       }
     }
-    const auto group = [&]<int g>() {
+    const auto group = [&]<int g>() __attribute__((always_inline)) {
       const auto x_codes = V::load_bytes(codes + 32 * g);
       const auto bias = V::template bias<F::kBias, F::kSigned>(x_codes);
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
         const uint8_t* b = w + static_cast<uint64_t>(r) * row_bytes;
-        const auto dot =
-            V::template dot<F::kBias, F::kSigned>(F::template codes<g>(b), x_codes, bias);
+        const auto dot = dot_group<V, F, g>(b, x_codes, bias);
         Floats scale;
         if constexpr (F::kScales == 1)
           scale = V::broadcast(scales[r] + g);

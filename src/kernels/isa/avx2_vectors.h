@@ -52,7 +52,6 @@ struct Avx2Vectors {
     return _mm256_and_si256(a, all_bytes(mask));
   }
   static Bytes bit_or(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
-  static Bytes bit_xor(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
   static Bytes subtract_bytes(Bytes a, Bytes b) { return _mm256_sub_epi8(a, b); }
   // bit i of the word -> byte i: `value` or 0
   static Bytes spread_bits(uint32_t word, int value) {
@@ -62,6 +61,11 @@ struct Avx2Vectors {
     const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(word)), order);
     const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
     return _mm256_and_si256(is_set, all_bytes(value));
+  }
+  // -a where the word has a bit
+  static Bytes negate_where(Bytes a, uint32_t word) {
+    const Bytes minus = spread_bits(word, 0xff);
+    return _mm256_sub_epi8(_mm256_xor_si256(a, minus), minus);
   }
   // 8 bytes -> 32 two-bit fields, lowest first
   static Bytes spread_pairs(const void* p) {

@@ -8,6 +8,9 @@ namespace enxuto {
 namespace {
 
 struct Avx512Vnni : Avx2Vectors {
+  static Bytes negate_where(Bytes a, uint32_t word) {
+    return _mm256_mask_sub_epi8(a, word, zero_ints(), a);
+  }
   template <int kBias, bool kSigned>
   static Ints bias(Bytes x) {
     constexpr int shift = kSigned ? 128 : kBias;
