@@ -1,5 +1,4 @@
-// One token: a few rows at once meet the codes, so that these are loaded once and the rows'
-// additions overlap. Weights are read once, in file order.
+// One token, or few: weights are read once, in file order.
 #pragma once
 
 #include "kernels/generic/formats.h"
@@ -7,8 +6,7 @@
 
 namespace enxuto::generic {
 
-// How far ahead of its use a weight is asked for: several rows side by side are no pattern that a
-// processor foresees.
+// How far ahead of its use a weight is asked for.
 inline constexpr int64_t kAhead = 4096;
 
 // Whether a format's blocks can be taken two at a time.
@@ -184,17 +182,12 @@ void dot_rows(const uint8_t* w, uint64_t row_bytes, int64_t columns, const Prepa
     dot_plain_rows<V, F, kRows>(w, row_bytes, columns, x, y);
 }
 
-// Rows [begin, end) for few tokens: each handful of rows stays in L1 while the tokens pass.
+// Rows [begin, end) for few tokens, row after row: weights are one stream, which processors
+// foresee. Each row stays in L1 while the tokens pass.
 template <class V, class F>
 void few_tokens(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                 int64_t n_tokens, float* y, int64_t y_stride) {
-  constexpr int kRows = F::kSuper ? 2 : 4;
-  int64_t r = begin;
-  for (; r + kRows <= end; r += kRows)
-    for (int64_t t = 0; t < n_tokens; ++t)
-      dot_rows<V, F, kRows>(w.data + static_cast<uint64_t>(r) * w.row_bytes, w.row_bytes, w.columns,
-                            x[t], y + t * y_stride + r - begin);
-  for (; r < end; ++r)
+  for (int64_t r = begin; r < end; ++r)
     for (int64_t t = 0; t < n_tokens; ++t)
       dot_rows<V, F, 1>(w.data + static_cast<uint64_t>(r) * w.row_bytes, w.row_bytes, w.columns,
                         x[t], y + t * y_stride + r - begin);
