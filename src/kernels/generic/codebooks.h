@@ -7,15 +7,6 @@
 
 namespace enxuto::generic {
 
-// Codes as a format has them that keeps signs apart; a bit of `signs` is a minus. A dot product
-// negates the activations instead, and needs no signed weights.
-template <class V>
-struct Apart {
-  typename V::Bytes magnitudes;
-  uint32_t signs;
-  auto codes() const { return V::negate_where(magnitudes, signs); }
-};
-
 // Four times seven bits, each with the eighth that makes the minuses even.
 inline uint32_t even_signs_of(uint32_t packed) {
   const uint8_t* table = kCodebookTables.even_signs;
@@ -72,10 +63,6 @@ struct IQ3_S : Format<Type::IQ3_S, 256, 110, 15, 0, false, true> {
                                          [&](int i) { return low[i] | (high << (8 - i) & 256); });
     return {points, load_word(b + 74 + 4 * g)};
   }
-  template <int g>
-  static auto codes(const uint8_t* b) {
-    return apart<g>(b).codes();
-  }
   static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
     *s = times_bytes<V>(V::broadcast_f16(b), odd_of_nibbles(b + 106));
   }
@@ -88,10 +75,6 @@ struct IQ3_XXS : Format<Type::IQ3_XXS, 256, 98, 62, 0, false, true> {
     const uint8_t* p = b + 2 + 8 * g;
     return {look_up_eight<V>(kCodebookTables.iq3_xxs, [&](int i) { return p[i]; }),
             even_signs_of(load_word(b + 66 + 4 * g))};
-  }
-  template <int g>
-  static auto codes(const uint8_t* b) {
-    return apart<g>(b).codes();
   }
   static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
     *s = times_bytes<V>(unit_of<V>(b, 0.25f), odd_of_tops<4>(b + 66));
@@ -112,10 +95,6 @@ struct IQ2_XXS : Format<Type::IQ2_XXS, 256, 66, 43, 0, false, true> {
     const uint8_t* p = b + 2 + 8 * g;
     return {look_up_four<V>(kCodebookTables.iq2_xxs, p[0], p[1], p[2], p[3]),
             even_signs_of(load_word(p + 4))};
-  }
-  template <int g>
-  static auto codes(const uint8_t* b) {
-    return apart<g>(b).codes();
   }
   static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
     *s = times_bytes<V>(unit_of<V>(b, 0.125f), odd_of_tops<8>(b + 6));
@@ -140,10 +119,6 @@ struct IQ2_XS : Format<Type::IQ2_XS, 256, 74, 43, 0, false, true, 2> {
     return {look_up_four<V>(kCodebookTables.iq2_xs, p[0] & 511, p[1] & 511, p[2] & 511, p[3] & 511),
             even_signs_of(signs)};
   }
-  template <int g>
-  static auto codes(const uint8_t* b) {
-    return apart<g>(b).codes();
-  }
   static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
     load_scales_iq2<V>(b, b + 66, s);
   }
@@ -159,10 +134,6 @@ struct IQ2_S : Format<Type::IQ2_S, 256, 82, 43, 0, false, true, 2> {
                             low[1] | (high << 6 & 0x300), low[2] | (high << 4 & 0x300),
                             low[3] | (high << 2 & 0x300)),
             load_word(b + 34 + 4 * g)};
-  }
-  template <int g>
-  static auto codes(const uint8_t* b) {
-    return apart<g>(b).codes();
   }
   static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
     load_scales_iq2<V>(b, b + 74, s);

@@ -20,6 +20,27 @@ struct Format {
   static constexpr bool kMin = kMin_, kSigned = kSigned_, kSuper = kValues_ == 256;
 };
 
+// The codes of a format that keeps signs apart; a bit of `signs` is a minus. A dot product negates
+// the activations instead, and needs no signed weights.
+template <class V>
+struct Apart {
+  typename V::Bytes magnitudes;
+  uint32_t signs;
+};
+template <class F>
+concept SignsApart = requires(const uint8_t* b) { F::template apart<0>(b); };
+
+// Group g of a block.
+template <class V, class F, int g>
+[[gnu::always_inline]] inline typename V::Bytes codes_of(const uint8_t* b) {
+  if constexpr (SignsApart<F>) {
+    const auto weights = F::template apart<g>(b);
+    return V::negate_where(weights.magnitudes, weights.signs);
+  } else {
+    return F::template codes<g>(b);
+  }
+}
+
 inline constexpr int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                          1,    13,   25,  38,  53,  69,  89,  113};
 inline constexpr int8_t kE2m1Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};

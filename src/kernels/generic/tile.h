@@ -78,7 +78,7 @@ void pack_codes(const uint8_t* w, uint64_t row_bytes, uint8_t (*codes)[kTileRows
   typename V::Floats rows[8];
 #pragma GCC unroll 16
   for (int r = 0; r < 8; ++r) {
-    auto a = F::template codes<g>(w + static_cast<uint64_t>(r) * row_bytes);
+    auto a = codes_of<V, F, g>(w + static_cast<uint64_t>(r) * row_bytes);
     if constexpr (TileFormat<T, F>::kShift) a = V::subtract_bytes(a, V::all_bytes(-128));
     rows[r] = V::as_floats(a);
   }
