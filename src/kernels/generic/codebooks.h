@@ -17,13 +17,7 @@ inline uint32_t even_signs_of(uint32_t packed) {
 // Bytes c -> 2 c + 1
 inline uint64_t odd_of(uint64_t bytes) { return 2 * bytes + 0x0101010101010101; }
 // The same of eight nibbles, low ones first.
-inline uint64_t odd_of_nibbles(const uint8_t* b) {
-  uint64_t v = load_word(b);
-  v = (v | v << 16) & 0x0000ffff0000ffff;
-  v = (v | v << 8) & 0x00ff00ff00ff00ff;
-  v = (v | v << 4) & 0x0f0f0f0f0f0f0f0f;
-  return odd_of(v);
-}
+inline uint64_t odd_of_nibbles(const uint8_t* b) { return odd_of(spread_nibbles(load_word(b))); }
 // Of the top nibbles of eight words, kEvery bytes apart.
 template <int kEvery>
 uint64_t odd_of_tops(const uint8_t* words) {
@@ -33,10 +27,6 @@ uint64_t odd_of_tops(const uint8_t* words) {
   return odd_of(v);
 }
 
-template <class V>
-auto times_bytes(typename V::Floats unit, uint64_t bytes) {
-  return V::multiply(unit, V::to_floats(V::load_u8(&bytes)));
-}
 template <class V>
 auto unit_of(const uint8_t* d, float unit) {
   return V::multiply(V::broadcast_f16(d), V::all(unit));

@@ -1,6 +1,6 @@
 // Matrices that meet the float activations: F32, F16, BF16, and those that a codec decodes piece by
-// piece. A loader L knows how to read eight values, or one. Few tokens: dot products of four rows;
-// many: a tile of sixteen rows, transposed to floats once.
+// piece. A loader L knows how to read eight values, or one. Few tokens: dot products, row
+// after row; many: a tile of sixteen rows, transposed to floats once.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -42,28 +42,19 @@ struct BF16Loader {
   }
 };
 
-template <class V, class L, int kRows>
-void float_dot(const uint8_t* w, uint64_t row_bytes, const float* x, int64_t n, float* y) {
-  typename V::Floats even[kRows], odd[kRows];
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) even[r] = odd[r] = V::zero();
+template <class V, class L>
+float float_dot(const uint8_t* w, const float* x, int64_t n) {
+  constexpr int kSums = 4;  // fewer would wait for one another
+  typename V::Floats sums[kSums] = {V::zero(), V::zero(), V::zero(), V::zero()};
   int64_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const auto x0 = V::load(x + i), x1 = V::load(x + i + 8);
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      const uint8_t* p = w + static_cast<uint64_t>(r) * row_bytes + i * L::kBytes;
-      even[r] = V::fma(L::eight(p), x0, even[r]);
-      odd[r] = V::fma(L::eight(p + 8 * L::kBytes), x1, odd[r]);
-    }
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-    float sum = V::sum(V::add(even[r], odd[r]));
-    const uint8_t* row = w + static_cast<uint64_t>(r) * row_bytes;
-    for (int64_t j = i; j < n; ++j) sum += L::one(row + j * L::kBytes) * x[j];
-    y[r] = sum;
-  }
+  for (; i + 8 * kSums <= n; i += 8 * kSums)
+#pragma GCC unroll 4
+    for (int k = 0; k < kSums; ++k)
+      sums[k] = V::fma(L::eight(w + (i + 8 * k) * L::kBytes), V::load(x + i + 8 * k), sums[k]);
+  for (; i + 8 <= n; i += 8) sums[0] = V::fma(L::eight(w + i * L::kBytes), V::load(x + i), sums[0]);
+  float sum = V::sum(V::add(V::add(sums[0], sums[1]), V::add(sums[2], sums[3])));
+  for (; i < n; ++i) sum += L::one(w + i * L::kBytes) * x[i];
+  return sum;
 }
 
 // Columns of sixteen rows -> tile[column][row]; zeros where the matrix has no more rows.
@@ -200,20 +191,13 @@ struct Decoded {
 template <class V, class T, class L>
 void matmul_floats(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                    int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
-  constexpr int kRows = 4, kFew = 3;
+  constexpr int kFew = 3;
   if (n_tokens > kFew)
     return float_tiles<V, T, InPlace<L>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
-  for (int64_t r = begin; r < end;) {
+  for (int64_t r = begin; r < end; ++r) {
     const uint8_t* row = w.data + static_cast<uint64_t>(r) * w.row_bytes;
-    const bool whole = end - r >= kRows;
-    for (int64_t t = 0; t < n_tokens; ++t) {
-      float* out = y + t * y_stride + r - begin;
-      if (whole)
-        float_dot<V, L, kRows>(row, w.row_bytes, x[t].values, w.columns, out);
-      else
-        float_dot<V, L, 1>(row, w.row_bytes, x[t].values, w.columns, out);
-    }
-    r += whole ? kRows : 1;
+    for (int64_t t = 0; t < n_tokens; ++t)
+      y[t * y_stride + r - begin] = float_dot<V, L>(row, x[t].values, w.columns);
   }
 }
 
@@ -226,11 +210,9 @@ void matmul_decoded(const MatrixView& w, int64_t begin, int64_t end, const Prepa
     float sum = 0;
     for (int64_t c = 0; c < w.columns; c += kFloatColumns) {
       const int64_t n = w.columns - c < kFloatColumns ? w.columns - c : kFloatColumns;
-      float part;
       Decoded::piece(w, r, c, n, scratch);
-      float_dot<V, F32Loader<V>, 1>(reinterpret_cast<const uint8_t*>(scratch), 0, x[0].values + c,
-                                    n, &part);
-      sum += part;
+      sum +=
+          float_dot<V, F32Loader<V>>(reinterpret_cast<const uint8_t*>(scratch), x[0].values + c, n);
     }
     y[r - begin] = sum;
   }

@@ -41,6 +41,21 @@ template <class V, class F, int g>
   }
 }
 
+// What a format's codes are to vectors V that may multiply unsigned ones only.
+template <class V, class F>
+struct Unsigned {
+  static constexpr bool kShift = V::kUnsignedOnly && F::kSigned;  // by 128, to be unsigned
+  static constexpr bool kSigned = F::kSigned && !V::kUnsignedOnly;
+  static constexpr int kBias = kShift ? 128 : F::kBias;
+
+  template <int g>
+  [[gnu::always_inline]] static typename V::Bytes codes(const uint8_t* b) {
+    const auto codes = F::template codes<g>(b);
+    if constexpr (kShift) return V::subtract_bytes(codes, V::all_bytes(-128));
+    return codes;
+  }
+};
+
 inline constexpr int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                          1,    13,   25,  38,  53,  69,  89,  113};
 inline constexpr int8_t kE2m1Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
@@ -198,19 +213,36 @@ struct Q2_0 : Format<Type::Q2_0, 64, 18, 3, 1> {
 
 // ---- Super-blocks of 256: scales() fills 8 or 16 of them in order, minima likewise.
 
+template <class V>
+auto times_bytes(typename V::Floats unit, uint64_t bytes) {
+  return V::multiply(unit, V::to_floats(V::u8_of(bytes)));
+}
+
+// Nibbles and pairs of bits, lowest first, to a byte each.
+inline uint64_t spread_nibbles(uint64_t word) {
+  word = (word | word << 16) & 0x0000ffff0000ffff;
+  word = (word | word << 8) & 0x00ff00ff00ff00ff;
+  return (word | word << 4) & 0x0f0f0f0f0f0f0f0f;
+}
+inline uint64_t spread_bit_pairs(uint64_t word) {
+  word = (word | word << 24) & 0x000000ff000000ff;
+  word = (word | word << 12) & 0x000f000f000f000f;
+  return (word | word << 6) & 0x0303030303030303;
+}
+
 // Eight 6-bit scales and eight 6-bit minima in 12 bytes, as Q4_K and Q5_K have them.
 template <class V>
 void load_scales_k4(const uint8_t* b, typename V::Floats* scales, typename V::Floats* minima) {
-  uint32_t word[3], bytes[4];
-  __builtin_memcpy(word, b + 4, 12);
-  bytes[0] = word[0] & 0x3f3f3f3f;
-  bytes[1] = (word[2] & 0x0f0f0f0f) | (word[0] >> 2 & 0x30303030);
-  bytes[2] = word[1] & 0x3f3f3f3f;
-  bytes[3] = (word[2] >> 4 & 0x0f0f0f0f) | (word[1] >> 2 & 0x30303030);
+  uint64_t words;  // four scales and four minima, with the high bits of the others
+  __builtin_memcpy(&words, b + 4, 8);
+  const uint64_t low = load_word(b + 12);
+  const uint64_t first = words & 0x3f3f3f3f3f3f3f3f;
+  const uint64_t second =
+      (low & 0x0f0f0f0f) | (low >> 4 & 0x0f0f0f0f) << 32 | (words >> 2 & 0x3030303030303030);
   typename V::Floats d, dmin;
   V::broadcast_two_f16(b, d, dmin);
-  *scales = V::multiply(d, V::to_floats(V::load_u8(bytes)));
-  *minima = V::multiply(dmin, V::to_floats(V::load_u8(bytes + 2)));
+  *scales = times_bytes<V>(d, (first & 0xffffffff) | second << 32);
+  *minima = times_bytes<V>(dmin, first >> 32 | (second & 0xffffffff00000000));
 }
 
 template <class V>
@@ -260,11 +292,10 @@ struct Q2_K : Format<Type::Q2_K, 256, 84, 3, 0, true, false, 2> {
     typename V::Floats d, dmin;
     V::broadcast_two_f16(b + 80, d, dmin);
     for (int i = 0; i < 2; ++i) {
-      uint64_t both, low, high;
+      uint64_t both;
       __builtin_memcpy(&both, b + 8 * i, 8);
-      low = both & 0x0f0f0f0f0f0f0f0f, high = both >> 4 & 0x0f0f0f0f0f0f0f0f;
-      s[i] = V::multiply(d, V::to_floats(V::load_u8(&low)));
-      m[i] = V::multiply(dmin, V::to_floats(V::load_u8(&high)));
+      s[i] = times_bytes<V>(d, both & 0x0f0f0f0f0f0f0f0f);
+      m[i] = times_bytes<V>(dmin, both >> 4 & 0x0f0f0f0f0f0f0f0f);
     }
   }
 };
@@ -285,7 +316,7 @@ struct Q3_K : Format<Type::Q3_K, 256, 110, 7, 4, false, false, 2> {
     for (int i = 0; i < 2; ++i) {  // scales 8 i … 8 i + 7: their high bits at 4 i and 4 i + 2
       const uint64_t first = high >> 4 * i & 0x03030303, second = high >> (4 * i + 2) & 0x03030303;
       bytes = (low >> 4 * i & 0x0f0f0f0f0f0f0f0f) | (first | second << 32) << 4;
-      const auto centred = V::subtract(V::to_floats(V::load_u8(&bytes)), V::all(32));
+      const auto centred = V::subtract(V::to_floats(V::u8_of(bytes)), V::all(32));
       s[i] = V::multiply(d, centred);
     }
   }
@@ -298,12 +329,9 @@ struct IQ4_XS : Format<Type::IQ4_XS, 256, 136, 127, 0, false, true> {
     return V::look_up(V::both_halves(kIq4Table), V::split_nibbles(b + 8 + 16 * g));
   }
   static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
-    uint8_t bytes[8];
-    const unsigned high = b[2] | b[3] << 8;
-    for (int i = 0; i < 8; ++i)
-      bytes[i] =
-          static_cast<uint8_t>((b[4 + i / 2] >> 4 * (i % 2) & 15) | (high >> 2 * i & 3) << 4);
-    const auto centred = V::subtract(V::to_floats(V::load_u8(bytes)), V::all(32));
+    const auto high = static_cast<uint64_t>(b[2] | b[3] << 8);
+    const uint64_t bytes = spread_nibbles(load_word(b + 4)) | spread_bit_pairs(high) << 4;
+    const auto centred = V::subtract(V::to_floats(V::u8_of(bytes)), V::all(32));
     *s = V::multiply(V::broadcast_f16(b), centred);
   }
 };

@@ -95,49 +95,59 @@ float dot_plain_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
   return sum;
 }
 
+// Group g of a super-block, unsigned where V multiplies nothing else: what that adds is taken off
+// the whole row.
+template <class V, class F, int g>
+[[gnu::always_inline]] inline typename V::Ints dot_shifted(const uint8_t* b, const int8_t* x) {
+  const auto codes = V::load_bytes(x + 32 * g);
+  if constexpr (SignsApart<F>) {
+    return dot_group<V, F, g>(b, codes, V::zero_ints());
+  } else {
+    using As = Unsigned<V, F>;
+    return V::template dot<0, As::kSigned>(As::template codes<g>(b), codes, V::zero_ints());
+  }
+}
+
 template <class V, class F>
 float dot_super_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
   using Floats = typename V::Floats;
+  constexpr int kBias = SignsApart<F> ? 0 : Unsigned<V, F>::kBias;
   Floats sum = V::zero();
-  [[maybe_unused]] Floats minimum = V::zero();
+  [[maybe_unused]] Floats offset = V::zero();
   const int8_t* codes = x.codes;
   const float* x_scales = x.scales;
   const float* x_sums = x.sums;
   const uint8_t* end = w + columns / 256 * F::kBytes;
   for (; w != end; w += F::kBytes, codes += 256, x_scales += 8, x_sums += 16) {
-    Floats xs[2], xm[2], s[2], m[2];
-    xs[0] = V::load(x_scales);
-    if constexpr (F::kScales == 2) V::double_lanes(V::load(x_scales), xs[0], xs[1]);
-    if constexpr (F::kMin) {
-      xm[0] = V::load(x_sums), xm[1] = V::load(x_sums + 8);
-      if constexpr (F::kScales == 1) xm[0] = V::add_pairs(xm[0], xm[1]);
-    }
     for (int line = 0; line < F::kBytes; line += 64) V::prefetch(w + kAhead + line);
+    Floats s[2], m[2];
     F::scales(w, s, m);
-    alignas(64) float scales[8 * F::kScales];
-#pragma GCC unroll 16
-    for (int i = 0; i < F::kScales; ++i) {
-      V::store(scales + 8 * i, V::multiply(s[i], xs[i]));
-      if constexpr (F::kMin) minimum = V::fma(m[i], xm[i], minimum);
+    if constexpr (F::kMin || kBias != 0) {
+      Floats sums[2] = {V::load(x_sums), V::load(x_sums + 8)};
+      if constexpr (F::kScales == 1) sums[0] = V::add_pairs(sums[0], sums[1]);
+#pragma GCC unroll 2
+      for (int i = 0; i < F::kScales; ++i) offset = V::fma(F::kMin ? m[i] : s[i], sums[i], offset);
     }
-    const auto group = [&]<int g>() __attribute__((always_inline)) {
-      const auto x_codes = V::load_bytes(codes + 32 * g);
-      const auto bias = V::template bias<F::kBias, F::kSigned>(x_codes);
-      const auto dot = dot_group<V, F, g>(w, x_codes, bias);
-      Floats scale;
-      if constexpr (F::kScales == 1)
-        scale = V::broadcast(scales + g);
-      else
-        scale = V::broadcast_two(scales + 2 * g);
-      sum = V::fma(V::to_floats(dot), scale, sum);
+    Floats scale[2];  // as sums_of_four has its lanes
+    if constexpr (F::kScales == 1) {
+      V::double_halves(V::multiply(s[0], V::load(x_scales)), scale[0], scale[1]);
+    } else {
+      V::double_halves(V::load(x_scales), scale[0], scale[1]);
+#pragma GCC unroll 2
+      for (int i = 0; i < 2; ++i) scale[i] = V::multiply(V::evens_then_odds(s[i]), scale[i]);
+    }
+    const auto add_four = [&]<int g>() __attribute__((always_inline)) {
+      const auto dots =
+          V::sums_of_four(dot_shifted<V, F, g>(w, codes), dot_shifted<V, F, g + 1>(w, codes),
+                          dot_shifted<V, F, g + 2>(w, codes), dot_shifted<V, F, g + 3>(w, codes));
+      sum = V::fma(V::to_floats(dots), scale[g / 4], sum);
     };
-    group.template operator()<0>(), group.template operator()<1>();
-    group.template operator()<2>(), group.template operator()<3>();
-    group.template operator()<4>(), group.template operator()<5>();
-    group.template operator()<6>(), group.template operator()<7>();
+    add_four.template operator()<0>();
+    add_four.template operator()<4>();
   }
   float total = V::sum(sum);
-  if constexpr (F::kMin) total -= V::sum(minimum);
+  if constexpr (F::kMin) total -= V::sum(offset);
+  if constexpr (!F::kMin && kBias != 0) total -= static_cast<float>(kBias) * V::sum(offset);
   return total;
 }
 

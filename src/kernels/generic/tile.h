@@ -21,12 +21,10 @@ struct Tile {
 };
 static_assert(sizeof(Tile) <= kKernelScratchFloats * sizeof(float));
 
-// What a format is in the tile of vectors T, which may take unsigned codes only.
+// What a format is in the tile of vectors T.
 template <class T, class F>
-struct TileFormat {
-  static constexpr bool kShift = T::kUnsignedOnly && F::kSigned;  // by 128, to be unsigned
-  static constexpr bool kSigned = F::kSigned && !T::kUnsignedOnly;
-  static constexpr int kBias = kShift ? 128 : F::kBias;
+struct TileFormat : Unsigned<T, F> {
+  using Unsigned<T, F>::kBias;
   static constexpr bool kOffset = kBias != 0 || F::kMin;
   static constexpr int kGroup = 32 / F::kScales;
   // Products of 4 columns that a narrow sum holds; where T is unsigned only, sums are wide.

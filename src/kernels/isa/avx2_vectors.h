@@ -91,6 +91,9 @@ struct Avx2Vectors {
   static Ints load_u8(const void* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
   }
+  static Ints u8_of(uint64_t bytes) {
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
+  }
   static Ints load_i8(const void* p) {
     return _mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
   }
@@ -100,6 +103,12 @@ struct Avx2Vectors {
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+  }
+  // Halves of the lanes added up: those of a, b, c, d, then the upper ones.
+  static Ints sums_of_four(Ints a, Ints b, Ints c, Ints d) {
+    const __m256i ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    const __m256i cd = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+    return _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
   }
   // 4 x 8 numbers of at most 127 -> 32 bytes in order
   static Bytes pack_ints(Ints a, Ints b, Ints c, Ints d) {
@@ -150,10 +159,13 @@ struct Avx2Vectors {
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
   }
-  // a (8) -> a0 a0 a1 a1 … a3 a3 and a4 a4 … a7 a7
-  static void double_lanes(Floats a, Floats& low, Floats& high) {
-    low = _mm256_permutevar8x32_ps(a, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
-    high = _mm256_permutevar8x32_ps(a, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7));
+  // a (8) -> its lower half twice, its upper half twice
+  static void double_halves(Floats a, Floats& lower, Floats& upper) {
+    lower = _mm256_permute2f128_ps(a, a, 0x00);
+    upper = _mm256_permute2f128_ps(a, a, 0x11);
+  }
+  static Floats evens_then_odds(Floats a) {
+    return _mm256_permutevar8x32_ps(a, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
   }
   // Sums of neighbours: a0 + a1, …, a6 + a7, b0 + b1, …, b6 + b7
   static Floats add_pairs(Floats a, Floats b) {

@@ -8,6 +8,8 @@ namespace enxuto {
 namespace {
 
 struct Avx512Vnni : Avx2Vectors {
+  static constexpr bool kUnsignedOnly = true;
+
   static Bytes negate_where(Bytes a, uint32_t word) {
     return _mm256_mask_sub_epi8(a, word, zero_ints(), a);
   }
