@@ -11,7 +11,7 @@ namespace enxuto {
 namespace {
 
 struct Choice {
-  std::array<const KernelTable*, 3> available = {&kReferenceKernels};
+  std::array<const KernelTable*, 4> available = {&kReferenceKernels};
   size_t n_available = 1;
   const KernelTable* chosen = &kReferenceKernels;
   std::string error;
@@ -25,6 +25,7 @@ struct Choice {
     const CpuFeatures& cpu = cpu_features();
     offer(kAvx2Kernels, cpu.avx2);
     offer(kAvx512VnniKernels, cpu.avx512vnni);
+    offer(kAvx512VbmiKernels, cpu.avx512vbmi);
 #endif
     chosen = available[n_available - 1];
     const char* pin = std::getenv("ENXUTO_ISA");

@@ -8,5 +8,6 @@ namespace enxuto {
 extern const KernelTable kReferenceKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512VnniKernels;
+extern const KernelTable kAvx512VbmiKernels;
 
 }  // namespace enxuto

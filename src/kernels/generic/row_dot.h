@@ -153,7 +153,9 @@ float dot_super_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
 
 template <class V, class F>
 float dot_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
-  if constexpr (F::kSuper)
+  if constexpr (requires { V::template dot_codebook_row<F::kType>(w, columns, x); })
+    return V::template dot_codebook_row<F::kType>(w, columns, x);
+  else if constexpr (F::kSuper)
     return dot_super_row<V, F>(w, columns, x);
   else
     return dot_plain_row<V, F>(w, columns, x);

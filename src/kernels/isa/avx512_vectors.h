@@ -1,0 +1,72 @@
+// The vector primitives with AVX-512 (F, BW, DQ, VL) and VNNI: four 8-bit products a lane in one
+// instruction, unsigned times signed, so signed weights are shifted by 128. Rows by 256-bit
+// vectors, tiles by 512-bit ones. Included only by units compiled for them.
+#pragma once
+
+#include "kernels/isa/avx2_vectors.h"
+
+namespace enxuto {
+namespace {
+
+struct Avx512Vnni : Avx2Vectors {
+  static constexpr bool kUnsignedOnly = true;
+
+  static Bytes negate_where(Bytes a, uint32_t word) {
+    return _mm256_mask_sub_epi8(a, word, zero_ints(), a);
+  }
+  template <int kBias, bool kSigned>
+  static Ints bias(Bytes x) {
+    constexpr int shift = kSigned ? 128 : kBias;
+    if constexpr (shift == 0) return zero_ints();
+    const Ints sum = _mm256_dpbusd_epi32(zero_ints(), all_bytes(shift), x);
+    return _mm256_sub_epi32(zero_ints(), sum);
+  }
+  template <int kBias, bool kSigned>
+  static Ints dot(Bytes w, Bytes x, Ints negative_bias) {
+    if constexpr (kSigned) w = _mm256_xor_si256(w, all_bytes(128));
+    return _mm256_dpbusd_epi32(negative_bias, w, x);
+  }
+  template <int kBias, bool kSigned>
+  static Ints bias(Bytes x0, Bytes x1) {
+    return _mm256_add_epi32(bias<kBias, kSigned>(x0), bias<kBias, kSigned>(x1));
+  }
+  template <int kBias, bool kSigned, int>
+  static Ints dot(Bytes w0, Bytes w1, Bytes x0, Bytes x1, Ints negative_bias) {
+    return dot<kBias, kSigned>(w1, x1, dot<kBias, kSigned>(w0, x0, negative_bias));
+  }
+};
+
+struct Avx512Tile {
+  using Bytes = __m512i;
+  using Ints = __m512i;
+  using Partial = __m512i;
+  using Floats = __m512;
+  static constexpr int kLanes = 16, kTileTokens = 6, kFloatTokens = 12;
+  static constexpr bool kUnsignedOnly = true;
+
+  static Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
+  static Bytes broadcast_four(const void* p) {
+    int word;
+    __builtin_memcpy(&word, p, 4);
+    return _mm512_set1_epi32(word);
+  }
+  template <bool>
+  static Partial add_products(Partial sum, Bytes w, Bytes x) {
+    return _mm512_dpbusd_epi32(sum, w, x);
+  }
+  static Partial nothing() { return _mm512_setzero_si512(); }
+  static Ints widen(Partial sum) { return sum; }
+  static Ints widen_add(Ints total, Partial sum) { return _mm512_add_epi32(total, sum); }
+
+  static Floats to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
+  static Floats zero() { return _mm512_setzero_ps(); }
+  static Floats all(float a) { return _mm512_set1_ps(a); }
+  static Floats broadcast(const float* p) { return _mm512_set1_ps(*p); }
+  static Floats load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, Floats a) { _mm512_storeu_ps(p, a); }
+  static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+  static Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+};
+
+}  // namespace
+}  // namespace enxuto
