@@ -17,7 +17,6 @@ static_assert(kMaxHeadDim * kPositions <= kKernelScratchFloats);
 inline constexpr int64_t kBlock = 32;
 inline constexpr int64_t kFewQueries = 4;  // up to here, a tile of keys is not worth its packing
 // Behind the tile of keys lie the codes of the queries.
-inline constexpr int64_t kTileFloats = sizeof(Tile) / sizeof(float);
 inline constexpr int64_t kCodeFloats = kQueries * kMaxHeadDim / 4;
 static_assert(kTileFloats + kCodeFloats + kQueries * kMaxHeadDim * 3 / kBlock <=
               kKernelScratchFloats);

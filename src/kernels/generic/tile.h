@@ -1,6 +1,7 @@
-// Many tokens: sixteen rows are unpacked once into a tile of bytes that any format shares, then the
-// tokens stream past it. Tile vectors T hold one row per lane (8 or 16 lanes):
-//   codes   four neighbouring columns of a row in a lane, sixteen rows side by side
+// Many tokens: T::kTileRows rows are unpacked once into a tile of bytes that any format shares,
+// then the tokens stream past it. Tile vectors T hold one row per lane (8 or 16 lanes); two of them
+// share what is loaded of the tokens:
+//   codes   four neighbouring columns of a row in a lane, all rows side by side
 //   scales, offsets   per group of columns, one float per row: value = scale * code + offset
 #pragma once
 
@@ -11,15 +12,18 @@
 
 namespace enxuto::generic {
 
-inline constexpr int64_t kTileRows = 16;
-inline constexpr int64_t kTileColumns = 1024;
-
-struct Tile {
-  uint8_t codes[kTileColumns / 4][kTileRows][4];
-  float scales[kTileColumns / 16][kTileRows];
-  float offsets[kTileColumns / 16][kTileRows];
+// As large for any number of rows: half an L1 cache.
+template <int64_t kRows>
+struct TileOf {
+  static constexpr int64_t kColumns = 16384 / kRows;
+  uint8_t codes[kColumns / 4][kRows][4];
+  float scales[kColumns / 16][kRows];
+  float offsets[kColumns / 16][kRows];
 };
-static_assert(sizeof(Tile) <= kKernelScratchFloats * sizeof(float));
+template <class T>
+using Tile = TileOf<T::kTileRows>;
+inline constexpr int64_t kTileFloats = sizeof(TileOf<16>) / sizeof(float);
+static_assert(kTileFloats <= kKernelScratchFloats && sizeof(TileOf<32>) == sizeof(TileOf<16>));
 
 // What a format is in the tile of vectors T.
 template <class T, class F>
@@ -35,44 +39,54 @@ struct TileFormat : Unsigned<T, F> {
                                                                         : 1;
 };
 
-// The scales and offsets of one block into lane `r` from group `g` on.
+// The scales and offsets of a block of each of eight rows, from group `g` and row `r` on.
 template <class V, class T, class F>
-void pack_scales(const uint8_t* b, Tile& tile, int64_t g, int64_t r) {
+void pack_scales(const uint8_t* w, uint64_t row_bytes, Tile<T>& tile, int64_t g, int64_t r) {
   using Floats = typename V::Floats;
   constexpr auto bias = static_cast<float>(TileFormat<T, F>::kBias);
   if constexpr (F::kSuper) {
-    constexpr int n = 8 * F::kScales;
-    Floats s[2], m[2];
-    float scales[n], minima[n] = {};
-    F::scales(b, s, m);
-#pragma GCC unroll 16
-    for (int i = 0; i < F::kScales; ++i) {
-      V::store(scales + 8 * i, s[i]);
-      if constexpr (F::kMin) V::store(minima + 8 * i, m[i]);
+    Floats scales[2][8], offsets[2][8];
+    for (int i = 0; i < 8; ++i) {
+      Floats s[2], m[2];
+      F::scales(w + static_cast<uint64_t>(i) * row_bytes, s, m);
+#pragma GCC unroll 2
+      for (int k = 0; k < F::kScales; ++k) {
+        scales[k][i] = s[k];
+        if constexpr (TileFormat<T, F>::kOffset)
+          offsets[k][i] = F::kMin ? V::subtract(V::zero(), m[k]) : V::multiply(s[k], V::all(-bias));
+      }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i) {
-      tile.scales[g + i][r] = scales[i];
-      if constexpr (TileFormat<T, F>::kOffset)
-        tile.offsets[g + i][r] = F::kMin ? -minima[i] : -bias * scales[i];
+#pragma GCC unroll 2
+    for (int k = 0; k < F::kScales; ++k) {
+      V::transpose(scales[k]);
+      if constexpr (TileFormat<T, F>::kOffset) V::transpose(offsets[k]);
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) {
+        V::store(tile.scales[g + 8 * k + i] + r, scales[k][i]);
+        if constexpr (TileFormat<T, F>::kOffset)
+          V::store(tile.offsets[g + 8 * k + i] + r, offsets[k][i]);
+      }
     }
   } else {
-    Floats s, m;
-    if constexpr (F::kMin)
-      F::scale_and_offset(b, s, m);
-    else
-      s = F::scale(b), m = V::multiply(s, V::all(-bias));
+    for (int row = 0; row < 8; ++row) {
+      const uint8_t* b = w + static_cast<uint64_t>(row) * row_bytes;
+      Floats s, m;
+      if constexpr (F::kMin)
+        F::scale_and_offset(b, s, m);
+      else
+        s = F::scale(b), m = V::multiply(s, V::all(-bias));
 #pragma GCC unroll 16
-    for (int i = 0; i < F::kGroups; ++i) {
-      tile.scales[g + i][r] = V::first(s);
-      if constexpr (TileFormat<T, F>::kOffset) tile.offsets[g + i][r] = V::first(m);
+      for (int i = 0; i < F::kGroups; ++i) {
+        tile.scales[g + i][r + row] = V::first(s);
+        if constexpr (TileFormat<T, F>::kOffset) tile.offsets[g + i][r + row] = V::first(m);
+      }
     }
   }
 }
 
 // Group g of a block of each of eight rows.
 template <class V, class T, class F, int g>
-void pack_codes(const uint8_t* w, uint64_t row_bytes, uint8_t (*codes)[kTileRows][4]) {
+void pack_codes(const uint8_t* w, uint64_t row_bytes, uint8_t (*codes)[T::kTileRows][4]) {
   typename V::Floats rows[8];
 #pragma GCC unroll 16
   for (int r = 0; r < 8; ++r) {
@@ -85,45 +99,45 @@ void pack_codes(const uint8_t* w, uint64_t row_bytes, uint8_t (*codes)[kTileRows
   for (int i = 0; i < 8; ++i) V::store(reinterpret_cast<float*>(codes[8 * g + i]), rows[i]);
 }
 
-// Columns [from, from + n) of sixteen rows; blocks of zero bytes where the matrix has fewer.
+// Columns [from, from + n) of n_rows rows; blocks of zero bytes up to a whole number of vectors.
 template <class V, class T, class F>
-void pack(const MatrixView& w, int64_t row, int64_t n_rows, int64_t from, int64_t n, Tile& tile) {
+void pack(const MatrixView& w, int64_t row, int64_t n_rows, int64_t from, int64_t n,
+          Tile<T>& tile) {
   constexpr int kBlockScales = F::kGroups * F::kScales;
   const uint8_t* base = w.data + static_cast<uint64_t>(row) * w.row_bytes +
                         static_cast<uint64_t>(from / F::kValues * F::kBytes);
-  for (int64_t half = 0; half < kTileRows; half += 8) {
+  const int64_t n_packed = (n_rows + 15) / 16 * 16;
+  for (int64_t eight = 0; eight < n_packed; eight += 8) {
     uint8_t edge[8][F::kBytes] = {};
     for (int64_t b = 0; b < n / F::kValues; ++b) {
-      const uint8_t* first = base + b * F::kBytes + static_cast<uint64_t>(half) * w.row_bytes;
+      const uint8_t* first = base + b * F::kBytes + static_cast<uint64_t>(eight) * w.row_bytes;
       uint64_t stride = w.row_bytes;
-      if (half + 8 > n_rows) {
-        for (int64_t r = 0; half + r < n_rows; ++r)
+      if (eight + 8 > n_rows) {
+        for (int64_t r = 0; eight + r < n_rows; ++r)
           __builtin_memcpy(edge[r], first + static_cast<uint64_t>(r) * stride, F::kBytes);
         first = edge[0], stride = F::kBytes;
       }
       auto* codes = tile.codes + b * (F::kValues / 4);
-      auto* lanes = reinterpret_cast<uint8_t(*)[kTileRows][4]>(&codes[0][half]);
+      auto* lanes = reinterpret_cast<uint8_t(*)[T::kTileRows][4]>(&codes[0][eight]);
       [&]<int... g>(std::integer_sequence<int, g...>) {
         (pack_codes<V, T, F, g>(first, stride, lanes), ...);
       }(std::make_integer_sequence<int, F::kGroups>());
-      for (int64_t r = 0; r < 8; ++r)
-        pack_scales<V, T, F>(first + static_cast<uint64_t>(r) * stride, tile, b * kBlockScales,
-                             half + r);
+      pack_scales<V, T, F>(first, stride, tile, b * kBlockScales, eight);
     }
   }
 }
 
-// n columns of the tile times kTokens tokens, added to what y has (first: nothing).
-template <class T, class F, int kTokens>
-void tile_dot(const Tile& tile, int64_t from, int64_t n, const PreparedRow* x, bool first,
+// n columns of kVectors vectors of rows times kTokens tokens, added to what y has (first: nothing).
+template <class T, class F, int kTokens, int kVectors>
+void tile_dot(const Tile<T>& tile, int64_t from, int64_t n, const PreparedRow* x, bool first,
               int64_t n_rows, float* y, int64_t y_stride) {
   using P = TileFormat<T, F>;
   using Floats = typename T::Floats;
-  constexpr int kVectors = kTileRows / T::kLanes;
+  constexpr int64_t kRows = kVectors * T::kLanes;
   Floats sum[kVectors][kTokens];
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t) {
-    alignas(64) float before[kTileRows] = {};
+    alignas(64) float before[kRows] = {};
     if (!first)
       for (int64_t r = 0; r < n_rows; ++r) before[r] = y[t * y_stride + r];
 #pragma GCC unroll 16
@@ -179,29 +193,42 @@ void tile_dot(const Tile& tile, int64_t from, int64_t n, const PreparedRow* x, b
   }
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t) {
-    alignas(64) float after[kTileRows];
+    alignas(64) float after[kRows];
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) T::store(after + v * T::kLanes, sum[v][t]);
     for (int64_t r = 0; r < n_rows; ++r) y[t * y_stride + r] = after[r];
   }
 }
 
+// The tile times all tokens.
+template <class T, class F, int kVectors>
+void tile_dots(const Tile<T>& tile, int64_t from, int64_t n, const PreparedRow* x, int64_t n_tokens,
+               int64_t n_rows, float* y, int64_t y_stride) {
+  constexpr int kTokens = T::kTileTokens;
+  const bool first = from == 0;
+  int64_t t = 0;
+  for (; t + kTokens <= n_tokens; t += kTokens)
+    tile_dot<T, F, kTokens, kVectors>(tile, from, n, x + t, first, n_rows, y + t * y_stride,
+                                      y_stride);
+  for (; t < n_tokens; ++t)
+    tile_dot<T, F, 1, kVectors>(tile, from, n, x + t, first, n_rows, y + t * y_stride, y_stride);
+}
+
 template <class V, class T, class F>
 void many_tokens(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                  int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
-  auto& tile = *reinterpret_cast<Tile*>(scratch);
-  constexpr int kTokens = T::kTileTokens;
-  for (int64_t r = begin; r < end; r += kTileRows) {
-    const int64_t n_rows = end - r < kTileRows ? end - r : kTileRows;
-    for (int64_t c = 0; c < w.columns; c += kTileColumns) {
-      const int64_t n = w.columns - c < kTileColumns ? w.columns - c : kTileColumns;
+  constexpr int64_t kRows = T::kTileRows, kColumns = Tile<T>::kColumns;
+  auto& tile = *reinterpret_cast<Tile<T>*>(scratch);
+  for (int64_t r = begin; r < end; r += kRows) {
+    const int64_t n_rows = end - r < kRows ? end - r : kRows;
+    for (int64_t c = 0; c < w.columns; c += kColumns) {
+      const int64_t n = w.columns - c < kColumns ? w.columns - c : kColumns;
       pack<V, T, F>(w, r, n_rows, c, n, tile);
       float* out = y + r - begin;
-      int64_t t = 0;
-      for (; t + kTokens <= n_tokens; t += kTokens)
-        tile_dot<T, F, kTokens>(tile, c, n, x + t, c == 0, n_rows, out + t * y_stride, y_stride);
-      for (; t < n_tokens; ++t)
-        tile_dot<T, F, 1>(tile, c, n, x + t, c == 0, n_rows, out + t * y_stride, y_stride);
+      if (n_rows > 16)
+        tile_dots<T, F, kRows / T::kLanes>(tile, c, n, x, n_tokens, n_rows, out, y_stride);
+      else
+        tile_dots<T, F, 16 / T::kLanes>(tile, c, n, x, n_tokens, n_rows, out, y_stride);
     }
   }
 }
