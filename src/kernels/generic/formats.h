@@ -58,6 +58,14 @@ struct Unsigned {
 
 inline constexpr int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                          1,    13,   25,  38,  53,  69,  89,  113};
+// The same, 128 more.
+struct UnsignedIq4 {
+  uint8_t of[16];
+  constexpr UnsignedIq4() : of{} {
+    for (int i = 0; i < 16; ++i) of[i] = static_cast<uint8_t>(kIq4Table[i] + 128);
+  }
+};
+inline constexpr UnsignedIq4 kIq4Unsigned;
 inline constexpr int8_t kE2m1Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // ---- Blocks with one scale: scale() and minimum() are in all lanes.
@@ -211,7 +219,8 @@ struct Q2_0 : Format<Type::Q2_0, 64, 18, 3, 1> {
   static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
 };
 
-// ---- Super-blocks of 256: scales() fills 8 or 16 of them in order, minima likewise.
+// ---- Super-blocks of 256: scales() fills 8 or 16 of them in order, minima likewise. two_groups<g>
+// are the codes of groups g and g + 1, unsigned, where V has vectors for them.
 
 template <class V>
 auto times_bytes(typename V::Floats unit, uint64_t bytes) {
@@ -327,6 +336,10 @@ struct IQ4_XS : Format<Type::IQ4_XS, 256, 136, 127, 0, false, true> {
   template <int g>
   static auto codes(const uint8_t* b) {
     return V::look_up(V::both_halves(kIq4Table), V::split_nibbles(b + 8 + 16 * g));
+  }
+  template <int g>
+  static auto two_groups(const uint8_t* b) {
+    return V::look_up_nibbles(kIq4Unsigned.of, b + 8 + 16 * g);
   }
   static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
     const auto high = static_cast<uint64_t>(b[2] | b[3] << 8);

@@ -108,11 +108,59 @@ template <class V, class F, int g>
   }
 }
 
+// Whether V takes two groups of a format in one vector.
+template <class V, class F>
+concept InWide =
+    requires { typename V::Wide; } && requires(const uint8_t* b) { F::template two_groups<0>(b); };
+
+// The dot products of a super-block, each with its scale s, added to `sum`.
+template <class V, class F>
+[[gnu::always_inline]] inline void add_super_block(const uint8_t* w, const int8_t* codes,
+                                                   const typename V::Floats* s,
+                                                   typename V::Floats x_scales,
+                                                   typename V::Floats& sum) {
+  typename V::Floats scale[2];  // as sums_of_four has its lanes
+  if constexpr (F::kScales == 1) {
+    V::double_halves(V::multiply(s[0], x_scales), scale[0], scale[1]);
+  } else {
+    V::double_halves(x_scales, scale[0], scale[1]);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) scale[i] = V::multiply(V::evens_then_odds(s[i]), scale[i]);
+  }
+  const auto add_four = [&]<int g>() __attribute__((always_inline)) {
+    const auto dots =
+        V::sums_of_four(dot_shifted<V, F, g>(w, codes), dot_shifted<V, F, g + 1>(w, codes),
+                        dot_shifted<V, F, g + 2>(w, codes), dot_shifted<V, F, g + 3>(w, codes));
+    sum = V::fma(V::to_floats(dots), scale[g / 4], sum);
+  };
+  add_four.template operator()<0>();
+  add_four.template operator()<4>();
+}
+
+// The same by vectors of two groups.
+template <class V, class F>
+[[gnu::always_inline]] inline void add_super_block(const uint8_t* w, const int8_t* codes,
+                                                   const typename V::Floats* s,
+                                                   typename V::Floats x_scales,
+                                                   typename V::WideFloats& sum) {
+  static_assert(F::kScales == 1);
+  const auto dots = V::sums_of_four(V::dot_wide(F::template two_groups<0>(w), codes),
+                                    V::dot_wide(F::template two_groups<2>(w), codes + 64),
+                                    V::dot_wide(F::template two_groups<4>(w), codes + 128),
+                                    V::dot_wide(F::template two_groups<6>(w), codes + 192));
+  sum = V::fma(dots, V::by_group(V::multiply(s[0], x_scales)), sum);
+}
+
 template <class V, class F>
 float dot_super_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
   using Floats = typename V::Floats;
   constexpr int kBias = SignsApart<F> ? 0 : Unsigned<V, F>::kBias;
-  Floats sum = V::zero();
+  auto sum = [] {
+    if constexpr (InWide<V, F>)
+      return V::wide_zero();
+    else
+      return V::zero();
+  }();
   [[maybe_unused]] Floats offset = V::zero();
   const int8_t* codes = x.codes;
   const float* x_scales = x.scales;
@@ -128,27 +176,12 @@ float dot_super_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
 #pragma GCC unroll 2
       for (int i = 0; i < F::kScales; ++i) offset = V::fma(F::kMin ? m[i] : s[i], sums[i], offset);
     }
-    Floats scale[2];  // as sums_of_four has its lanes
-    if constexpr (F::kScales == 1) {
-      V::double_halves(V::multiply(s[0], V::load(x_scales)), scale[0], scale[1]);
-    } else {
-      V::double_halves(V::load(x_scales), scale[0], scale[1]);
-#pragma GCC unroll 2
-      for (int i = 0; i < 2; ++i) scale[i] = V::multiply(V::evens_then_odds(s[i]), scale[i]);
-    }
-    const auto add_four = [&]<int g>() __attribute__((always_inline)) {
-      const auto dots =
-          V::sums_of_four(dot_shifted<V, F, g>(w, codes), dot_shifted<V, F, g + 1>(w, codes),
-                          dot_shifted<V, F, g + 2>(w, codes), dot_shifted<V, F, g + 3>(w, codes));
-      sum = V::fma(V::to_floats(dots), scale[g / 4], sum);
-    };
-    add_four.template operator()<0>();
-    add_four.template operator()<4>();
+    add_super_block<V, F>(w, codes, s, V::load(x_scales), sum);
   }
-  float total = V::sum(sum);
-  if constexpr (F::kMin) total -= V::sum(offset);
-  if constexpr (!F::kMin && kBias != 0) total -= static_cast<float>(kBias) * V::sum(offset);
-  return total;
+  float y = V::sum(sum);
+  if constexpr (F::kMin) y -= V::sum(offset);
+  if constexpr (!F::kMin && kBias != 0) y -= static_cast<float>(kBias) * V::sum(offset);
+  return y;
 }
 
 template <class V, class F>

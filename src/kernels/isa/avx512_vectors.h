@@ -8,9 +8,47 @@
 namespace enxuto {
 namespace {
 
+// Dot products of four wide vectors, of two groups each, added up to one (sums_of_four), are in
+// this order: in eight lanes of which each group has two.
+alignas(64) constexpr int32_t kGroupOfLane[16] = {0, 2, 4, 6, 0, 2, 4, 6, 1, 3, 5, 7, 1, 3, 5, 7};
+
 struct Avx512Vnni : Avx2Vectors {
   static constexpr bool kUnsignedOnly = true;
 
+  // ---- 64 bytes: two groups
+  using Wide = __m512i;
+  using WideFloats = __m512;
+  // Low and high nibbles of 16 bytes, then of 16 more, by a table of 16 bytes.
+  static Wide look_up_nibbles(const void* table, const void* p) {
+    const Wide twice = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3),
+                                                _mm512_castsi256_si512(load_bytes(p)));
+    const Wide shifted = _mm512_srlv_epi64(twice, _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4));
+    return _mm512_shuffle_epi8(
+        _mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(table))),
+        _mm512_and_si512(shifted, _mm512_set1_epi8(15)));
+  }
+  static Wide dot_wide(Wide w, const int8_t* x) {
+    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_loadu_si512(x));
+  }
+  static WideFloats wide_zero() { return _mm512_setzero_ps(); }
+  static WideFloats sums_of_four(Wide a, Wide b, Wide c, Wide d) {
+    const Wide ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    const Wide cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    return _mm512_cvtepi32_ps(
+        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd)));
+  }
+  using Avx2Vectors::sums_of_four;
+  static WideFloats by_group(Floats a) {
+    return _mm512_permutexvar_ps(_mm512_load_si512(kGroupOfLane), _mm512_castps256_ps512(a));
+  }
+  static WideFloats fma(WideFloats a, WideFloats b, WideFloats c) {
+    return _mm512_fmadd_ps(a, b, c);
+  }
+  using Avx2Vectors::fma;
+  static float sum(WideFloats a) { return _mm512_reduce_add_ps(a); }
+  using Avx2Vectors::sum;
+
+  // ---- 32 bytes
   static Bytes negate_where(Bytes a, uint32_t word) {
     return _mm256_mask_sub_epi8(a, word, zero_ints(), a);
   }

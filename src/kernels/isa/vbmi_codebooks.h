@@ -15,7 +15,7 @@ namespace {
 struct PackedBlock {
   __m512i low, high;  // byte i: of point i, as it is packed
   uint64_t signs[4];  // bit i of word v: value 64 v + i is negative
-  __m512 scales;      // in the order of kGroupOfLane
+  __m512 scales;      // in the order of the dot products' lanes
 };
 
 struct alignas(64) ByteOrder {
@@ -68,16 +68,9 @@ struct Coordinates {
   static constexpr ByteOrder kOffsets = offsets();
 };
 
-// Dot products of four vectors, each of two groups, end in this order, in eight lanes of which each
-// group has two; where a group has two scales, the first of them is that of the former.
-alignas(64) constexpr int32_t kGroupOfLane[16] = {0, 2, 4, 6, 0, 2, 4, 6, 1, 3, 5, 7, 1, 3, 5, 7};
-
-inline __m512 by_group(__m256 eight) {
-  return _mm512_permutexvar_ps(_mm512_load_si512(kGroupOfLane), _mm512_castps256_ps512(eight));
-}
-
 template <class F>
 float dot_looked_up(const uint8_t* w, int64_t columns, const PreparedRow& x) {
+  using V = Avx512Vnni;
   using C = Coordinates<F::kBits>;
   const __m512i levels =
       _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(F::levels())));
@@ -102,14 +95,8 @@ float dot_looked_up(const uint8_t* w, int64_t columns, const PreparedRow& x) {
           _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_shuffle_epi8(levels, index),
                               _mm512_mask_sub_epi8(xs, block.signs[v], _mm512_setzero_si512(), xs));
     }
-    const auto two = [](__m512i a, __m512i b) {
-      return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-    };
-    const __m512i ab = two(dots[0], dots[1]), cd = two(dots[2], dots[3]);
-    const __m512i all =
-        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    const __m512 scale = _mm512_mul_ps(block.scales, by_group(_mm256_loadu_ps(x_scales)));
-    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(all), scale, sum);
+    const __m512 scale = _mm512_mul_ps(block.scales, V::by_group(_mm256_loadu_ps(x_scales)));
+    sum = _mm512_fmadd_ps(V::sums_of_four(dots[0], dots[1], dots[2], dots[3]), scale, sum);
   }
   return _mm512_reduce_add_ps(sum);
 }
@@ -131,14 +118,17 @@ inline __m512 odd_multiples(const uint8_t* d, float unit, __m512 n) {
   return _mm512_fmadd_ps(n, _mm512_add_ps(u, u), u);
 }
 inline __m512 eight_scales(const uint8_t* d, float unit, __m256i n) {
-  return odd_multiples(d, unit, by_group(_mm256_cvtepi32_ps(n)));
+  return odd_multiples(d, unit, Avx512Vnni::by_group(_mm256_cvtepi32_ps(n)));
 }
+// Where a group has two scales, the first is that of its former lanes.
+alignas(64) constexpr int32_t kScaleOfLane[16] = {0, 4, 8,  12, 1, 5, 9,  13,
+                                                  2, 6, 10, 14, 3, 7, 11, 15};
 inline __m512 sixteen_scales(const uint8_t* d, float unit, const uint8_t* nibbles) {
   const __m128i both = _mm_cvtsi64_si128(static_cast<int64_t>(load_long(nibbles)));
   const __m128i bytes =
       _mm_and_si128(_mm_unpacklo_epi8(both, _mm_srli_epi16(both, 4)), _mm_set1_epi8(15));
-  const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i n = _mm512_cvtepu8_epi32(_mm_shuffle_epi8(bytes, order));
+  const __m512i n =
+      _mm512_permutexvar_epi32(_mm512_load_si512(kScaleOfLane), _mm512_cvtepu8_epi32(bytes));
   return odd_multiples(d, unit, _mm512_cvtepi32_ps(n));
 }
 
