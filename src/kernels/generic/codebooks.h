@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/codebook_tables.h"
-#include "kernels/generic/formats.h"
+#include "kernels/generic/super_blocks.h"
 
 namespace enxuto::generic {
 
@@ -185,6 +185,42 @@ struct TQ2_0 : Format<Type::TQ2_0, 256, 66, 3, 1> {
   }
   static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
     *s = V::broadcast_f16(b + 64);
+  }
+};
+
+// Five digits of base three in a byte, which is a fraction of 256: digit j is the whole part of
+// three times what is left after j multiplications by three.
+template <class V>
+struct TQ1_0 : Format<Type::TQ1_0, 256, 54, 2, 1> {
+  template <int times>
+  static auto times_three(typename V::Bytes x) {
+#pragma GCC unroll 4
+    for (int i = 0; i < times; ++i) x = V::add_bytes(x, V::add_bytes(x, x));
+    return x;
+  }
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    if constexpr (g < 5) {  // digit g of 32 bytes
+      return V::whole_thirds(times_three<g>(V::load_bytes(b)));
+    } else {  // two digits of 16 bytes; at last one, then four of four bytes
+      const auto first = times_three<2 * (g - 5)>(V::both_halves(b + 32));
+      auto second = times_three<1>(first);
+      if constexpr (g == 7) {
+        uint64_t digits[2] = {load_word(b + 48), 0};
+        digits[0] |= times_three_in(digits[0]) << 32;
+        digits[1] = times_three_in(times_three_in(digits[0]));
+        second = V::both_halves(digits);
+      }
+      return V::whole_thirds(V::first_halves(first, second));
+    }
+  }
+  // Of eight bytes, each modulo 256.
+  static uint64_t times_three_in(uint64_t bytes) {
+    constexpr uint64_t kEven = 0x00ff00ff00ff00ff;
+    return ((bytes & kEven) * 3 & kEven) | ((bytes >> 8 & kEven) * 3 & kEven) << 8;
+  }
+  static void scales(const uint8_t* b, typename V::Floats* s, typename V::Floats*) {
+    *s = V::broadcast_f16(b + 52);
   }
 };
 

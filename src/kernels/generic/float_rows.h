@@ -1,6 +1,6 @@
-// Matrices that meet the float activations: F32, F16, BF16, and those that a codec decodes piece by
-// piece. A loader L knows how to read eight values, or one. Few tokens: dot products, row
-// after row; many: a tile of sixteen rows, transposed to floats once.
+// Matrices that meet the float activations: F32, F16, BF16. A loader L knows how to read eight
+// values, or one. Few tokens: dot products, row after row; many: a tile of sixteen rows, transposed
+// to floats once.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -9,8 +9,7 @@ namespace enxuto::generic {
 
 inline constexpr int64_t kFloatRows = 16;
 inline constexpr int64_t kFloatColumns = 512;
-// The tile, and behind it as many decoded rows.
-static_assert(2 * kFloatColumns * kFloatRows <= kKernelScratchFloats);
+static_assert(kFloatColumns * kFloatRows <= kKernelScratchFloats);
 
 template <class V>
 struct F32Loader {
@@ -145,7 +144,8 @@ void float_tiles(const MatrixView& w, int64_t begin, int64_t end, const Prepared
     const int64_t n_rows = end - r < kFloatRows ? end - r : kFloatRows;
     for (int64_t c = 0; c < w.columns; c += kFloatColumns) {
       const int64_t n = w.columns - c < kFloatColumns ? w.columns - c : kFloatColumns;
-      L::template tile<V>(w, r, n_rows, c, n, scratch);
+      transpose_rows<V, L>(w.data + static_cast<uint64_t>(r) * w.row_bytes + c * L::kBytes,
+                           w.row_bytes, n_rows, n, scratch);
       float* out = y + r - begin;
       in_handfuls<T>(n_tokens, [&]<int kFew>(int64_t t) {
         const float* values[kFew];
@@ -159,62 +159,16 @@ void float_tiles(const MatrixView& w, int64_t begin, int64_t end, const Prepared
   }
 }
 
-// A type whose values L reads where they lie.
-template <class L>
-struct InPlace {
-  template <class V>
-  static void tile(const MatrixView& w, int64_t row, int64_t n_rows, int64_t from, int64_t n,
-                   float* out) {
-    transpose_rows<V, L>(w.data + static_cast<uint64_t>(row) * w.row_bytes + from * L::kBytes,
-                         w.row_bytes, n_rows, n, out);
-  }
-};
-
-// A type that its codec decodes: piece by piece, behind the tile.
-struct Decoded {
-  static void piece(const MatrixView& w, int64_t row, int64_t from, int64_t n, float* out) {
-    const Codec* codec = find_codec(w.type);
-    const auto block = static_cast<uint64_t>(from) / codec->block_values;
-    codec->decode(w.data + static_cast<uint64_t>(row) * w.row_bytes + block * codec->block_bytes,
-                  out, static_cast<size_t>(n));
-  }
-  template <class V>
-  static void tile(const MatrixView& w, int64_t row, int64_t n_rows, int64_t from, int64_t n,
-                   float* out) {
-    float* rows = out + kFloatRows * kFloatColumns;
-    for (int64_t r = 0; r < n_rows; ++r) piece(w, row + r, from, n, rows + r * kFloatColumns);
-    transpose_rows<V, F32Loader<V>>(reinterpret_cast<const uint8_t*>(rows),
-                                    kFloatColumns * sizeof(float), n_rows, n, out);
-  }
-};
-
 template <class V, class T, class L>
 void matmul_floats(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                    int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
   constexpr int kFew = 3;
   if (n_tokens > kFew)
-    return float_tiles<V, T, InPlace<L>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+    return float_tiles<V, T, L>(w, begin, end, x, n_tokens, y, y_stride, scratch);
   for (int64_t r = begin; r < end; ++r) {
     const uint8_t* row = w.data + static_cast<uint64_t>(r) * w.row_bytes;
     for (int64_t t = 0; t < n_tokens; ++t)
       y[t * y_stride + r - begin] = float_dot<V, L>(row, x[t].values, w.columns);
-  }
-}
-
-template <class V, class T>
-void matmul_decoded(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
-                    int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
-  if (n_tokens > 1)
-    return float_tiles<V, T, Decoded>(w, begin, end, x, n_tokens, y, y_stride, scratch);
-  for (int64_t r = begin; r < end; ++r) {
-    float sum = 0;
-    for (int64_t c = 0; c < w.columns; c += kFloatColumns) {
-      const int64_t n = w.columns - c < kFloatColumns ? w.columns - c : kFloatColumns;
-      Decoded::piece(w, r, c, n, scratch);
-      sum +=
-          float_dot<V, F32Loader<V>>(reinterpret_cast<const uint8_t*>(scratch), x[0].values + c, n);
-    }
-    y[r - begin] = sum;
   }
 }
 

@@ -57,6 +57,15 @@ bool with_format(Type type, const Function& f) {
     case Type::IQ4_XS:
       f.template operator()<IQ4_XS<V>>();
       return true;
+    case Type::Q1_0:
+      f.template operator()<Q1_0<V>>();
+      return true;
+    case Type::NVFP4:
+      f.template operator()<NVFP4<V>>();
+      return true;
+    case Type::TQ1_0:
+      f.template operator()<TQ1_0<V>>();
+      return true;
     case Type::MXFP4:
       f.template operator()<MXFP4<V>>();
       return true;
@@ -107,13 +116,12 @@ void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const Prepared
     default:
       break;
   }
-  const bool own = with_format<V>(w.type, [&]<class F>() {
+  with_format<V>(w.type, [&]<class F>() {
     if (n_tokens < T::kTileTokens)
       few_tokens<V, F>(w, begin, end, x, n_tokens, y, y_stride);
     else
       many_tokens<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
   });
-  if (!own) matmul_decoded<V, T>(w, begin, end, x, n_tokens, y, y_stride, scratch);
 }
 
 template <class V, class T>

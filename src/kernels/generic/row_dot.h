@@ -1,6 +1,8 @@
 // One token, or few: weights are read once, in file order.
 #pragma once
 
+#include <utility>
+
 #include "kernels/generic/formats.h"
 #include "kernels/kernels.h"
 
@@ -79,6 +81,8 @@ float dot_plain_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
         F::scale_and_offset(w, scale, minimum);
         const auto x_sum = V::at_minima(sums[2 * g] + sums[2 * g + 1], 0);
         total.offset = V::fma(minimum, x_sum, total.offset);
+      } else if constexpr (F::kScales == 2) {
+        scale = V::two(F::template scale_of<2 * g>(w), F::template scale_of<2 * g + 1>(w));
       } else {
         scale = F::scale(w);
       }
@@ -86,8 +90,9 @@ float dot_plain_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
       total.sum =
           V::fma(V::to_floats(dot), V::multiply(scale, V::broadcast(scales + g)), total.sum);
     };
-    group.template operator()<0>();
-    if constexpr (F::kGroups == 2) group.template operator()<1>();
+    [&]<int... g>(std::integer_sequence<int, g...>) {
+      (group.template operator()<g>(), ...);
+    }(std::make_integer_sequence<int, F::kGroups>());
     codes += F::kValues, scales += F::kGroups, sums += 2 * F::kGroups;
   }
   float sum = V::sum(total.sum);

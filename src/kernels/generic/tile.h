@@ -70,16 +70,20 @@ void pack_scales(const uint8_t* w, uint64_t row_bytes, Tile<T>& tile, int64_t g,
   } else {
     for (int row = 0; row < 8; ++row) {
       const uint8_t* b = w + static_cast<uint64_t>(row) * row_bytes;
-      Floats s, m;
-      if constexpr (F::kMin)
-        F::scale_and_offset(b, s, m);
-      else
-        s = F::scale(b), m = V::multiply(s, V::all(-bias));
-#pragma GCC unroll 16
-      for (int i = 0; i < F::kGroups; ++i) {
-        tile.scales[g + i][r + row] = V::first(s);
-        if constexpr (TileFormat<T, F>::kOffset) tile.offsets[g + i][r + row] = V::first(m);
-      }
+      [&]<int... i>(std::integer_sequence<int, i...>) {
+        const auto group = [&]<int k>() {
+          Floats s, m;
+          if constexpr (F::kMin)
+            F::scale_and_offset(b, s, m);
+          else if constexpr (F::kScales == 2)
+            s = V::all(F::template scale_of<k>(b)), m = V::multiply(s, V::all(-bias));
+          else
+            s = F::scale(b), m = V::multiply(s, V::all(-bias));
+          tile.scales[g + k][r + row] = V::first(s);
+          if constexpr (TileFormat<T, F>::kOffset) tile.offsets[g + k][r + row] = V::first(m);
+        };
+        (group.template operator()<i>(), ...);
+      }(std::make_integer_sequence<int, F::kGroups * F::kScales>());
     }
   }
 }

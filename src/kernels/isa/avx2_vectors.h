@@ -53,6 +53,13 @@ struct Avx2Vectors {
   }
   static Bytes bit_or(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
   static Bytes subtract_bytes(Bytes a, Bytes b) { return _mm256_sub_epi8(a, b); }
+  static Bytes add_bytes(Bytes a, Bytes b) { return _mm256_add_epi8(a, b); }
+  // 3 a / 256, rounded down: from 86 on 1, from 171 on 2
+  static Bytes whole_thirds(Bytes a) {
+    const __m256i one = _mm256_cmpeq_epi8(_mm256_max_epu8(a, all_bytes(86)), a);
+    const __m256i two = _mm256_cmpeq_epi8(_mm256_max_epu8(a, all_bytes(171)), a);
+    return _mm256_sub_epi8(_mm256_setzero_si256(), _mm256_add_epi8(one, two));
+  }
   // bit i of the word -> byte i: `value` or 0
   static Bytes spread_bits(uint32_t word, int value) {
     const __m256i order = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
