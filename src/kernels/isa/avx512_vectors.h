@@ -8,10 +8,6 @@
 namespace enxuto {
 namespace {
 
-// Dot products of four wide vectors, of two groups each, added up to one (sums_of_four), are in
-// this order: in eight lanes of which each group has two.
-alignas(64) constexpr int32_t kGroupOfLane[16] = {0, 2, 4, 6, 0, 2, 4, 6, 1, 3, 5, 7, 1, 3, 5, 7};
-
 struct Avx512Vnni : Avx2Vectors {
   static constexpr bool kUnsignedOnly = true;
 
@@ -31,6 +27,7 @@ struct Avx512Vnni : Avx2Vectors {
     return _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_loadu_si512(x));
   }
   static WideFloats wide_zero() { return _mm512_setzero_ps(); }
+  // Quarters of the lanes added up: those of a, b, c, d, then the next ones.
   static WideFloats sums_of_four(Wide a, Wide b, Wide c, Wide d) {
     const Wide ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     const Wide cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
@@ -38,8 +35,10 @@ struct Avx512Vnni : Avx2Vectors {
         _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd)));
   }
   using Avx2Vectors::sums_of_four;
+  // Eight groups' as sums_of_four has their dot products: in two lanes each.
   static WideFloats by_group(Floats a) {
-    return _mm512_permutexvar_ps(_mm512_load_si512(kGroupOfLane), _mm512_castps256_ps512(a));
+    const Wide order = _mm512_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6, 1, 3, 5, 7, 1, 3, 5, 7);
+    return _mm512_permutexvar_ps(order, _mm512_castps256_ps512(a));
   }
   static WideFloats fma(WideFloats a, WideFloats b, WideFloats c) {
     return _mm512_fmadd_ps(a, b, c);

@@ -120,15 +120,13 @@ inline __m512 odd_multiples(const uint8_t* d, float unit, __m512 n) {
 inline __m512 eight_scales(const uint8_t* d, float unit, __m256i n) {
   return odd_multiples(d, unit, Avx512Vnni::by_group(_mm256_cvtepi32_ps(n)));
 }
-// Where a group has two scales, the first is that of its former lanes.
-alignas(64) constexpr int32_t kScaleOfLane[16] = {0, 4, 8,  12, 1, 5, 9,  13,
-                                                  2, 6, 10, 14, 3, 7, 11, 15};
 inline __m512 sixteen_scales(const uint8_t* d, float unit, const uint8_t* nibbles) {
   const __m128i both = _mm_cvtsi64_si128(static_cast<int64_t>(load_long(nibbles)));
   const __m128i bytes =
       _mm_and_si128(_mm_unpacklo_epi8(both, _mm_srli_epi16(both, 4)), _mm_set1_epi8(15));
-  const __m512i n =
-      _mm512_permutexvar_epi32(_mm512_load_si512(kScaleOfLane), _mm512_cvtepu8_epi32(bytes));
+  // A group's first scale is that of its former lanes.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i n = _mm512_permutexvar_epi32(order, _mm512_cvtepu8_epi32(bytes));
   return odd_multiples(d, unit, _mm512_cvtepi32_ps(n));
 }
 
