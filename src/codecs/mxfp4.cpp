@@ -3,6 +3,7 @@
 //   doubled)
 #include <bit>
 
+#include "codecs/half_scales.h"
 #include "codecs/levels16.h"
 #include "codecs/search.h"
 
@@ -11,16 +12,7 @@ namespace {
 
 constexpr int kN = 32, kBytes = 17;
 
-struct HalfScales {
-  float of[256];
-  constexpr HalfScales() : of{} {
-    for (uint32_t e = 0; e < 256; ++e)
-      of[e] = std::bit_cast<float>(e < 2 ? 0x00200000u << e : (e - 1) << 23);
-  }
-};
-constexpr HalfScales kHalf;
-
-float half_scale(int e) { return kHalf.of[e]; }
+float half_scale(int e) { return kHalfE8m0.of[e]; }
 
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
@@ -37,7 +29,7 @@ constexpr BlockShape kShape = {.n_codes = 16,
                                .levels = kE2m1Levels,
                                .least = 0,
                                .most = 254,
-                               .units = kHalf.of,
+                               .units = kHalfE8m0.of,
                                .fixed_d = true};
 
 void read_scales(const uint8_t* b, BlockScales& scales) { scales.a[0] = b[0]; }

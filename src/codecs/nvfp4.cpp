@@ -2,6 +2,7 @@
 //   4 scales, unsigned E4M3 | 4 × 8 bytes of E2M1 codes: low nibbles are values 0 … 7 of the
 //   sub-block, high nibbles values 8 … 15
 //   value = scale / 2 * kE2m1Values[code], whose values are doubled
+#include "codecs/half_scales.h"
 #include "codecs/levels16.h"
 #include "codecs/search.h"
 
@@ -10,21 +11,7 @@ namespace {
 
 constexpr int kN = 64, kBytes = 36, kTopScale = 126;
 
-// Halves of the E4M3 numbers with the sign bit ignored. 127, the NaN, counts as zero; 255 does not.
-struct HalfScales {
-  float of[256];
-  constexpr HalfScales() : of{} {
-    for (int code = 0; code < 256; ++code) {
-      const int exponent = code >> 3 & 15, mantissa = code & 7;
-      of[code] = static_cast<float>(exponent == 0 ? mantissa : 8 + mantissa) * 0x1p-10f;
-      for (int e = 1; e < exponent; ++e) of[code] *= 2;
-    }
-    of[127] = 0;
-  }
-};
-constexpr HalfScales kHalf;
-
-float half_scale(int code) { return kHalf.of[code]; }
+float half_scale(int code) { return kHalfE4m3.of[code]; }
 
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
@@ -43,7 +30,7 @@ constexpr BlockShape kShape = {.n_codes = 16,
                                .levels = kE2m1Levels,
                                .least = 0,
                                .most = kTopScale,
-                               .units = kHalf.of,
+                               .units = kHalfE4m3.of,
                                .fixed_d = true};
 
 void read_scales(const uint8_t* b, BlockScales& scales) {

@@ -19,10 +19,9 @@ constexpr void expand(const uint16_t (&points)[kPoints], const float (&levels)[k
   }
 }
 
-template <size_t kPoints, int kPacked, size_t kLevels>
+template <size_t kPoints, size_t kLevels>
 constexpr void pack(const uint16_t (&points)[kPoints], const float (&levels)[kLevels],
-                    PackedPoints<kPacked>& packed, uint8_t (&bytes)[16]) {
-  static_assert(kPoints == kPacked);
+                    PackedPoints<kPoints>& packed, uint8_t (&bytes)[16]) {
   for (size_t p = 0; p < kPoints; ++p) {
     packed.low[p] = static_cast<uint8_t>(points[p]);
     packed.high[p] = static_cast<uint8_t>(points[p] >> 8);

@@ -2,12 +2,13 @@
 // Made of codecs/grids.h by the compiler.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace enxuto {
 
 // A byte of each point as it is packed, then the other; for look-ups of 64 bytes at once.
-template <int kPoints>
+template <size_t kPoints>
 struct alignas(64) PackedPoints {
   uint8_t low[kPoints], high[kPoints];
 };

@@ -8,19 +8,21 @@
 namespace enxuto::generic {
 
 // Four times seven bits, each with the eighth that makes the minuses even.
-inline uint32_t even_signs_of(uint32_t packed) {
+static inline uint32_t even_signs_of(uint32_t packed) {
   const uint8_t* table = kCodebookTables.even_signs;
   return table[packed & 127] | uint32_t{table[packed >> 7 & 127]} << 8 |
          uint32_t{table[packed >> 14 & 127]} << 16 | uint32_t{table[packed >> 21 & 127]} << 24;
 }
 
 // Bytes c -> 2 c + 1
-inline uint64_t odd_of(uint64_t bytes) { return 2 * bytes + 0x0101010101010101; }
+static inline uint64_t odd_of(uint64_t bytes) { return 2 * bytes + 0x0101010101010101; }
 // The same of eight nibbles, low ones first.
-inline uint64_t odd_of_nibbles(const uint8_t* b) { return odd_of(spread_nibbles(load_word(b))); }
+static inline uint64_t odd_of_nibbles(const uint8_t* b) {
+  return odd_of(spread_nibbles(load_word(b)));
+}
 // Of the top nibbles of eight words, kEvery bytes apart.
 template <int kEvery>
-uint64_t odd_of_tops(const uint8_t* words) {
+static inline uint64_t odd_of_tops(const uint8_t* words) {
   uint64_t v = 0;
   for (int i = 0; i < 8; ++i)
     v |= uint64_t{static_cast<uint8_t>(words[kEvery * i + 3] >> 4)} << 8 * i;

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "codecs/codec.h"
+#include "codecs/half_scales.h"
 
 namespace enxuto::generic {
 
@@ -50,7 +51,7 @@ struct Unsigned {
 
   template <int g>
   [[gnu::always_inline]] static typename V::Bytes codes(const uint8_t* b) {
-    const auto codes = F::template codes<g>(b);
+    const auto codes = codes_of<V, F, g>(b);
     if constexpr (kShift) return V::subtract_bytes(codes, V::all_bytes(-128));
     return codes;
   }
@@ -83,7 +84,7 @@ Halves<V> two_of_nibbles(const uint8_t* a, const uint8_t* b) {
   return {V::template field<0>(both, 15), V::template field<4>(both, 15)};
 }
 
-inline uint32_t load_word(const uint8_t* b) {
+static inline uint32_t load_word(const uint8_t* b) {
   uint32_t word;
   __builtin_memcpy(&word, b, 4);
   return word;
@@ -185,28 +186,18 @@ struct IQ4_NL : Format<Type::IQ4_NL, 32, 18, 127, 0, false, true> {
   static auto two_scales(const uint8_t* a, const uint8_t* b) { return V::broadcast_two_f16(a, b); }
 };
 
-// 2^(e - 128): what a byte e says as MXFP4's scale, of the doubled codes of kE2m1Table.
-struct Powers {
-  float of[256];
-  constexpr Powers() : of{} {
-    for (uint32_t e = 0; e < 256; ++e)  // below 2^-126 subnormal
-      of[e] = __builtin_bit_cast(float, e < 2 ? 0x00200000u << e : (e - 1u) << 23);
-  }
-};
-inline constexpr Powers kPowers;
-
 template <class V>
 struct MXFP4 : Format<Type::MXFP4, 32, 17, 12, 0, false, true> {
   template <int g>
   static auto codes(const uint8_t* b) {
     return V::look_up(V::both_halves(kE2m1Table), V::split_nibbles(b + 1));
   }
-  static auto scale(const uint8_t* b) { return V::broadcast(kPowers.of + b[0]); }
+  static auto scale(const uint8_t* b) { return V::broadcast(kHalfE8m0.of + b[0]); }
   static Halves<V> two(const uint8_t* a, const uint8_t* b) {
     return look_up_two<V>(kE2m1Table, a + 1, b + 1);
   }
   static auto two_scales(const uint8_t* a, const uint8_t* b) {
-    return V::two(kPowers.of[a[0]], kPowers.of[b[0]]);
+    return V::two(kHalfE8m0.of[a[0]], kHalfE8m0.of[b[0]]);
   }
 };
 
@@ -227,20 +218,6 @@ struct Q1_0 : Format<Type::Q1_0, 128, 18, 2, 1> {
   }
   static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
 };
-
-// Half of what a byte says as NVFP4's scale (E4M3 without a sign; 127, the NaN, counts as zero).
-struct HalfE4m3 {
-  float of[256];
-  constexpr HalfE4m3() : of{} {
-    for (int code = 0; code < 256; ++code) {
-      const int exponent = code >> 3 & 15, mantissa = code & 7;
-      of[code] = static_cast<float>(exponent == 0 ? mantissa : 8 + mantissa) * 0x1p-10f;
-      for (int e = 1; e < exponent; ++e) of[code] *= 2;
-    }
-    of[127] = 0;
-  }
-};
-inline constexpr HalfE4m3 kHalfE4m3;
 
 template <class V>
 struct NVFP4 : Format<Type::NVFP4, 64, 36, 12, 0, false, true, 2> {

@@ -15,19 +15,6 @@ inline constexpr int64_t kAhead = 4096;
 template <class V, class F>
 concept InTwos = requires(const uint8_t* b) { F::two(b, b); };
 
-// Group g of a block with the codes x.
-template <class V, class F, int g>
-[[gnu::always_inline]] inline typename V::Ints dot_group(const uint8_t* b, typename V::Bytes x,
-                                                         typename V::Ints bias) {
-  if constexpr (SignsApart<F>) {
-    const auto weights = F::template apart<g>(b);
-    return V::template dot<0, false>(weights.magnitudes, V::negate_where(x, weights.signs),
-                                     V::zero_ints());
-  } else {
-    return V::template dot<F::kBias, F::kSigned>(F::template codes<g>(b), x, bias);
-  }
-}
-
 // What a row has added up, in lanes; an offset only where a format has minima.
 template <class V>
 struct RowSum {
@@ -86,7 +73,7 @@ float dot_plain_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
       } else {
         scale = F::scale(w);
       }
-      const auto dot = dot_group<V, F, g>(w, xs, bias);
+      const auto dot = V::template dot<F::kBias, F::kSigned>(F::template codes<g>(w), xs, bias);
       total.sum =
           V::fma(V::to_floats(dot), V::multiply(scale, V::broadcast(scales + g)), total.sum);
     };
@@ -106,7 +93,9 @@ template <class V, class F, int g>
 [[gnu::always_inline]] inline typename V::Ints dot_shifted(const uint8_t* b, const int8_t* x) {
   const auto codes = V::load_bytes(x + 32 * g);
   if constexpr (SignsApart<F>) {
-    return dot_group<V, F, g>(b, codes, V::zero_ints());
+    const auto weights = F::template apart<g>(b);
+    return V::template dot<0, false>(weights.magnitudes, V::negate_where(codes, weights.signs),
+                                     V::zero_ints());
   } else {
     using As = Unsigned<V, F>;
     return V::template dot<0, As::kSigned>(As::template codes<g>(b), codes, V::zero_ints());
@@ -191,8 +180,8 @@ float dot_super_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
 
 template <class V, class F>
 float dot_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
-  if constexpr (requires { V::template dot_codebook_row<F::kType>(w, columns, x); })
-    return V::template dot_codebook_row<F::kType>(w, columns, x);
+  if constexpr (requires { V::template dot_codebook_row<F>(w, columns, x); })
+    return V::template dot_codebook_row<F>(w, columns, x);
   else if constexpr (F::kSuper)
     return dot_super_row<V, F>(w, columns, x);
   else

@@ -13,12 +13,12 @@ auto times_bytes(typename V::Floats unit, uint64_t bytes) {
 }
 
 // Nibbles and pairs of bits, lowest first, to a byte each.
-inline uint64_t spread_nibbles(uint64_t word) {
+static inline uint64_t spread_nibbles(uint64_t word) {
   word = (word | word << 16) & 0x0000ffff0000ffff;
   word = (word | word << 8) & 0x00ff00ff00ff00ff;
   return (word | word << 4) & 0x0f0f0f0f0f0f0f0f;
 }
-inline uint64_t spread_bit_pairs(uint64_t word) {
+static inline uint64_t spread_bit_pairs(uint64_t word) {
   word = (word | word << 24) & 0x000000ff000000ff;
   word = (word | word << 12) & 0x000f000f000f000f;
   return (word | word << 6) & 0x0303030303030303;

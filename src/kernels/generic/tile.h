@@ -91,12 +91,12 @@ void pack_scales(const uint8_t* w, uint64_t row_bytes, Tile<T>& tile, int64_t g,
 // Group g of a block of each of eight rows.
 template <class V, class T, class F, int g>
 void pack_codes(const uint8_t* w, uint64_t row_bytes, uint8_t (*codes)[T::kTileRows][4]) {
+  static_assert(V::kUnsignedOnly == T::kUnsignedOnly);
   typename V::Floats rows[8];
 #pragma GCC unroll 16
   for (int r = 0; r < 8; ++r) {
-    auto a = codes_of<V, F, g>(w + static_cast<uint64_t>(r) * row_bytes);
-    if constexpr (TileFormat<T, F>::kShift) a = V::subtract_bytes(a, V::all_bytes(-128));
-    rows[r] = V::as_floats(a);
+    const uint8_t* row = w + static_cast<uint64_t>(r) * row_bytes;
+    rows[r] = V::as_floats(Unsigned<V, F>::template codes<g>(row));
   }
   V::transpose(rows);
 #pragma GCC unroll 16

@@ -7,10 +7,10 @@ namespace enxuto {
 namespace {
 
 struct Avx512Vbmi : Avx512Vnni {
-  template <Type kType>
-    requires requires(const uint8_t* b) { LookedUp<kType>::block(b); }
+  template <class F>
+    requires requires(const uint8_t* b) { LookedUp<F::kType>::block(b); }
   static float dot_codebook_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
-    return dot_looked_up<LookedUp<kType>>(w, columns, x);
+    return dot_looked_up<LookedUp<F::kType>, F::kBytes>(w, columns, x);
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "kernels/codebook_tables.h"
 #include "kernels/generic/row_dot.h"
+#include "kernels/generic/super_blocks.h"
 #include "kernels/isa/avx512_vectors.h"
 #include "kernels/kernels.h"
 
@@ -24,20 +25,20 @@ struct alignas(64) ByteOrder {
 
 // Of `packed` (a byte of 128, 256, … points) those at `index`, whose bits from the eighth on are in
 // `upper`.
-template <int kPoints>
+template <size_t kPoints>
 inline __m512i look_up(const uint8_t* packed, __m512i index, const __mmask64* upper) {
   if constexpr (kPoints == 128) {
     return _mm512_permutex2var_epi8(_mm512_load_si512(packed), index,
                                     _mm512_load_si512(packed + 64));
   } else {
-    constexpr int kHalf = kPoints / 2;
+    constexpr size_t kHalf = kPoints / 2;
     return _mm512_mask_blend_epi8(upper[__builtin_ctz(kHalf) - 7],
                                   look_up<kHalf>(packed, index, upper),
                                   look_up<kHalf>(packed + kHalf, index, upper));
   }
 }
 
-template <int kPoints>
+template <size_t kPoints>
 inline void look_up_both(const PackedPoints<kPoints>& points, __m512i index, const __mmask64* upper,
                          PackedBlock& block) {
   block.low = look_up<kPoints>(points.low, index, upper);
@@ -68,7 +69,7 @@ struct Coordinates {
   static constexpr ByteOrder kOffsets = offsets();
 };
 
-template <class F>
+template <class F, int kBytes>
 float dot_looked_up(const uint8_t* w, int64_t columns, const PreparedRow& x) {
   using V = Avx512Vnni;
   using C = Coordinates<F::kBits>;
@@ -79,8 +80,8 @@ float dot_looked_up(const uint8_t* w, int64_t columns, const PreparedRow& x) {
   __m512 sum = _mm512_setzero_ps();
   const int8_t* codes = x.codes;
   const float* x_scales = x.scales;
-  const uint8_t* end = w + columns / 256 * F::kBytes;
-  for (; w != end; w += F::kBytes, codes += 256, x_scales += 8) {
+  const uint8_t* end = w + columns / 256 * kBytes;
+  for (; w != end; w += kBytes, codes += 256, x_scales += 8) {
     _mm_prefetch(reinterpret_cast<const char*>(w) + generic::kAhead, _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(w) + generic::kAhead + 64, _MM_HINT_T0);
     const PackedBlock block = F::block(w);
@@ -146,7 +147,7 @@ struct LookedUp;
 
 template <>
 struct LookedUp<Type::IQ3_XXS> {
-  static constexpr int kBits = 3, kBytes = 98;
+  static constexpr int kBits = 3;
   static const uint8_t* levels() { return kCodebookTables.levels_iq3_xxs; }
   static PackedBlock block(const uint8_t* b) {
     PackedBlock block;
@@ -167,7 +168,7 @@ struct LookedUp<Type::IQ3_XXS> {
 
 template <>
 struct LookedUp<Type::IQ3_S> {
-  static constexpr int kBits = 3, kBytes = 110;
+  static constexpr int kBits = 3;
   static const uint8_t* levels() { return kCodebookTables.levels_iq3_s; }
   static PackedBlock block(const uint8_t* b) {
     PackedBlock block;
@@ -175,15 +176,15 @@ struct LookedUp<Type::IQ3_S> {
     const __mmask64 upper[] = {_mm512_movepi8_mask(index), load_long(b + 66)};
     look_up_both(kCodebookTables.packed_iq3_s, index, upper, block);
     __builtin_memcpy(block.signs, b + 74, 32);
-    const auto n = static_cast<int64_t>(_pdep_u64(generic::load_word(b + 106), 0x0f0f0f0f0f0f0f0f));
-    block.scales = eight_scales(b, 1, _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(n)));
+    const uint64_t n = generic::spread_nibbles(generic::load_word(b + 106));
+    block.scales = eight_scales(b, 1, Avx512Vnni::u8_of(n));
     return block;
   }
 };
 
 template <>
 struct LookedUp<Type::IQ2_XXS> {
-  static constexpr int kBits = 2, kBytes = 66;
+  static constexpr int kBits = 2;
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
   static PackedBlock block(const uint8_t* b) {
     PackedBlock block;
@@ -202,7 +203,7 @@ struct LookedUp<Type::IQ2_XXS> {
 
 template <>
 struct LookedUp<Type::IQ2_XS> {
-  static constexpr int kBits = 2, kBytes = 74;
+  static constexpr int kBits = 2;
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
   static PackedBlock block(const uint8_t* b) {
     PackedBlock block;
@@ -219,7 +220,7 @@ struct LookedUp<Type::IQ2_XS> {
 
 template <>
 struct LookedUp<Type::IQ2_S> {
-  static constexpr int kBits = 2, kBytes = 82;
+  static constexpr int kBits = 2;
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
   static PackedBlock block(const uint8_t* b) {
     PackedBlock block;
