@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/native_half.h"
+
 namespace enxuto {
 namespace {
 
@@ -12,7 +14,7 @@ namespace {
 TEST(Float16, AgreesWithTheCompilersHalf) {
   for (uint32_t h = 0; h < 0x10000; ++h) {
     const auto half = static_cast<uint16_t>(h);
-    const auto expected = static_cast<float>(std::bit_cast<_Float16>(half));
+    const auto expected = static_cast<float>(std::bit_cast<NativeHalf>(half));
     const float got = f16_to_f32(half);
     if (std::isnan(expected)) {
       ASSERT_TRUE(std::isnan(got)) << h;
@@ -22,7 +24,8 @@ TEST(Float16, AgreesWithTheCompilersHalf) {
     ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(expected)) << h;
     for (float scale : {1.0f, 1 + 0x1p-12f, 1 + 0x1p-11f, 1 + 0x1p-10f, 1 - 0x1p-12f, 1.0003f}) {
       const float value = expected * scale;
-      ASSERT_EQ(f32_to_f16(value), std::bit_cast<uint16_t>(static_cast<_Float16>(value))) << value;
+      ASSERT_EQ(f32_to_f16(value), std::bit_cast<uint16_t>(static_cast<NativeHalf>(value)))
+          << value;
     }
   }
 }

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "base/native_half.h"
+
 namespace enxuto {
 namespace {
 
@@ -138,7 +140,7 @@ TEST(Codec, HalvesDecodeAsTheCompilerConvertsThem) {
   find_codec(Type::F16)->decode(reinterpret_cast<const uint8_t*>(halves.data()), values.data(),
                                 values.size());
   for (size_t i = 0; i < halves.size(); ++i) {
-    const auto expected = static_cast<float>(std::bit_cast<_Float16>(halves[i]));
+    const auto expected = static_cast<float>(std::bit_cast<NativeHalf>(halves[i]));
     if (std::isnan(expected))
       ASSERT_TRUE(std::isnan(values[i])) << halves[i];
     else

@@ -1,8 +1,8 @@
 // The maths of a forward pass, chosen once at start for the machine's instruction set.
 //
 // A unit per instruction set (isa/) fills a KernelTable; reference/ is the scalar oracle that all
-// are compared with. ENXUTO_ISA=reference|avx2|avx512vnni|avx512vbmi pins one. Kernels cannot fail:
-// shapes are checked by the caller.
+// are compared with. ENXUTO_ISA=reference|avx2|avx512vnni|avx512vbmi|neon|neondot pins one. Kernels
+// cannot fail: shapes are checked by the caller.
 #pragma once
 
 #include <cstdint>

@@ -26,6 +26,9 @@ struct Choice {
     offer(kAvx2Kernels, cpu.avx2);
     offer(kAvx512VnniKernels, cpu.avx512vnni);
     offer(kAvx512VbmiKernels, cpu.avx512vbmi);
+#elif defined(ENXUTO_ARM_KERNELS)
+    offer(kNeonKernels, true);
+    offer(kNeonDotKernels, cpu_features().dot_products);
 #endif
     chosen = available[n_available - 1];
     const char* pin = std::getenv("ENXUTO_ISA");

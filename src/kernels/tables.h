@@ -9,5 +9,7 @@ extern const KernelTable kReferenceKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512VnniKernels;
 extern const KernelTable kAvx512VbmiKernels;
+extern const KernelTable kNeonKernels;
+extern const KernelTable kNeonDotKernels;
 
 }  // namespace enxuto

@@ -4,6 +4,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace enxuto {
@@ -30,6 +33,12 @@ CpuFeatures probe() {
   features.avx512vnni = features.avx2 && all(saved, 0xe6) && bit(b, 16) && bit(b, 17) &&
                         bit(b, 30) && bit(b, 31) && bit(c, 11);  // F, DQ, BW, VL; VNNI
   features.avx512vbmi = features.avx512vnni && bit(c, 1) && bit(b, 8);
+  return features;
+}
+#elif defined(__aarch64__)
+CpuFeatures probe() {
+  CpuFeatures features = {};
+  features.dot_products = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
   return features;
 }
 #else

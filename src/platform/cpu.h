@@ -4,9 +4,10 @@
 namespace enxuto {
 
 struct CpuFeatures {
-  bool avx2;        // with FMA and F16C
-  bool avx512vnni;  // with F, BW, DQ, VL
-  bool avx512vbmi;  // with all these, and BMI2
+  bool avx2;          // with FMA and F16C
+  bool avx512vnni;    // with F, BW, DQ, VL
+  bool avx512vbmi;    // with all these, and BMI2
+  bool dot_products;  // Armv8's SDOT
 };
 
 const CpuFeatures& cpu_features();

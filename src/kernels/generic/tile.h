@@ -31,12 +31,12 @@ struct TileFormat : Unsigned<T, F> {
   using Unsigned<T, F>::kBias;
   static constexpr bool kOffset = kBias != 0 || F::kMin;
   static constexpr int kGroup = 32 / F::kScales;
-  // Products of 4 columns that a narrow sum holds; where T is unsigned only, sums are wide.
+  // Products of 4 columns that a narrow sum holds.
   static constexpr int kRoom = 32767 / (2 * 127 * F::kMax);
-  static constexpr int kSteps = T::kUnsignedOnly || kGroup / 4 <= kRoom ? kGroup / 4
-                                : kRoom >= 4                            ? 4
-                                : kRoom >= 2                            ? 2
-                                                                        : 1;
+  static constexpr int kSteps = T::kWideSums || kGroup / 4 <= kRoom ? kGroup / 4
+                                : kRoom >= 4                        ? 4
+                                : kRoom >= 2                        ? 2
+                                                                    : 1;
 };
 
 // The scales and offsets of a block of each of eight rows, from group `g` and row `r` on.

@@ -42,7 +42,7 @@ struct Avx2 : Avx2Vectors {
 
   // ---- tiles
   using Partial = Ints;
-  static constexpr bool kUnsignedOnly = false;
+  static constexpr bool kUnsignedOnly = false, kWideSums = false;
   static constexpr int kTileTokens = 3, kTileRows = 16, kFloatTokens = 6;
   static Partial nothing() { return zero_ints(); }
   static Bytes broadcast_four(const void* p) {

@@ -79,7 +79,7 @@ struct Avx512Tile {
   using Partial = __m512i;
   using Floats = __m512;
   static constexpr int kLanes = 16, kTileTokens = 6, kTileRows = 32, kFloatTokens = 12;
-  static constexpr bool kUnsignedOnly = true;
+  static constexpr bool kUnsignedOnly = true, kWideSums = true;
 
   static Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
   static Bytes broadcast_four(const void* p) {
