@@ -16,6 +16,8 @@ Result<std::unique_ptr<WeightStream>> WeightStream::open(const Model& model, Wei
                                                          Arena& arena) {
   std::unique_ptr<WeightStream> stream(new WeightStream(model, std::move(plan)));
   WeightStream& s = *stream;
+  if (!s.streams())
+    for (const auto& file : model.files) file->expect_reuse();
   if (!s.streams() && !s.reads_embedding_rows()) return stream;
   for (const auto& file : model.files) {
     ASSIGN_OR_RETURN(auto direct, DirectFile::open(file->path()));

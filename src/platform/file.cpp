@@ -69,11 +69,17 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
 
 MappedFile::~MappedFile() { ::munmap(const_cast<uint8_t*>(data_), size_); }
 
+void MappedFile::expect_reuse() const {
+  ::madvise(const_cast<uint8_t*>(data_), size_, MADV_HUGEPAGE);
+}
+
 void MappedFile::set_apart(ByteView part) const {
   const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = reinterpret_cast<uintptr_t>(part.data()) & ~(page - 1);
   const auto end = reinterpret_cast<uintptr_t>(part.data() + part.size());
-  if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_RANDOM);
+  if (end <= begin) return;
+  for (const int advice : {MADV_RANDOM, MADV_NOHUGEPAGE})
+    ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 }
 
 Result<std::string> read_text_file(const std::string& path, uint64_t limit) {

@@ -23,6 +23,9 @@ class MappedFile {
 
   ByteView bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
+  // All of it will be read over and over: the kernel may bring it in large pages, where its file
+  // system can, so that addresses are found sooner. What lies in its cache already stays as it is.
+  void expect_reuse() const;
   // These bytes are hardly looked at: what is touched beside them does not bring their pages along.
   void set_apart(ByteView part) const;
 

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <string>
 
 #include "platform/faults.h"
 
@@ -97,6 +99,39 @@ TEST_F(FileTest, SameFileSeesThroughLinks) {
   fs::create_symlink(path("x"), path("y"));
   EXPECT_TRUE(same_file(path("x"), path("y")));
   EXPECT_FALSE(same_file(path("x"), path("z")));
+}
+
+// What the kernel is told of a mapping, as its list of them says: hg, large pages; rr, read here
+// and there; nh, no large pages.
+std::string advice_at(const uint8_t* address) {
+  std::ifstream maps("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2)
+      inside = begin <= reinterpret_cast<uintptr_t>(address) &&
+               reinterpret_cast<uintptr_t>(address) < end;
+    else if (inside && line.starts_with("VmFlags:"))
+      return line + ' ';
+  }
+  return "";
+}
+
+TEST_F(FileTest, WhatIsReadOverAndOverMayLieInLargePages) {
+  if (!fs::exists("/sys/kernel/mm/transparent_hugepage")) GTEST_SKIP() << "the kernel has none";
+  constexpr size_t kBytes = 1 << 16;
+  std::ofstream(path("a")) << std::string(kBytes, 'a');
+  const auto file = MappedFile::open(path("a"));
+  ASSERT_TRUE(file.ok());
+  const ByteView bytes = (*file)->bytes();
+  (*file)->expect_reuse();
+  EXPECT_NE(advice_at(bytes.data()).find(" hg "), std::string::npos);
+  (*file)->set_apart(bytes.subspan(kBytes / 2));
+  EXPECT_NE(advice_at(bytes.data()).find(" hg "), std::string::npos);
+  const std::string apart = advice_at(bytes.data() + kBytes - 1);
+  EXPECT_NE(apart.find(" rr "), std::string::npos);
+  EXPECT_EQ(apart.find(" hg "), std::string::npos);
+  EXPECT_EQ(bytes.back(), 'a');
 }
 
 }  // namespace

@@ -30,18 +30,38 @@ struct ThreadTeam::Shared {
   // The loop at hand. Written by the caller before `round` moves, read by the others after.
   Call call = nullptr;
   const void* body = nullptr;
-  int64_t n = 0, grain = 1;
-  alignas(64) std::atomic<int64_t> next{0};
+  int64_t grain = 1;
+  // What a thread begins with. Those that are done help the others.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::vector<Share> shares;
   alignas(64) std::atomic<uint32_t> round{0};
   alignas(64) std::atomic<int32_t> busy{0};
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
 
+  explicit Shared(int n_threads) : shares(static_cast<size_t>(n_threads)) {}
+
+  void deal(int64_t n) {
+    const auto n_shares = static_cast<int64_t>(shares.size());
+    const int64_t n_pieces = (n + grain - 1) / grain;
+    for (int64_t i = 0; i < n_shares; ++i) {
+      Share& share = shares[static_cast<size_t>(i)];
+      share.next.store(n_pieces * i / n_shares * grain, std::memory_order_relaxed);
+      share.end = std::min(n, n_pieces * (i + 1) / n_shares * grain);
+    }
+  }
+
   void work(int thread) {
-    for (;;) {
-      const int64_t begin = next.fetch_add(grain, std::memory_order_relaxed);
-      if (begin >= n) return;
-      call(body, begin, std::min(begin + grain, n), thread);
+    for (size_t i = 0; i < shares.size(); ++i) {
+      Share& share = shares[(static_cast<size_t>(thread) + i) % shares.size()];
+      for (;;) {
+        const int64_t begin = share.next.fetch_add(grain, std::memory_order_relaxed);
+        if (begin >= share.end) break;
+        call(body, begin, std::min(begin + grain, share.end), thread);
+      }
     }
   }
 
@@ -59,7 +79,8 @@ struct ThreadTeam::Shared {
   }
 };
 
-ThreadTeam::ThreadTeam(int n_threads) : n_threads_(std::max(1, n_threads)), shared_(new Shared) {
+ThreadTeam::ThreadTeam(int n_threads)
+    : n_threads_(std::max(1, n_threads)), shared_(new Shared(n_threads_)) {
   for (int i = 1; i < n_threads_; ++i)
     shared_->threads.emplace_back([s = shared_.get(), i] { s->serve(i); });
 }
@@ -80,8 +101,8 @@ void ThreadTeam::run(int64_t n, int64_t grain, Call call, const void* body) {
     return;
   }
   Shared& s = *shared_;
-  s.call = call, s.body = body, s.n = n, s.grain = grain;
-  s.next.store(0, std::memory_order_relaxed);
+  s.call = call, s.body = body, s.grain = grain;
+  s.deal(n);
   s.busy.store(n_threads_ - 1, std::memory_order_relaxed);
   s.round.fetch_add(1, std::memory_order_release);
   s.round.notify_all();

@@ -1,5 +1,6 @@
-// A team of threads that shares loops. Chunks are taken from a counter, so that a slow core (shared
-// with others) takes fewer; a short spin, then a futex, so that nothing burns a core while idle.
+// A team of threads that shares loops. Each has a share of neighbouring chunks, so that it reads
+// one stretch of memory, and helps the others when it is done: a slow core (shared with others)
+// does less. A short spin, then a futex, so that nothing burns a core while idle.
 #pragma once
 
 #include <cstdint>

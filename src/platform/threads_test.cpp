@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 namespace enxuto {
@@ -30,6 +32,19 @@ TEST(ThreadTeam, ManyShortLoopsEnd) {
   for (int i = 0; i < 20000; ++i)
     team.parallel_for(2, 1, [&](int64_t b, int64_t, int) { sum += b; });
   EXPECT_EQ(sum, 20000);
+}
+
+TEST(ThreadTeam, WhoIsDoneHelpsTheOthers) {
+  constexpr int kPieces = 8;
+  ThreadTeam team(2);
+  std::atomic<int> done = 0;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  team.parallel_for(kPieces, 1, [&](int64_t begin, int64_t, int) {
+    while (begin == 0 && done < kPieces - 1 && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();  // the first piece takes as long as all others
+    ++done;
+  });
+  EXPECT_LT(std::chrono::steady_clock::now(), deadline);
 }
 
 }  // namespace
