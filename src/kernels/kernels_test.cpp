@@ -120,6 +120,14 @@ TEST_P(EveryTable, MatmulIsTheReferencesWithinTheRoundingOfCodes) {
   }
 }
 
+TEST_P(EveryTable, RowsOfAnyWidth) {  // also where the scratch holds few tokens, or not one
+  for (const Type type : {Type::Q4_K, Type::Q3_K, Type::IQ2_S, Type::IQ3_XXS})
+    for (const int64_t columns : {256, 20480, 52480}) {
+      const Matrix m(type, 3, columns, 7);
+      for (const int64_t n_tokens : {1, 5}) expect_near_reference(k, m, n_tokens);
+    }
+}
+
 // The error of rounding is random: seen over many outputs it is far below its bound, and a kernel
 // that were off by a systematic part of a code would not be.
 TEST_P(EveryTable, RoundingLeavesNoBias) {

@@ -11,7 +11,7 @@ constexpr uint64_t kAlign = 64;
 // Rows are handed out in units of this many, the height of a kernel's tile.
 constexpr int64_t kUnitRows = 32;
 // A chunk is long enough to hide its hand-out, short enough that threads finish together.
-constexpr uint64_t kChunkBytes = 32 * 1024;
+constexpr uint64_t kChunkBytes = 128 * 1024;
 
 int64_t units_of(const MatmulJob& job) { return (job.w.rows + kUnitRows - 1) / kUnitRows; }
 

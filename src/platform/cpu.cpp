@@ -32,7 +32,8 @@ CpuFeatures probe() {
   features.avx2 = all(saved, 0x6) && fma && f16c && bit(b, 5);
   features.avx512vnni = features.avx2 && all(saved, 0xe6) && bit(b, 16) && bit(b, 17) &&
                         bit(b, 30) && bit(b, 31) && bit(c, 11);  // F, DQ, BW, VL; VNNI
-  features.avx512vbmi = features.avx512vnni && bit(c, 1) && bit(b, 8);
+  features.avx512vbmi =
+      features.avx512vnni && bit(c, 1) && bit(c, 8) && bit(b, 8);  // VBMI; GFNI; BMI2
   return features;
 }
 #elif defined(__aarch64__)

@@ -6,7 +6,7 @@ namespace enxuto {
 struct CpuFeatures {
   bool avx2;          // with FMA and F16C
   bool avx512vnni;    // with F, BW, DQ, VL
-  bool avx512vbmi;    // with all these, and BMI2
+  bool avx512vbmi;    // with all these, GFNI and BMI2
   bool dot_products;  // Armv8's SDOT
 };
 

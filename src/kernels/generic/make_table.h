@@ -118,7 +118,7 @@ void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const Prepared
   }
   with_format<V>(w.type, [&]<class F>() {
     if (n_tokens < T::kTileTokens)
-      few_tokens<V, F>(w, begin, end, x, n_tokens, y, y_stride);
+      few_tokens<V, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
     else
       many_tokens<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
   });

@@ -1,22 +1,20 @@
-// Rows of the IQ2 and IQ3 formats: all points of a super-block are looked up at once, byte by byte
-// of how they are packed, in tables that lie in registers (vpermi2b); then their coordinates are
-// picked out of the bytes (vpmultishiftqb), and become levels (vpshufb).
+// Rows of the IQ2 and IQ3 formats against spread activations: 64 points, which are two super-blocks
+// of IQ2 and one of IQ3, are looked up at once, byte by byte of how they are packed, in tables that
+// lie in registers (vpermi2b); then their coordinates are picked out of the bytes (vpmultishiftqb),
+// and become levels (vpshufb).
 #pragma once
 
 #include "kernels/codebook_tables.h"
 #include "kernels/generic/row_dot.h"
 #include "kernels/generic/super_blocks.h"
-#include "kernels/isa/avx512_vectors.h"
-#include "kernels/kernels.h"
+#include "kernels/isa/vbmi_spread.h"
 
 namespace enxuto {
 namespace {
 
-// A super-block of 256 weights.
-struct PackedBlock {
-  __m512i low, high;  // byte i: of point i, as it is packed
-  uint64_t signs[4];  // bit i of word v: value 64 v + i is negative
-  __m512 scales;      // in the order of the dot products' lanes
+// 64 points: byte i is of point i, as it is packed.
+struct PackedSet {
+  __m512i low, high;
 };
 
 struct alignas(64) ByteOrder {
@@ -39,24 +37,26 @@ inline __m512i look_up(const uint8_t* packed, __m512i index, const __mmask64* up
 }
 
 template <size_t kPoints>
-inline void look_up_both(const PackedPoints<kPoints>& points, __m512i index, const __mmask64* upper,
-                         PackedBlock& block) {
-  block.low = look_up<kPoints>(points.low, index, upper);
-  block.high = look_up<kPoints>(points.high, index, upper);
+inline PackedSet look_up_both(const PackedPoints<kPoints>& points, __m512i index,
+                              const __mmask64* upper) {
+  return {look_up<kPoints>(points.low, index, upper), look_up<kPoints>(points.high, index, upper)};
 }
 
 // How the coordinates of points lie: kBits each, in a word of as many bytes as there are of them.
 template <int kBits>
 struct Coordinates {
-  static constexpr int kOfPoint = kBits == 2 ? 8 : 4, kPoints = 64 / kOfPoint;
+  static constexpr int kOfPoint = kBits == 2 ? 8 : 4, kBlocks = kBits == 2 ? 2 : 1;
 
-  // Both bytes of the points of vector v, at the beginning of their words.
-  static constexpr ByteOrder order(int v) {
+  // Both bytes of the points of vector k of a block, at the beginning of their words.
+  static constexpr ByteOrder order(int block, int k) {
+    constexpr int kEight = 8 / kOfPoint;  // points of eight values
     ByteOrder order = {};
-    for (int i = 0; i < kPoints; ++i) {
-      order.of[i * kOfPoint] = static_cast<uint8_t>(v * kPoints + i);
-      order.of[i * kOfPoint + 1] = static_cast<uint8_t>(64 + v * kPoints + i);
-    }
+    for (int g = 0; g < 8; ++g)
+      for (int i = 0; i < kEight; ++i) {
+        const int point = 256 / kOfPoint * block + kEight * (4 * g + k) + i;
+        order.of[8 * g + i * kOfPoint] = static_cast<uint8_t>(point);
+        order.of[8 * g + i * kOfPoint + 1] = static_cast<uint8_t>(64 + point);
+      }
     return order;
   }
   static constexpr ByteOrder offsets() {
@@ -65,41 +65,62 @@ struct Coordinates {
       offsets.of[i] = static_cast<uint8_t>(i % 8 / kOfPoint * 32 + i % kOfPoint * kBits);
     return offsets;
   }
-  static constexpr ByteOrder kOrder[4] = {order(0), order(1), order(2), order(3)};
+  static constexpr ByteOrder kOrder[2][4] = {{order(0, 0), order(0, 1), order(0, 2), order(0, 3)},
+                                             {order(1, 0), order(1, 1), order(1, 2), order(1, 3)}};
   static constexpr ByteOrder kOffsets = offsets();
 };
 
+// 32 bytes of signs: of eight values each, four to a group -> four masks, as vectors are spread.
+struct SpreadSigns {
+  uint64_t of[4];
+  explicit SpreadSigns(__m256i signs) {
+    const __m256i order =
+        _mm256_setr_epi8(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29, 2, 6, 10, 14, 18,
+                         22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(of), _mm256_permutexvar_epi8(order, signs));
+  }
+};
+
 template <class F, int kBytes>
-float dot_looked_up(const uint8_t* w, int64_t columns, const PreparedRow& x) {
-  using V = Avx512Vnni;
+float dot_looked_up(const uint8_t* w, int64_t columns, SpreadRow x) {
   using C = Coordinates<F::kBits>;
   const __m512i levels =
       _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(F::levels())));
   const __m512i offsets = _mm512_load_si512(C::kOffsets.of);
   const __m512i mask = _mm512_set1_epi8((1 << F::kBits) - 1);
-  __m512 sum = _mm512_setzero_ps();
-  const int8_t* codes = x.codes;
-  const float* x_scales = x.scales;
+  SpreadSums sums;
+  const auto add = [&]<int block>(const uint8_t* b, const PackedSet& points)
+      __attribute__((always_inline)) {
+    const SpreadSigns signs(F::signs(b));
+    sums.add<F>(
+        F::scales(b), x, [&]<int k>(__m512i dot, __m512i xs) __attribute__((always_inline)) {
+          const __m512i words = _mm512_permutex2var_epi8(
+              points.low, _mm512_load_si512(C::kOrder[block][k].of), points.high);
+          const __m512i index =
+              _mm512_and_si512(_mm512_multishift_epi64_epi8(offsets, words), mask);
+          return _mm512_dpbusd_epi32(
+              dot, _mm512_shuffle_epi8(levels, index),
+              _mm512_mask_sub_epi8(xs, signs.of[k], _mm512_setzero_si512(), xs));
+        });
+    step(x);
+  };
   const uint8_t* end = w + columns / 256 * kBytes;
-  for (; w != end; w += kBytes, codes += 256, x_scales += 8) {
+  while (w != end) {
     _mm_prefetch(reinterpret_cast<const char*>(w) + generic::kAhead, _MM_HINT_T0);
     _mm_prefetch(reinterpret_cast<const char*>(w) + generic::kAhead + 64, _MM_HINT_T0);
-    const PackedBlock block = F::block(w);
-    __m512i dots[4];
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v) {
-      const __m512i words =
-          _mm512_permutex2var_epi8(block.low, _mm512_load_si512(C::kOrder[v].of), block.high);
-      const __m512i index = _mm512_and_si512(_mm512_multishift_epi64_epi8(offsets, words), mask);
-      const __m512i xs = _mm512_loadu_si512(codes + 64 * v);
-      dots[v] =
-          _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_shuffle_epi8(levels, index),
-                              _mm512_mask_sub_epi8(xs, block.signs[v], _mm512_setzero_si512(), xs));
+    if constexpr (C::kBlocks == 1) {
+      add.template operator()<0>(w, F::points(w));
+      w += kBytes;
+    } else {
+      _mm_prefetch(reinterpret_cast<const char*>(w) + generic::kAhead + 128, _MM_HINT_T0);
+      const uint8_t* next = end - w > kBytes ? w + kBytes : w;
+      const PackedSet points = F::points(w, next);
+      add.template operator()<0>(w, points);
+      if (next != w) add.template operator()<1>(next, points);
+      w = next + kBytes;
     }
-    const __m512 scale = _mm512_mul_ps(block.scales, V::by_group(_mm256_loadu_ps(x_scales)));
-    sum = _mm512_fmadd_ps(V::sums_of_four(dots[0], dots[1], dots[2], dots[3]), scale, sum);
   }
-  return _mm512_reduce_add_ps(sum);
+  return sums.total();
 }
 
 inline uint64_t load_long(const uint8_t* b) {
@@ -107,39 +128,37 @@ inline uint64_t load_long(const uint8_t* b) {
   __builtin_memcpy(&word, b, 8);
   return word;
 }
-inline __m256i load_32(const uint8_t* b) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
+inline __m512i join(__m256i a, __m256i b) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
 }
 
-// unit * d * (2 n + 1) of eight n; of sixteen nibbles.
+// unit * d * (2 n + 1)
 inline __m512 odd_multiples(const uint8_t* d, float unit, __m512 n) {
-  uint16_t half;
-  __builtin_memcpy(&half, d, 2);
-  const __m512 u = _mm512_set1_ps(unit * _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half))));
+  const __m512 u = _mm512_set1_ps(unit * one_f16(d));
   return _mm512_fmadd_ps(n, _mm512_add_ps(u, u), u);
 }
-inline __m512 eight_scales(const uint8_t* d, float unit, __m256i n) {
-  return odd_multiples(d, unit, Avx512Vnni::by_group(_mm256_cvtepi32_ps(n)));
+inline BlockScales eight_scales(const uint8_t* d, float unit, __m256i n) {
+  BlockScales s;
+  s.of[0] = odd_multiples(d, unit, twice_each(_mm256_cvtepi32_ps(n)));
+  return s;
 }
-inline __m512 sixteen_scales(const uint8_t* d, float unit, const uint8_t* nibbles) {
+inline BlockScales sixteen_scales(const uint8_t* d, float unit, const uint8_t* nibbles) {
   const __m128i both = _mm_cvtsi64_si128(static_cast<int64_t>(load_long(nibbles)));
   const __m128i bytes =
       _mm_and_si128(_mm_unpacklo_epi8(both, _mm_srli_epi16(both, 4)), _mm_set1_epi8(15));
-  // A group's first scale is that of its former lanes.
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const __m512i n = _mm512_permutexvar_epi32(order, _mm512_cvtepu8_epi32(bytes));
-  return odd_multiples(d, unit, _mm512_cvtepi32_ps(n));
+  BlockScales s;
+  firsts_and_seconds(odd_multiples(d, unit, floats_of(bytes)), s);
+  return s;
 }
 
 // Seven signs each, and an eighth that makes the minuses even.
-inline void store_even_signs(__m256i sevens, uint64_t* signs) {
+inline __m256i with_even_signs(__m256i sevens) {
   const __m256i low = _mm256_set1_epi8(15);
   const __m256i odd = _mm256_broadcastsi128_si256(
       _mm_setr_epi8(0, -128, -128, 0, -128, 0, 0, -128, -128, 0, 0, -128, 0, -128, -128, 0));
   const __m256i s = _mm256_and_si256(sevens, _mm256_set1_epi8(127));
   const __m256i folded = _mm256_and_si256(_mm256_xor_si256(s, _mm256_srli_epi16(s, 4)), low);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(signs),
-                      _mm256_or_si256(s, _mm256_shuffle_epi8(odd, folded)));
+  return _mm256_or_si256(s, _mm256_shuffle_epi8(odd, folded));
 }
 
 template <Type>
@@ -147,92 +166,103 @@ struct LookedUp;
 
 template <>
 struct LookedUp<Type::IQ3_XXS> {
-  static constexpr int kBits = 3;
+  static constexpr int kBits = 3, kScales = 1;
+  static constexpr bool kOffset = false;
   static const uint8_t* levels() { return kCodebookTables.levels_iq3_xxs; }
-  static PackedBlock block(const uint8_t* b) {
-    PackedBlock block;
-    const __m512i index = _mm512_loadu_si512(b + 2);
+  static PackedSet points(const uint8_t* b) {
+    const __m512i index = load_64(b + 2);
     const __mmask64 upper[] = {_mm512_movepi8_mask(index)};
-    look_up_both(kCodebookTables.packed_iq3_xxs, index, upper, block);
-    const __m256i words = load_32(b + 66);  // four times seven signs, and a scale
+    return look_up_both(kCodebookTables.packed_iq3_xxs, index, upper);
+  }
+  // Words of four times seven signs, and a scale.
+  static __m256i signs(const uint8_t* b) {
     const __m512i twice =
         _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7),
-                                 _mm512_castsi256_si512(words));
+                                 _mm512_castsi256_si512(load_32(b + 66)));
     const __m512i offsets = _mm512_set1_epi64(0x150e0700);
-    store_even_signs(_mm512_cvtepi64_epi32(_mm512_multishift_epi64_epi8(offsets, twice)),
-                     block.signs);
-    block.scales = eight_scales(b, 0.25f, _mm256_srli_epi32(words, 28));
-    return block;
+    return with_even_signs(_mm512_cvtepi64_epi32(_mm512_multishift_epi64_epi8(offsets, twice)));
+  }
+  static BlockScales scales(const uint8_t* b) {
+    return eight_scales(b, 0.25f, _mm256_srli_epi32(load_32(b + 66), 28));
   }
 };
 
 template <>
 struct LookedUp<Type::IQ3_S> {
-  static constexpr int kBits = 3;
+  static constexpr int kBits = 3, kScales = 1;
+  static constexpr bool kOffset = false;
   static const uint8_t* levels() { return kCodebookTables.levels_iq3_s; }
-  static PackedBlock block(const uint8_t* b) {
-    PackedBlock block;
-    const __m512i index = _mm512_loadu_si512(b + 2);
+  static PackedSet points(const uint8_t* b) {
+    const __m512i index = load_64(b + 2);
     const __mmask64 upper[] = {_mm512_movepi8_mask(index), load_long(b + 66)};
-    look_up_both(kCodebookTables.packed_iq3_s, index, upper, block);
-    __builtin_memcpy(block.signs, b + 74, 32);
+    return look_up_both(kCodebookTables.packed_iq3_s, index, upper);
+  }
+  static __m256i signs(const uint8_t* b) { return load_32(b + 74); }
+  static BlockScales scales(const uint8_t* b) {
     const uint64_t n = generic::spread_nibbles(generic::load_word(b + 106));
-    block.scales = eight_scales(b, 1, Avx512Vnni::u8_of(n));
-    return block;
+    return eight_scales(b, 1, Avx512Vnni::u8_of(n));
   }
 };
 
 template <>
 struct LookedUp<Type::IQ2_XXS> {
-  static constexpr int kBits = 2;
+  static constexpr int kBits = 2, kScales = 1;
+  static constexpr bool kOffset = false;
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
-  static PackedBlock block(const uint8_t* b) {
-    PackedBlock block;
-    // Four points in the lower half of each word, four times seven signs and a scale above.
-    const __m512i words = _mm512_loadu_si512(b + 2);
-    const __m512i index = _mm512_castsi256_si512(_mm512_cvtepi64_epi32(words));
+  // Four points in the lower half of each word, four times seven signs and a scale above.
+  static __m512i words(const uint8_t* b) { return load_64(b + 2); }
+  static PackedSet points(const uint8_t* a, const uint8_t* b) {
+    const __m512i index = join(_mm512_cvtepi64_epi32(words(a)), _mm512_cvtepi64_epi32(words(b)));
     const __mmask64 upper[] = {_mm512_movepi8_mask(index)};
-    look_up_both(kCodebookTables.packed_iq2_xxs, index, upper, block);
+    return look_up_both(kCodebookTables.packed_iq2_xxs, index, upper);
+  }
+  static __m256i signs(const uint8_t* b) {
     const __m512i offsets = _mm512_set1_epi64(0x352e2720);
-    store_even_signs(_mm512_cvtepi64_epi32(_mm512_multishift_epi64_epi8(offsets, words)),
-                     block.signs);
-    block.scales = eight_scales(b, 0.125f, _mm512_cvtepi64_epi32(_mm512_srli_epi64(words, 60)));
-    return block;
+    return with_even_signs(_mm512_cvtepi64_epi32(_mm512_multishift_epi64_epi8(offsets, words(b))));
+  }
+  static BlockScales scales(const uint8_t* b) {
+    return eight_scales(b, 0.125f, _mm512_cvtepi64_epi32(_mm512_srli_epi64(words(b), 60)));
   }
 };
 
 template <>
 struct LookedUp<Type::IQ2_XS> {
-  static constexpr int kBits = 2;
+  static constexpr int kBits = 2, kScales = 2;
+  static constexpr bool kOffset = false;
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
-  static PackedBlock block(const uint8_t* b) {
-    PackedBlock block;
-    const __m512i words = _mm512_loadu_si512(b + 2);  // nine bits of a point, seven of signs
-    const __m512i index = _mm512_castsi256_si512(_mm512_cvtepi16_epi8(words));
+  // Nine bits of a point, seven of signs.
+  static __m512i words(const uint8_t* b) { return load_64(b + 2); }
+  static PackedSet points(const uint8_t* a, const uint8_t* b) {
+    const __m512i index = join(_mm512_cvtepi16_epi8(words(a)), _mm512_cvtepi16_epi8(words(b)));
+    const __m512i ninth = _mm512_set1_epi16(256);
     const __mmask64 upper[] = {_mm512_movepi8_mask(index),
-                               _mm512_test_epi16_mask(words, _mm512_set1_epi16(256))};
-    look_up_both(kCodebookTables.packed_iq2_xs, index, upper, block);
-    store_even_signs(_mm512_cvtepi16_epi8(_mm512_srli_epi16(words, 9)), block.signs);
-    block.scales = sixteen_scales(b, 0.125f, b + 66);
-    return block;
+                               _mm512_kunpackd(_mm512_test_epi16_mask(words(b), ninth),
+                                               _mm512_test_epi16_mask(words(a), ninth))};
+    return look_up_both(kCodebookTables.packed_iq2_xs, index, upper);
   }
+  static __m256i signs(const uint8_t* b) {
+    return with_even_signs(_mm512_cvtepi16_epi8(_mm512_srli_epi16(words(b), 9)));
+  }
+  static BlockScales scales(const uint8_t* b) { return sixteen_scales(b, 0.125f, b + 66); }
 };
 
 template <>
 struct LookedUp<Type::IQ2_S> {
-  static constexpr int kBits = 2;
+  static constexpr int kBits = 2, kScales = 2;
+  static constexpr bool kOffset = false;
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
-  static PackedBlock block(const uint8_t* b) {
-    PackedBlock block;
-    const __m512i index = _mm512_castsi256_si512(load_32(b + 2));
-    const uint64_t high = load_long(b + 66);
-    const __mmask64 upper[] = {_mm512_movepi8_mask(index), _pext_u64(high, 0x5555555555555555),
-                               _pext_u64(high, 0xaaaaaaaaaaaaaaaa)};
-    look_up_both(kCodebookTables.packed_iq2_s, index, upper, block);
-    __builtin_memcpy(block.signs, b + 34, 32);
-    block.scales = sixteen_scales(b, 0.125f, b + 74);
-    return block;
+  static PackedSet points(const uint8_t* a, const uint8_t* b) {
+    const __m512i index = join(load_32(a + 2), load_32(b + 2));
+    const uint64_t first = load_long(a + 66), second = load_long(b + 66);  // two bits of a point
+    const auto every_other = [&](uint64_t bits) {
+      return _pext_u64(first, bits) | _pext_u64(second, bits) << 32;
+    };
+    const __mmask64 upper[] = {_mm512_movepi8_mask(index), every_other(0x5555555555555555),
+                               every_other(0xaaaaaaaaaaaaaaaa)};
+    return look_up_both(kCodebookTables.packed_iq2_s, index, upper);
   }
+  static __m256i signs(const uint8_t* b) { return load_32(b + 34); }
+  static BlockScales scales(const uint8_t* b) { return sixteen_scales(b, 0.125f, b + 74); }
 };
 
 }  // namespace
