@@ -63,12 +63,23 @@ struct Activations {
   std::vector<PreparedRow> rows;
 };
 
-using Scratch = std::vector<float>;
-Scratch make_scratch() { return Scratch(kKernelScratchFloats, 1e30f); }
+struct alignas(64) Line {
+  float of[16];
+};
+class Scratch {  // as kernels may ask for it: aligned
+ public:
+  Scratch() : lines_(kKernelScratchFloats / 16) {
+    for (Line& line : lines_) std::fill(std::begin(line.of), std::end(line.of), 1e30f);
+  }
+  float* data() { return lines_[0].of; }
+
+ private:
+  std::vector<Line> lines_;
+};
 
 std::vector<float> multiply(const KernelTable& k, const MatrixView& w, int64_t begin, int64_t end,
                             const Activations& x, int64_t n_tokens) {
-  Scratch scratch = make_scratch();
+  Scratch scratch;
   std::vector<float> y(static_cast<size_t>(n_tokens * (end - begin)), NAN);
   k.matmul_rows(w, begin, end, x.rows.data(), n_tokens, y.data(), end - begin, scratch.data());
   return y;
@@ -121,7 +132,7 @@ TEST_P(EveryTable, MatmulIsTheReferencesWithinTheRoundingOfCodes) {
 }
 
 TEST_P(EveryTable, RowsOfAnyWidth) {  // also where the scratch holds few tokens, or not one
-  for (const Type type : {Type::Q4_K, Type::Q3_K, Type::IQ2_S, Type::IQ3_XXS})
+  for (const Type type : {Type::Q4_K, Type::Q3_K, Type::IQ2_S, Type::IQ3_XXS, Type::Q4_1})
     for (const int64_t columns : {256, 20480, 52480}) {
       const Matrix m(type, 3, columns, 7);
       for (const int64_t n_tokens : {1, 5}) expect_near_reference(k, m, n_tokens);
@@ -375,7 +386,7 @@ struct CachedHead {
 
 TEST_P(EveryTable, AttentionDropsNoNaN) {
   const int64_t head_dim = 64, n_positions = 83;
-  Scratch scratch = make_scratch();
+  Scratch scratch;
   const std::vector<float> q(64, 0.1f), sound(static_cast<size_t>(head_dim * n_positions), 0.5f);
   for (const Type type : kCacheTypes)
     for (int64_t place = 0; place < n_positions; place += type == Type::F16 ? 1 : 9)
@@ -402,7 +413,7 @@ std::vector<float> coded_floats(size_t n, uint32_t seed) {
 }
 
 TEST_P(EveryTable, AttendIsTheReferences) {
-  Scratch scratch = make_scratch();
+  Scratch scratch;
   for (const int64_t head_dim : {1, 7, 32, 48, 64, 96, 100, 128, 256, 512})
     for (const Type key : kCacheTypes)
       for (const Type value : kCacheTypes) {

@@ -102,7 +102,7 @@ template <class V, class T, class F>
 void score_blocks(const MatrixView& keys, int64_t first, int64_t n, const PreparedRow* x,
                   int64_t n_queries, float* scratch, AttendState& state) {
   if (n_queries <= kFewQueries)
-    few_tokens<V, F>(keys, first, first + n, x, n_queries, state.weights[0], kPositions, scratch);
+    few_tokens<V, F>(keys, first, first + n, x, n_queries, state.weights[0], kPositions);
   else
     many_tokens<V, T, F>(keys, first, first + n, x, n_queries, state.weights[0], kPositions,
                          scratch);

@@ -1,6 +1,8 @@
 // Fills a KernelTable: V are the vectors of an instruction set, T those of its tiles.
 #pragma once
 
+#include <concepts>
+
 #include "kernels/generic/attend.h"
 #include "kernels/generic/cache_row.h"
 #include "kernels/generic/codebooks.h"
@@ -103,6 +105,12 @@ bool reads_codes(Type type) {
   return with_format<V>(type, []<class F>() {});
 }
 
+// Whether V has a way of its own with few tokens; it may decline.
+template <class V, class F>
+concept OwnRows = requires(const MatrixView& w, const PreparedRow* x, float* y) {
+  { V::template few_own_tokens<F>(w, 0, 0, x, 0, y, 0, y) } -> std::same_as<bool>;
+};
+
 template <class V, class T>
 void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                  int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
@@ -117,10 +125,11 @@ void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const Prepared
       break;
   }
   with_format<V>(w.type, [&]<class F>() {
-    if (n_tokens < T::kTileTokens)
-      few_tokens<V, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
-    else
-      many_tokens<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+    if (n_tokens >= T::kTileTokens)
+      return many_tokens<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+    if constexpr (OwnRows<V, F>)
+      if (V::template few_own_tokens<F>(w, begin, end, x, n_tokens, y, y_stride, scratch)) return;
+    few_tokens<V, F>(w, begin, end, x, n_tokens, y, y_stride);
   });
 }
 

@@ -187,14 +187,10 @@ float dot_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
 }
 
 // Rows [begin, end) for few tokens, row after row: weights are one stream, which processors
-// foresee. Each row stays in L1 while the tokens pass. V may have a way of its own.
+// foresee. Each row stays in L1 while the tokens pass.
 template <class V, class F>
 void few_tokens(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
-                int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
-  if constexpr (requires {
-                  V::template few_own_tokens<F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
-                })
-    if (V::template few_own_tokens<F>(w, begin, end, x, n_tokens, y, y_stride, scratch)) return;
+                int64_t n_tokens, float* y, int64_t y_stride) {
   for (int64_t r = begin; r < end; ++r) {
     const uint8_t* row = w.data + static_cast<uint64_t>(r) * w.row_bytes;
     for (int64_t t = 0; t < n_tokens; ++t)

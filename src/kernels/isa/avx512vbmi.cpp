@@ -2,6 +2,7 @@
 // BMI2): Ice Lake, Zen 4 and later.
 #include "kernels/generic/make_table.h"
 #include "kernels/isa/vbmi_codebooks.h"
+#include "kernels/isa/vbmi_fours.h"
 #include "kernels/isa/vbmi_k_quants.h"
 
 namespace enxuto {
@@ -11,14 +12,17 @@ struct Avx512Vbmi : Avx512Vnni {
   template <class F>
   static bool few_own_tokens(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                              int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
-    constexpr auto kType = F::kType;
-    const auto run = [&](auto dot) {
-      return few_spread_tokens(w, begin, end, x, n_tokens, y, y_stride, scratch, dot);
+    const auto run = [&](int64_t floats, auto make, auto dot) {
+      return few_made_tokens(w, begin, end, x, n_tokens, y, y_stride, scratch, floats, make, dot);
     };
-    if constexpr (requires { LookedUp<kType>::kScales; })
-      return run(dot_looked_up<LookedUp<kType>, F::kBytes>);
-    else if constexpr (requires { ByFields<kType>::kScales; })
-      return run(dot_by_fields<ByFields<kType>, F::kBytes>);
+    if constexpr (requires { LookedUp<F::kType>::kScales; })
+      return run(spread_floats(w.columns), spread_row,
+                 dot_looked_up<LookedUp<F::kType>, F::kBytes>);
+    else if constexpr (requires { ByFields<F::kType>::kScales; })
+      return run(spread_floats(w.columns), spread_row,
+                 dot_by_fields<ByFields<F::kType>, F::kBytes>);
+    else if constexpr (kInFours<F>)
+      return run(fours_floats(w.columns), four_row<kFoursBias<F>>, dot_in_fours<F>);
     else
       return false;
   }

@@ -17,10 +17,6 @@ struct PackedSet {
   __m512i low, high;
 };
 
-struct alignas(64) ByteOrder {
-  uint8_t of[64];
-};
-
 // Of `packed` (a byte of 128, 256, … points) those at `index`, whose bits from the eighth on are in
 // `upper`.
 template <size_t kPoints>

@@ -9,6 +9,10 @@
 namespace enxuto {
 namespace {
 
+struct alignas(64) ByteOrder {
+  uint8_t of[64];
+};
+
 // A prepared row, spread. Lanes 2 g and 2 g + 1 of sixteen are group g's.
 struct SpreadRow {
   const int8_t* codes;  // (columns)
@@ -107,24 +111,24 @@ inline void firsts_and_seconds(__m512 all, BlockScales& s) {
   s.of[1] = _mm512_movehdup_ps(all);
 }
 
-// Rows [begin, end) for few tokens, each a dot(row, spread row); false where the scratch does not
-// hold a token.
-template <class Dot>
-bool few_spread_tokens(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
-                       int64_t n_tokens, float* y, int64_t y_stride, float* scratch,
-                       const Dot& dot) {
+// Rows [begin, end) for few tokens: each is dot(row, columns, token), the tokens made by
+// make(prepared row, columns, memory) of `floats` floats of scratch each. False where the scratch
+// does not hold one.
+template <class Make, class Dot>
+bool few_made_tokens(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+                     int64_t n_tokens, float* y, int64_t y_stride, float* scratch, int64_t floats,
+                     const Make& make, const Dot& dot) {
   constexpr int64_t kMost = Avx512Tile::kTileTokens;
-  const int64_t floats = spread_floats(w.columns);
   if (floats > kKernelScratchFloats) return false;
   for (int64_t from = 0; from < n_tokens;) {
-    SpreadRow rows[kMost];
+    decltype(make(*x, w.columns, scratch)) tokens[kMost];
     int64_t n = 0;
     for (; n < kMost && from + n < n_tokens && (n + 1) * floats <= kKernelScratchFloats; ++n)
-      rows[n] = spread_row(x[from + n], w.columns, scratch + n * floats);
+      tokens[n] = make(x[from + n], w.columns, scratch + n * floats);
     for (int64_t r = begin; r < end; ++r) {
       const uint8_t* row = w.data + static_cast<uint64_t>(r) * w.row_bytes;
       for (int64_t t = 0; t < n; ++t)
-        y[(from + t) * y_stride + r - begin] = dot(row, w.columns, rows[t]);
+        y[(from + t) * y_stride + r - begin] = dot(row, w.columns, tokens[t]);
     }
     from += n;
   }
