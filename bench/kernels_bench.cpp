@@ -1,7 +1,9 @@
 // Kernels by themselves: every format over a matrix larger than the last cache (decode, as GB/s of
 // weights) and over one that stays in cache while many tokens pass (prefill, as G multiply-adds/s).
 #include <benchmark/benchmark.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 #include <string>
@@ -12,22 +14,32 @@
 namespace enxuto {
 namespace {
 
+constexpr uint64_t kLargePage = 2 << 20;
+
 struct Problem {
   Problem(Type type, int64_t rows, int64_t columns, int64_t n_tokens, int n_threads)
       : tokens(n_tokens), team(n_threads) {
     const Codec& codec = *find_codec(type);
     const uint64_t row_bytes = codec.row_bytes(static_cast<uint64_t>(columns));
-    weights.resize(row_bytes * static_cast<uint64_t>(rows));
+    size = row_bytes * static_cast<uint64_t>(rows);
+    // In large pages, as a model's file is mapped where its file system has them.
+    const uint64_t whole = (size + kLargePage - 1) / kLargePage * kLargePage;
+    weights = static_cast<uint8_t*>(std::aligned_alloc(kLargePage, whole));
+    ::madvise(weights, whole, MADV_HUGEPAGE);
     std::mt19937 random(1);
-    for (uint8_t& b : weights) b = static_cast<uint8_t>(random() & 0x2f);  // finite scales
+    std::generate_n(weights, size,
+                    [&] { return static_cast<uint8_t>(random() & 0x2f); });  // finite scales
     x.resize(static_cast<size_t>(columns * n_tokens));
     for (float& v : x) v = static_cast<float>(random() % 2001) / 1000 - 1;
     y.resize(static_cast<size_t>(rows * n_tokens));
-    view = {type, weights.data(), rows, columns, row_bytes};
+    view = {type, weights, rows, columns, row_bytes};
     const uint64_t bytes = MatmulBuffers::bytes(n_tokens, columns, n_threads);
     memory = static_cast<uint8_t*>(std::aligned_alloc(64, bytes));
   }
-  ~Problem() { std::free(memory); }
+  ~Problem() {
+    std::free(memory);
+    std::free(weights);
+  }
 
   void run(benchmark::State& state) {
     MatmulBuffers buffers(memory, tokens, view.columns, team.size());
@@ -37,8 +49,8 @@ struct Problem {
       benchmark::ClobberMemory();
     }
     const auto runs = static_cast<double>(state.iterations());
-    state.counters["GB/s"] = benchmark::Counter(1e-9 * static_cast<double>(weights.size()) * runs,
-                                                benchmark::Counter::kIsRate);
+    state.counters["GB/s"] =
+        benchmark::Counter(1e-9 * static_cast<double>(size) * runs, benchmark::Counter::kIsRate);
     state.counters["GMAC/s"] =
         benchmark::Counter(1e-9 * static_cast<double>(view.rows * view.columns * tokens) * runs,
                            benchmark::Counter::kIsRate);
@@ -46,7 +58,8 @@ struct Problem {
 
   int64_t tokens;
   ThreadTeam team;
-  std::vector<uint8_t> weights;
+  uint64_t size;
+  uint8_t* weights;
   std::vector<float> x, y;
   MatrixView view;
   uint8_t* memory;

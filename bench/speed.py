@@ -1,6 +1,6 @@
 """Speed and memory of enxuto, beside llama.cpp's where its programs are at hand.
 
-Runs alternate (ours, peer, ours, ...), so that a busy machine disturbs both alike; medians are
+The model is dropped from the page cache first, so that how it lies there is not left to whoever wrote it. Runs alternate (ours, peer, ours, ...), so that a busy machine disturbs both alike; medians are
 printed. The peer: a folder with llama-bench and llama-completion, from ENXUTO_PEER_BIN, or the
 newest ~/.cache/enxuto-peer/*/bin. --record appends the figures to bench/results.csv.
 """
@@ -14,6 +14,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results.csv"
@@ -53,15 +54,23 @@ def peer_speed(peer, model, threads, args):
     return by_kind[True], by_kind[False]
 
 
-def memory(program, model, threads):
-    _, peak = run([*program, "-m", model, "-p", "Once upon a time", "-n", 32, "-c", 2048, "-t",
+def drop_from_cache(model):
+    with open(model, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def write(program, model, threads, tokens):
+    """Peak RSS (bytes) and seconds of a whole run, from the command to its end."""
+    start = time.perf_counter()
+    _, peak = run([*program, "-m", model, "-p", "Once upon a time", "-n", tokens, "-c", 2048, "-t",
                    threads, "--temp", 0])
-    return peak
+    return peak, time.perf_counter() - start
 
 
 def measure(args, peer):
     """(command, unit, ours, peer) of every figure; peer None where it is not built."""
     name = pathlib.Path(args.model).stem
+    drop_from_cache(args.model)
     for threads in args.threads:
         ours, theirs = [], []
         for _ in range(args.repeat):
@@ -73,9 +82,16 @@ def measure(args, peer):
                    statistics.median(pair[i] for pair in ours),
                    statistics.median(pair[i] for pair in theirs) if peer else None)
     threads = args.threads[-1]
-    yield (f"peak RSS of run -c 2048, {name}", "bytes",
-           memory([ROOT / "build/enxuto", "run"], args.model, threads),
-           memory([peer / "llama-completion", "-no-cnv"], args.model, threads) if peer else None)
+    ours_run, peer_run = [ROOT / "build/enxuto", "run"], [peer / "llama-completion", "-no-cnv"] if peer else None
+    seconds = [[], []]
+    for _ in range(args.repeat):
+        for program, times in zip((ours_run, peer_run), seconds):
+            if program:
+                times.append(write(program, args.model, threads, 1)[1])
+    yield (f"first token, program started and ended, {threads} threads, {name}", "s",
+           statistics.median(seconds[0]), statistics.median(seconds[1]) if peer else None)
+    yield (f"peak RSS of run -c 2048, {name}", "bytes", write(ours_run, args.model, threads, 32)[0],
+           write(peer_run, args.model, threads, 32)[0] if peer else None)
 
 
 def machine():
@@ -134,7 +150,7 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--prefill", type=int, default=512)
     parser.add_argument("--decode", type=int, default=64)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--record", action="store_true", help="append to bench/results.csv")
     args = parser.parse_args()
     report(measure(args, find_peer()), args.record)
