@@ -17,7 +17,7 @@ struct alignas(64) OfGroups {
 template <class Function>
 constexpr OfGroups of_groups(const Function& f) {
   OfGroups all = {};
-  for (int g = 0; g < 8; ++g) all.of[g] = f(g);
+  for (int g = 0; g < 8; ++g) all.of[g] = static_cast<uint64_t>(f(g));
   return all;
 }
 
@@ -70,8 +70,7 @@ struct NibblePairs {
   explicit NibblePairs(const uint8_t* b) : low(load_64(b)), high(load_64(b + 64)) {}
   template <int k>
   __m512i codes() const {
-    static constexpr OfGroups kOrder =
-        of_groups([](int g) { return static_cast<uint64_t>(g / 2 * 4 + k); });
+    static constexpr OfGroups kOrder = of_groups([](int g) { return g / 2 * 4 + k; });
     static constexpr OfGroups kNibble = of_groups([](int g) { return bit_field(g % 2 * 4, 4, 0); });
     return fields(_mm512_permutex2var_epi64(low, load(kOrder), high), kNibble);
   }
@@ -101,8 +100,7 @@ inline __m512i one_bit(const uint8_t* b) {
 // Two bits of four groups in 32 bytes, of the others in 32 more, to bit kTo.
 template <int k, int kTo>
 inline __m512i two_bits(__m512i bytes) {
-  static constexpr OfGroups kOrder =
-      of_groups([](int g) { return static_cast<uint64_t>(g / 4 * 4 + k); });
+  static constexpr OfGroups kOrder = of_groups([](int g) { return g / 4 * 4 + k; });
   static constexpr OfGroups kPair = of_groups([](int g) { return bit_field(g % 4 * 2, 2, kTo); });
   return fields(_mm512_permutexvar_epi64(load(kOrder), bytes), kPair);
 }
@@ -192,8 +190,7 @@ struct ByFields<Type::IQ4_XS> {
   explicit ByFields(const uint8_t* b) : low(load_64(b + 8)), high(load_64(b + 72)) {}
   template <int k>
   __m512i codes() const {  // a group's first half are the low nibbles of its 16 bytes
-    static constexpr OfGroups kOrder =
-        of_groups([](int g) { return static_cast<uint64_t>(2 * g + k % 2); });
+    static constexpr OfGroups kOrder = of_groups([](int g) { return 2 * g + k % 2; });
     static constexpr OfGroups kNibble = of_groups([](int) { return bit_field(k / 2 * 4, 4, 0); });
     const __m512i levels = _mm512_broadcast_i32x4(load_16(generic::kIq4Unsigned.of));
     return _mm512_shuffle_epi8(levels,
