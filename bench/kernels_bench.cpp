@@ -1,5 +1,6 @@
 // Kernels by themselves: every format over a matrix larger than the last cache (decode, as GB/s of
-// weights) and over one that stays in cache while many tokens pass (prefill, as G multiply-adds/s).
+// weights; decode_cached in L2) and over one that stays in cache while many tokens pass (prefill,
+// as G multiply-adds/s).
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 
@@ -68,6 +69,13 @@ struct Problem {
 void decode(benchmark::State& state, Type type, int64_t columns, int n_threads) {
   const int64_t rows = (int64_t{1} << 26) / columns / 16 * 16;
   Problem(type, rows, columns, 1, n_threads).run(state);
+}
+
+// The same of a matrix that L2 holds: what computing alone takes.
+void decode_cached(benchmark::State& state, Type type, int64_t columns) {
+  constexpr uint64_t kBytes = 400 << 10;
+  const auto row_bytes = find_codec(type)->row_bytes(static_cast<uint64_t>(columns));
+  Problem(type, static_cast<int64_t>(kBytes / row_bytes), columns, 1, 1).run(state);
 }
 
 void prefill(benchmark::State& state, Type type, int64_t columns, int64_t n_tokens, int n_threads) {
@@ -172,6 +180,8 @@ void register_all() {
     if (!codec->decode) continue;
     const std::string name = codec->name;
     const Type type = codec->type;
+    benchmark::RegisterBenchmark(("decode_cached/" + name).c_str(), decode_cached, type, 1536)
+        ->UseRealTime();
     for (const int n : {1, 2}) {
       const std::string threads = "/threads:" + std::to_string(n);
       benchmark::RegisterBenchmark(("decode/" + name + threads).c_str(), decode, type, 1536, n)
