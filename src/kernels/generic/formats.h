@@ -8,6 +8,7 @@
 
 #include "codecs/codec.h"
 #include "codecs/half_scales.h"
+#include "codecs/level_values.h"
 
 namespace enxuto::generic {
 
@@ -57,17 +58,14 @@ struct Unsigned {
   }
 };
 
-inline constexpr int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                         1,    13,   25,  38,  53,  69,  89,  113};
-// The same, 128 more.
+// kIq4Values, 128 more.
 struct UnsignedIq4 {
   uint8_t of[16];
   constexpr UnsignedIq4() : of{} {
-    for (int i = 0; i < 16; ++i) of[i] = static_cast<uint8_t>(kIq4Table[i] + 128);
+    for (int i = 0; i < 16; ++i) of[i] = static_cast<uint8_t>(kIq4Values[i] + 128);
   }
 };
 inline constexpr UnsignedIq4 kIq4Unsigned;
-inline constexpr int8_t kE2m1Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // ---- Blocks with one scale: scale() and minimum() are in all lanes.
 // Those of nibbles can be unpacked two at a time, which takes fewer steps: the first 16 values of
@@ -177,11 +175,11 @@ template <class V>
 struct IQ4_NL : Format<Type::IQ4_NL, 32, 18, 127, 0, false, true> {
   template <int g>
   static auto codes(const uint8_t* b) {
-    return V::look_up(V::both_halves(kIq4Table), V::split_nibbles(b + 2));
+    return V::look_up(V::both_halves(kIq4Values), V::split_nibbles(b + 2));
   }
   static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
   static Halves<V> two(const uint8_t* a, const uint8_t* b) {
-    return look_up_two<V>(kIq4Table, a + 2, b + 2);
+    return look_up_two<V>(kIq4Values, a + 2, b + 2);
   }
   static auto two_scales(const uint8_t* a, const uint8_t* b) { return V::broadcast_two_f16(a, b); }
 };
@@ -190,11 +188,11 @@ template <class V>
 struct MXFP4 : Format<Type::MXFP4, 32, 17, 12, 0, false, true> {
   template <int g>
   static auto codes(const uint8_t* b) {
-    return V::look_up(V::both_halves(kE2m1Table), V::split_nibbles(b + 1));
+    return V::look_up(V::both_halves(kE2m1Values), V::split_nibbles(b + 1));
   }
   static auto scale(const uint8_t* b) { return V::broadcast(kHalfE8m0.of + b[0]); }
   static Halves<V> two(const uint8_t* a, const uint8_t* b) {
-    return look_up_two<V>(kE2m1Table, a + 1, b + 1);
+    return look_up_two<V>(kE2m1Values, a + 1, b + 1);
   }
   static auto two_scales(const uint8_t* a, const uint8_t* b) {
     return V::two(kHalfE8m0.of[a[0]], kHalfE8m0.of[b[0]]);
@@ -228,7 +226,7 @@ struct NVFP4 : Format<Type::NVFP4, 64, 36, 12, 0, false, true, 2> {
     __builtin_memcpy(sub, b + 4 + 16 * g, sizeof sub);
     const auto index = V::four_longs(sub[0] & kNibbles, sub[0] >> 4 & kNibbles, sub[1] & kNibbles,
                                      sub[1] >> 4 & kNibbles);
-    return V::look_up(V::both_halves(kE2m1Table), index);
+    return V::look_up(V::both_halves(kE2m1Values), index);
   }
   template <int i>
   static float scale_of(const uint8_t* b) {

@@ -120,7 +120,7 @@ template <class V>
 struct IQ4_XS : Format<Type::IQ4_XS, 256, 136, 127, 0, false, true> {
   template <int g>
   static auto codes(const uint8_t* b) {
-    return V::look_up(V::both_halves(kIq4Table), V::split_nibbles(b + 8 + 16 * g));
+    return V::look_up(V::both_halves(kIq4Values), V::split_nibbles(b + 8 + 16 * g));
   }
   template <int g>
   static auto two_groups(const uint8_t* b) {
