@@ -1,7 +1,7 @@
 // Rows of the IQ2 and IQ3 formats against spread activations: 64 points, which are two super-blocks
 // of IQ2 and one of IQ3, are looked up at once, byte by byte of how they are packed, in tables that
-// lie in registers (vpermi2b); then their coordinates are picked out of the bytes (vpmultishiftqb),
-// and become levels (vpshufb).
+// lie in registers (vpermi2b); both bytes of the points become words, of which eight bytes belong
+// to a group; coordinates are picked out of them (vpmultishiftqb), and become levels (vpshufb).
 #pragma once
 
 #include "kernels/codebook_tables.h"
@@ -12,9 +12,9 @@
 namespace enxuto {
 namespace {
 
-// 64 points: byte i is of point i, as it is packed.
+// 64 points as words, in the order of Coordinates.
 struct PackedSet {
-  __m512i low, high;
+  __m512i words[2];
 };
 
 // Of `packed` (a byte of 128, 256, … points) those at `index`, whose bits from the eighth on are in
@@ -35,36 +35,49 @@ inline __m512i look_up(const uint8_t* packed, __m512i index, const __mmask64* up
 template <size_t kPoints>
 inline PackedSet look_up_both(const PackedPoints<kPoints>& points, __m512i index,
                               const __mmask64* upper) {
-  return {look_up<kPoints>(points.low, index, upper), look_up<kPoints>(points.high, index, upper)};
+  const __m512i low = look_up<kPoints>(points.low, index, upper);
+  const __m512i high = look_up<kPoints>(points.high, index, upper);
+  return {{_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)}};
 }
 
-// How the coordinates of points lie: kBits each, in a word of as many bytes as there are of them.
+// How points become vectors: kBits a coordinate. Eight bytes of the words are of group g:
+//   IQ2: its four points of eight values; words[b] are super-block b's
+//   IQ3: four of its eight points of four values; words[h] are the halves h of the groups
+// So the index of a look-up is in another order than in the file (interleaved, by_halves).
 template <int kBits>
 struct Coordinates {
-  static constexpr int kOfPoint = kBits == 2 ? 8 : 4, kBlocks = kBits == 2 ? 2 : 1;
-
-  // Both bytes of the points of vector k of a block, at the beginning of their words.
-  static constexpr ByteOrder order(int block, int k) {
-    constexpr int kEight = 8 / kOfPoint;  // points of eight values
-    ByteOrder order = {};
-    for (int g = 0; g < 8; ++g)
-      for (int i = 0; i < kEight; ++i) {
-        const int point = 256 / kOfPoint * block + kEight * (4 * g + k) + i;
-        order.of[8 * g + i * kOfPoint] = static_cast<uint8_t>(point);
-        order.of[8 * g + i * kOfPoint + 1] = static_cast<uint8_t>(64 + point);
-      }
-    return order;
-  }
-  static constexpr ByteOrder offsets() {
+  static constexpr int kBlocks = kBits == 2 ? 2 : 1;
+  static constexpr int words_of(int block, int k) { return kBits == 2 ? block : k / 2; }
+  // Where the coordinates of vector k begin in their eight bytes.
+  static constexpr ByteOrder offsets(int k) {
     ByteOrder offsets = {};
-    for (int i = 0; i < 64; ++i)
-      offsets.of[i] = static_cast<uint8_t>(i % 8 / kOfPoint * 32 + i % kOfPoint * kBits);
+    for (int i = 0; i < 64; ++i) {
+      const int pair = 32 * (k % 2) + 16 * (i % 8 / 4) + 3 * (i % 4);
+      offsets.of[i] = static_cast<uint8_t>(kBits == 2 ? 16 * k + 2 * (i % 8) : pair);
+    }
     return offsets;
   }
-  static constexpr ByteOrder kOrder[2][4] = {{order(0, 0), order(0, 1), order(0, 2), order(0, 3)},
-                                             {order(1, 0), order(1, 1), order(1, 2), order(1, 3)}};
-  static constexpr ByteOrder kOffsets = offsets();
+  static constexpr ByteOrder kOffsets[4] = {offsets(0), offsets(1), offsets(2), offsets(3)};
 };
+
+// Indices of two super-blocks of IQ2, eight in turn; and a bit of each.
+inline __m512i interleaved(__m256i a, __m256i b) {
+  return _mm512_permutex2var_epi64(_mm512_castsi256_si512(a),
+                                   _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11),
+                                   _mm512_castsi256_si512(b));
+}
+inline __mmask64 interleaved(uint64_t a, uint64_t b) {
+  return _pdep_u64(a, 0x00ff00ff00ff00ff) | _pdep_u64(b, 0xff00ff00ff00ff00);
+}
+// Indices of IQ3: of two groups their first halves, then their second ones; and a bit of each.
+inline __m512i by_halves(__m512i index) {
+  const __m128i order = _mm_setr_epi8(0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15);
+  return _mm512_shuffle_epi8(index, _mm512_broadcast_i32x4(order));
+}
+inline __mmask64 by_halves(uint64_t bits) {
+  return (bits & 0xf00ff00ff00ff00f) | (bits & 0x00f000f000f000f0) << 4 |
+         (bits & 0x0f000f000f000f00) >> 4;
+}
 
 // 32 bytes of signs: of eight values each, four to a group -> four masks, as vectors are spread.
 struct SpreadSigns {
@@ -82,7 +95,6 @@ float dot_looked_up(const uint8_t* w, int64_t columns, SpreadRow x) {
   using C = Coordinates<F::kBits>;
   const __m512i levels =
       _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(F::levels())));
-  const __m512i offsets = _mm512_load_si512(C::kOffsets.of);
   const __m512i mask = _mm512_set1_epi8((1 << F::kBits) - 1);
   SpreadSums sums;
   const auto add = [&]<int block>(const uint8_t* b, const PackedSet& points)
@@ -90,10 +102,9 @@ float dot_looked_up(const uint8_t* w, int64_t columns, SpreadRow x) {
     const SpreadSigns signs(F::signs(b));
     sums.add<F>(
         F::scales(b), x, [&]<int k>(__m512i dot, __m512i xs) __attribute__((always_inline)) {
-          const __m512i words = _mm512_permutex2var_epi8(
-              points.low, _mm512_load_si512(C::kOrder[block][k].of), points.high);
-          const __m512i index =
-              _mm512_and_si512(_mm512_multishift_epi64_epi8(offsets, words), mask);
+          const __m512i coordinates = _mm512_multishift_epi64_epi8(
+              _mm512_load_si512(C::kOffsets[k].of), points.words[C::words_of(block, k)]);
+          const __m512i index = _mm512_and_si512(coordinates, mask);
           return _mm512_dpbusd_epi32(
               dot, _mm512_shuffle_epi8(levels, index),
               _mm512_mask_sub_epi8(xs, signs.of[k], _mm512_setzero_si512(), xs));
@@ -124,10 +135,6 @@ inline uint64_t load_long(const uint8_t* b) {
   __builtin_memcpy(&word, b, 8);
   return word;
 }
-inline __m512i join(__m256i a, __m256i b) {
-  return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
-}
-
 // unit * d * (2 n + 1)
 inline __m512 odd_multiples(const uint8_t* d, float unit, __m512 n) {
   const __m512 u = _mm512_set1_ps(unit * one_f16(d));
@@ -166,7 +173,7 @@ struct LookedUp<Type::IQ3_XXS> {
   static constexpr bool kOffset = false;
   static const uint8_t* levels() { return kCodebookTables.levels_iq3_xxs; }
   static PackedSet points(const uint8_t* b) {
-    const __m512i index = load_64(b + 2);
+    const __m512i index = by_halves(load_64(b + 2));
     const __mmask64 upper[] = {_mm512_movepi8_mask(index)};
     return look_up_both(kCodebookTables.packed_iq3_xxs, index, upper);
   }
@@ -189,8 +196,8 @@ struct LookedUp<Type::IQ3_S> {
   static constexpr bool kOffset = false;
   static const uint8_t* levels() { return kCodebookTables.levels_iq3_s; }
   static PackedSet points(const uint8_t* b) {
-    const __m512i index = load_64(b + 2);
-    const __mmask64 upper[] = {_mm512_movepi8_mask(index), load_long(b + 66)};
+    const __m512i index = by_halves(load_64(b + 2));
+    const __mmask64 upper[] = {_mm512_movepi8_mask(index), by_halves(load_long(b + 66))};
     return look_up_both(kCodebookTables.packed_iq3_s, index, upper);
   }
   static __m256i signs(const uint8_t* b) { return load_32(b + 74); }
@@ -208,7 +215,8 @@ struct LookedUp<Type::IQ2_XXS> {
   // Four points in the lower half of each word, four times seven signs and a scale above.
   static __m512i words(const uint8_t* b) { return load_64(b + 2); }
   static PackedSet points(const uint8_t* a, const uint8_t* b) {
-    const __m512i index = join(_mm512_cvtepi64_epi32(words(a)), _mm512_cvtepi64_epi32(words(b)));
+    const __m512i index =
+        interleaved(_mm512_cvtepi64_epi32(words(a)), _mm512_cvtepi64_epi32(words(b)));
     const __mmask64 upper[] = {_mm512_movepi8_mask(index)};
     return look_up_both(kCodebookTables.packed_iq2_xxs, index, upper);
   }
@@ -229,11 +237,12 @@ struct LookedUp<Type::IQ2_XS> {
   // Nine bits of a point, seven of signs.
   static __m512i words(const uint8_t* b) { return load_64(b + 2); }
   static PackedSet points(const uint8_t* a, const uint8_t* b) {
-    const __m512i index = join(_mm512_cvtepi16_epi8(words(a)), _mm512_cvtepi16_epi8(words(b)));
+    const __m512i index =
+        interleaved(_mm512_cvtepi16_epi8(words(a)), _mm512_cvtepi16_epi8(words(b)));
     const __m512i ninth = _mm512_set1_epi16(256);
     const __mmask64 upper[] = {_mm512_movepi8_mask(index),
-                               _mm512_kunpackd(_mm512_test_epi16_mask(words(b), ninth),
-                                               _mm512_test_epi16_mask(words(a), ninth))};
+                               interleaved(_mm512_test_epi16_mask(words(a), ninth),
+                                           _mm512_test_epi16_mask(words(b), ninth))};
     return look_up_both(kCodebookTables.packed_iq2_xs, index, upper);
   }
   static __m256i signs(const uint8_t* b) {
@@ -248,10 +257,10 @@ struct LookedUp<Type::IQ2_S> {
   static constexpr bool kOffset = false;
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
   static PackedSet points(const uint8_t* a, const uint8_t* b) {
-    const __m512i index = join(load_32(a + 2), load_32(b + 2));
+    const __m512i index = interleaved(load_32(a + 2), load_32(b + 2));
     const uint64_t first = load_long(a + 66), second = load_long(b + 66);  // two bits of a point
     const auto every_other = [&](uint64_t bits) {
-      return _pext_u64(first, bits) | _pext_u64(second, bits) << 32;
+      return interleaved(_pext_u64(first, bits), _pext_u64(second, bits));
     };
     const __mmask64 upper[] = {_mm512_movepi8_mask(index), every_other(0x5555555555555555),
                                every_other(0xaaaaaaaaaaaaaaaa)};
