@@ -1,6 +1,7 @@
 // Rows of the K-quants and IQ4_XS against spread activations: eight bytes of each group come
 // together in a vector (vpermt2q), and a field of bits is cut out of each by a multiplication with
-// a matrix of bits (vgf2p8affineqb). The scales of a super-block lie in one register.
+// a matrix of bits (vgf2p8affineqb). The scales of a super-block lie in one register. Not Q6_K: its
+// rows are faster in the usual order.
 #pragma once
 
 #include "kernels/generic/row_dot.h"
