@@ -1,7 +1,8 @@
 """Speed and memory of enxuto, beside llama.cpp's where its programs are at hand.
 
-The model is dropped from the page cache first, so that how it lies there is not left to whoever wrote it. Runs alternate (ours, peer, ours, ...), so that a busy machine disturbs both alike; medians are
-printed. The peer: a folder with llama-bench and llama-completion, from ENXUTO_PEER_BIN, or the
+The model is dropped from the page cache first, so that how it lies there is not left to whoever
+wrote it. Runs alternate (ours, peer, ours, ...), so that a busy machine disturbs both alike;
+medians are printed. The peer: a folder with llama-bench and llama-completion, from ENXUTO_PEER_BIN, or the
 newest ~/.cache/enxuto-peer/*/bin. --record appends the figures to bench/results.csv.
 """
 import argparse

@@ -11,6 +11,12 @@ namespace enxuto::generic {
 // How far ahead of its use a weight is asked for.
 inline constexpr int64_t kAhead = 4096;
 
+template <class V, int kBytes>
+[[gnu::always_inline]] inline void ask_ahead(const uint8_t* w) {
+#pragma GCC unroll 8
+  for (int line = 0; line < kBytes; line += 64) V::prefetch(w + kAhead + line);
+}
+
 // Whether a format's blocks can be taken two at a time.
 template <class V, class F>
 concept InTwos = requires(const uint8_t* b) { F::two(b, b); };
@@ -161,7 +167,7 @@ float dot_super_row(const uint8_t* w, int64_t columns, const PreparedRow& x) {
   const float* x_sums = x.sums;
   const uint8_t* end = w + columns / 256 * F::kBytes;
   for (; w != end; w += F::kBytes, codes += 256, x_scales += 8, x_sums += 16) {
-    for (int line = 0; line < F::kBytes; line += 64) V::prefetch(w + kAhead + line);
+    ask_ahead<V, F::kBytes>(w);
     Floats s[2], m[2];
     F::scales(w, s, m);
     if constexpr (F::kMin || kBias != 0) {

@@ -22,7 +22,8 @@ struct Avx512Vbmi : Avx512Vnni {
       return run(spread_floats(w.columns), spread_row,
                  dot_by_fields<ByFields<F::kType>, F::kBytes>);
     else if constexpr (kInFours<F>)
-      return run(fours_floats(w.columns), four_row<kFoursBias<F>>, dot_in_fours<F>);
+      return run(fours_floats(w.columns), four_row<generic::Unsigned<Avx512Vnni, F>::kBias>,
+                 dot_in_fours<F>);
     else
       return false;
   }

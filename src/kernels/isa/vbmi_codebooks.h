@@ -113,13 +113,11 @@ float dot_looked_up(const uint8_t* w, int64_t columns, SpreadRow x) {
   };
   const uint8_t* end = w + columns / 256 * kBytes;
   while (w != end) {
-    _mm_prefetch(reinterpret_cast<const char*>(w) + generic::kAhead, _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(w) + generic::kAhead + 64, _MM_HINT_T0);
+    generic::ask_ahead<Avx512Vnni, C::kBlocks * kBytes>(w);
     if constexpr (C::kBlocks == 1) {
       add.template operator()<0>(w, F::points(w));
       w += kBytes;
     } else {
-      _mm_prefetch(reinterpret_cast<const char*>(w) + generic::kAhead + 128, _MM_HINT_T0);
       const uint8_t* next = end - w > kBytes ? w + kBytes : w;
       const PackedSet points = F::points(w, next);
       add.template operator()<0>(w, points);
@@ -137,7 +135,7 @@ inline uint64_t load_long(const uint8_t* b) {
 }
 // unit * d * (2 n + 1)
 inline __m512 odd_multiples(const uint8_t* d, float unit, __m512 n) {
-  const __m512 u = _mm512_set1_ps(unit * one_f16(d));
+  const __m512 u = _mm512_set1_ps(unit * Avx512Vnni::first(Avx512Vnni::broadcast_f16(d)));
   return _mm512_fmadd_ps(n, _mm512_add_ps(u, u), u);
 }
 inline BlockScales eight_scales(const uint8_t* d, float unit, __m256i n) {
@@ -164,13 +162,17 @@ inline __m256i with_even_signs(__m256i sevens) {
   return _mm256_or_si256(s, _mm256_shuffle_epi8(odd, folded));
 }
 
+template <int kBits_, int kScales_>
+struct LookedUpFormat {
+  static constexpr int kBits = kBits_, kScales = kScales_;
+  static constexpr bool kOffset = false;
+};
+
 template <Type>
 struct LookedUp;
 
 template <>
-struct LookedUp<Type::IQ3_XXS> {
-  static constexpr int kBits = 3, kScales = 1;
-  static constexpr bool kOffset = false;
+struct LookedUp<Type::IQ3_XXS> : LookedUpFormat<3, 1> {
   static const uint8_t* levels() { return kCodebookTables.levels_iq3_xxs; }
   static PackedSet points(const uint8_t* b) {
     const __m512i index = by_halves(load_64(b + 2));
@@ -181,26 +183,24 @@ struct LookedUp<Type::IQ3_XXS> {
   static __m256i signs(const uint8_t* b) {
     const __m512i twice =
         _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7),
-                                 _mm512_castsi256_si512(load_32(b + 66)));
+                                 _mm512_castsi256_si512(Avx512Vnni::load_bytes(b + 66)));
     const __m512i offsets = _mm512_set1_epi64(0x150e0700);
     return with_even_signs(_mm512_cvtepi64_epi32(_mm512_multishift_epi64_epi8(offsets, twice)));
   }
   static BlockScales scales(const uint8_t* b) {
-    return eight_scales(b, 0.25f, _mm256_srli_epi32(load_32(b + 66), 28));
+    return eight_scales(b, 0.25f, _mm256_srli_epi32(Avx512Vnni::load_bytes(b + 66), 28));
   }
 };
 
 template <>
-struct LookedUp<Type::IQ3_S> {
-  static constexpr int kBits = 3, kScales = 1;
-  static constexpr bool kOffset = false;
+struct LookedUp<Type::IQ3_S> : LookedUpFormat<3, 1> {
   static const uint8_t* levels() { return kCodebookTables.levels_iq3_s; }
   static PackedSet points(const uint8_t* b) {
     const __m512i index = by_halves(load_64(b + 2));
     const __mmask64 upper[] = {_mm512_movepi8_mask(index), by_halves(load_long(b + 66))};
     return look_up_both(kCodebookTables.packed_iq3_s, index, upper);
   }
-  static __m256i signs(const uint8_t* b) { return load_32(b + 74); }
+  static __m256i signs(const uint8_t* b) { return Avx512Vnni::load_bytes(b + 74); }
   static BlockScales scales(const uint8_t* b) {
     const uint64_t n = generic::spread_nibbles(generic::load_word(b + 106));
     return eight_scales(b, 1, Avx512Vnni::u8_of(n));
@@ -208,9 +208,7 @@ struct LookedUp<Type::IQ3_S> {
 };
 
 template <>
-struct LookedUp<Type::IQ2_XXS> {
-  static constexpr int kBits = 2, kScales = 1;
-  static constexpr bool kOffset = false;
+struct LookedUp<Type::IQ2_XXS> : LookedUpFormat<2, 1> {
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
   // Four points in the lower half of each word, four times seven signs and a scale above.
   static __m512i words(const uint8_t* b) { return load_64(b + 2); }
@@ -230,9 +228,7 @@ struct LookedUp<Type::IQ2_XXS> {
 };
 
 template <>
-struct LookedUp<Type::IQ2_XS> {
-  static constexpr int kBits = 2, kScales = 2;
-  static constexpr bool kOffset = false;
+struct LookedUp<Type::IQ2_XS> : LookedUpFormat<2, 2> {
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
   // Nine bits of a point, seven of signs.
   static __m512i words(const uint8_t* b) { return load_64(b + 2); }
@@ -252,12 +248,10 @@ struct LookedUp<Type::IQ2_XS> {
 };
 
 template <>
-struct LookedUp<Type::IQ2_S> {
-  static constexpr int kBits = 2, kScales = 2;
-  static constexpr bool kOffset = false;
+struct LookedUp<Type::IQ2_S> : LookedUpFormat<2, 2> {
   static const uint8_t* levels() { return kCodebookTables.levels_iq2; }
   static PackedSet points(const uint8_t* a, const uint8_t* b) {
-    const __m512i index = interleaved(load_32(a + 2), load_32(b + 2));
+    const __m512i index = interleaved(Avx512Vnni::load_bytes(a + 2), Avx512Vnni::load_bytes(b + 2));
     const uint64_t first = load_long(a + 66), second = load_long(b + 66);  // two bits of a point
     const auto every_other = [&](uint64_t bits) {
       return interleaved(_pext_u64(first, bits), _pext_u64(second, bits));
@@ -266,7 +260,7 @@ struct LookedUp<Type::IQ2_S> {
                                every_other(0xaaaaaaaaaaaaaaaa)};
     return look_up_both(kCodebookTables.packed_iq2_s, index, upper);
   }
-  static __m256i signs(const uint8_t* b) { return load_32(b + 34); }
+  static __m256i signs(const uint8_t* b) { return Avx512Vnni::load_bytes(b + 34); }
   static BlockScales scales(const uint8_t* b) { return sixteen_scales(b, 0.125f, b + 74); }
 };
 

@@ -4,6 +4,7 @@
 // over their lanes.
 #pragma once
 
+#include "kernels/generic/row_dot.h"
 #include "kernels/isa/vbmi_spread.h"
 
 namespace enxuto {
@@ -114,8 +115,6 @@ template <class F>
 inline constexpr bool kInFours =
     F::kType == Type::Q4_0 || F::kType == Type::Q4_1 || F::kType == Type::Q5_0 ||
     F::kType == Type::Q5_1 || F::kType == Type::IQ4_NL;
-template <class F>
-inline constexpr int kFoursBias = F::kType == Type::IQ4_NL ? 128 : F::kBias;
 
 template <class F>
 [[gnu::always_inline]] inline void add_four(const FourBytes<F::kBytes>& w, const FourBlocks& x,
@@ -134,9 +133,8 @@ template <class F>
     a = _mm512_mask_add_epi8(a, static_cast<uint64_t>(_mm_cvtsi128_si64(fifths)), a, bit);
     b = _mm512_mask_add_epi8(b, static_cast<uint64_t>(_mm_extract_epi64(fifths, 1)), b, bit);
   }
-  const __m512i start = F::kMin ? _mm512_setzero_si512() : x.start;
-  const __m512i dot = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(start, a, _mm512_load_si512(x.first)),
-                                          b, _mm512_load_si512(x.second));
+  const __m512i dot = _mm512_dpbusd_epi32(
+      _mm512_dpbusd_epi32(x.start, a, _mm512_load_si512(x.first)), b, _mm512_load_si512(x.second));
   const __m512 scale = _mm512_mul_ps(w.halves(Bytes::kScales), x.scales);
   sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, sum);
   if constexpr (F::kMin) offset = _mm512_fmadd_ps(w.halves(Bytes::kMinima), x.sums, offset);
@@ -144,12 +142,11 @@ template <class F>
 
 template <class F>
 float dot_in_fours(const uint8_t* w, int64_t columns, const FourBlocks* x) {
-  constexpr int64_t kFour = 4 * F::kBytes;
+  constexpr int kFour = 4 * F::kBytes;
   __m512 sum = _mm512_setzero_ps(), offset = _mm512_setzero_ps();
   const int64_t n_blocks = columns / 32;
   for (int64_t i = 0; i < n_blocks / 4; ++i, w += kFour, ++x) {
-    Avx512Vnni::prefetch(w + generic::kAhead);
-    Avx512Vnni::prefetch(w + generic::kAhead + 64);
+    generic::ask_ahead<Avx512Vnni, kFour>(w);
     add_four<F>(FourBytes<F::kBytes>(w), *x, sum, offset);
   }
   if (const auto left = static_cast<int>(n_blocks % 4))

@@ -62,32 +62,41 @@ inline BlockScales scales_k4(const uint8_t* b) {
   return s;
 }
 
+template <int kScales_>
+struct FieldFormat {
+  static constexpr int kScales = kScales_;
+  static constexpr bool kOffset = true;
+};
+
 template <Type>
 struct ByFields;
 
-// Nibbles of 128 bytes: groups 2 i and 2 i + 1 in 32 bytes.
-struct NibblePairs {
+// 128 bytes, of which eight come together in an order of 16 octets.
+struct Octets {
   __m512i low, high;
-  explicit NibblePairs(const uint8_t* b) : low(load_64(b)), high(load_64(b + 64)) {}
-  template <int k>
-  __m512i codes() const {
-    static constexpr OfGroups kOrder = of_groups([](int g) { return g / 2 * 4 + k; });
-    static constexpr OfGroups kNibble = of_groups([](int g) { return bit_field(g % 2 * 4, 4, 0); });
-    return fields(_mm512_permutex2var_epi64(low, load(kOrder), high), kNibble);
+  explicit Octets(const uint8_t* b) : low(load_64(b)), high(load_64(b + 64)) {}
+  __m512i in(const OfGroups& order) const {
+    return _mm512_permutex2var_epi64(low, load(order), high);
   }
 };
 
+// Nibbles of groups 2 i and 2 i + 1 in 32 bytes.
+template <int k>
+inline __m512i nibbles_of(const Octets& bytes) {
+  static constexpr OfGroups kOrder = of_groups([](int g) { return g / 2 * 4 + k; });
+  static constexpr OfGroups kNibble = of_groups([](int g) { return bit_field(g % 2 * 4, 4, 0); });
+  return fields(bytes.in(kOrder), kNibble);
+}
+
 template <>
-struct ByFields<Type::Q4_K> {
-  static constexpr int kScales = 1;
-  static constexpr bool kOffset = true;
+struct ByFields<Type::Q4_K> : FieldFormat<1> {
   static BlockScales scales(const uint8_t* b) { return scales_k4(b); }
   explicit ByFields(const uint8_t* b) : nibbles(b + 16) {}
   template <int k>
   __m512i codes() const {
-    return nibbles.codes<k>();
+    return nibbles_of<k>(nibbles);
   }
-  NibblePairs nibbles;
+  Octets nibbles;
 };
 
 // A bit of each group in 32 bytes, to bit kTo.
@@ -107,23 +116,19 @@ inline __m512i two_bits(__m512i bytes) {
 }
 
 template <>
-struct ByFields<Type::Q5_K> {
-  static constexpr int kScales = 1;
-  static constexpr bool kOffset = true;
+struct ByFields<Type::Q5_K> : FieldFormat<1> {
   static BlockScales scales(const uint8_t* b) { return scales_k4(b); }
   explicit ByFields(const uint8_t* b) : nibbles(b + 48), fifth(b + 16) {}
   template <int k>
   __m512i codes() const {
-    return _mm512_or_si512(nibbles.codes<k>(), one_bit<k, 4>(fifth));
+    return _mm512_or_si512(nibbles_of<k>(nibbles), one_bit<k, 4>(fifth));
   }
-  NibblePairs nibbles;
+  Octets nibbles;
   const uint8_t* fifth;
 };
 
 template <>
-struct ByFields<Type::Q2_K> {
-  static constexpr int kScales = 2;
-  static constexpr bool kOffset = true;
+struct ByFields<Type::Q2_K> : FieldFormat<2> {
   static BlockScales scales(const uint8_t* b) {
     const __m128i packed = load_16(b), low = _mm_set1_epi8(15);
     const __m512 d = units(b + 80, _mm512_setzero_si512());
@@ -143,8 +148,8 @@ struct ByFields<Type::Q2_K> {
 
 // Sixteen signed scales times d, and what a bias of the codes makes of them.
 inline BlockScales signed_scales(const uint8_t* d, __m128i scales, int bias) {
-  const __m512 all =
-      _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(scales)), _mm512_set1_ps(one_f16(d)));
+  const __m512 all = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(scales)),
+                                   _mm512_set1_ps(Avx512Vnni::first(Avx512Vnni::broadcast_f16(d))));
   BlockScales s;
   firsts_and_seconds(all, s);
   s.offsets = _mm512_mul_ps(all, _mm512_set1_ps(static_cast<float>(bias)));
@@ -152,9 +157,7 @@ inline BlockScales signed_scales(const uint8_t* d, __m128i scales, int bias) {
 }
 
 template <>
-struct ByFields<Type::Q3_K> {
-  static constexpr int kScales = 2;
-  static constexpr bool kOffset = true;
+struct ByFields<Type::Q3_K> : FieldFormat<2> {
   static BlockScales scales(const uint8_t* b) {
     long long low;
     int high;
@@ -177,9 +180,7 @@ struct ByFields<Type::Q3_K> {
 };
 
 template <>
-struct ByFields<Type::IQ4_XS> {
-  static constexpr int kScales = 1;
-  static constexpr bool kOffset = true;
+struct ByFields<Type::IQ4_XS> : FieldFormat<1> {
   static BlockScales scales(const uint8_t* b) {
     __m256 s[1];
     generic::IQ4_XS<Avx512Vnni>::scales(b, s, nullptr);
@@ -188,16 +189,15 @@ struct ByFields<Type::IQ4_XS> {
     all.offsets = _mm512_mul_ps(all.of[0], _mm512_set1_ps(128));
     return all;
   }
-  explicit ByFields(const uint8_t* b) : low(load_64(b + 8)), high(load_64(b + 72)) {}
+  explicit ByFields(const uint8_t* b) : nibbles(b + 8) {}
   template <int k>
   __m512i codes() const {  // a group's first half are the low nibbles of its 16 bytes
     static constexpr OfGroups kOrder = of_groups([](int g) { return 2 * g + k % 2; });
     static constexpr OfGroups kNibble = of_groups([](int) { return bit_field(k / 2 * 4, 4, 0); });
     const __m512i levels = _mm512_broadcast_i32x4(load_16(generic::kIq4Unsigned.of));
-    return _mm512_shuffle_epi8(levels,
-                               fields(_mm512_permutex2var_epi64(low, load(kOrder), high), kNibble));
+    return _mm512_shuffle_epi8(levels, fields(nibbles.in(kOrder), kNibble));
   }
-  __m512i low, high;
+  Octets nibbles;
 };
 
 template <class F, int kBytes>
@@ -205,7 +205,7 @@ float dot_by_fields(const uint8_t* w, int64_t columns, SpreadRow x) {
   SpreadSums sums;
   const uint8_t* end = w + columns / 256 * kBytes;
   for (; w != end; w += kBytes, step(x)) {
-    for (int line = 0; line < kBytes; line += 64) Avx512Vnni::prefetch(w + generic::kAhead + line);
+    generic::ask_ahead<Avx512Vnni, kBytes>(w);
     const F block(w);
     sums.add<F>(F::scales(w), x, [&block]<int k>(__m512i dot, __m512i xs) {
       return _mm512_dpbusd_epi32(dot, block.template codes<k>(), xs);

@@ -63,15 +63,16 @@ struct BlockScales {
 struct SpreadSums {
   __m512 sum = _mm512_setzero_ps(), offset = _mm512_setzero_ps();
 
-  // codes(k): the unsigned codes of vector k.
-  template <class F, class Codes>
-  [[gnu::always_inline]] void add(const BlockScales& s, const SpreadRow& x, const Codes& codes) {
+  // add_vector<k>(dot, x): dot and the products of vector k with its activations.
+  template <class F, class AddVector>
+  [[gnu::always_inline]] void add(const BlockScales& s, const SpreadRow& x,
+                                  const AddVector& add_vector) {
     __m512i dots[F::kScales];
 #pragma GCC unroll 2
     for (int i = 0; i < F::kScales; ++i) dots[i] = _mm512_setzero_si512();
     const auto vector = [&]<int k>() __attribute__((always_inline)) {
       __m512i& dot = dots[k * F::kScales / 4];
-      dot = codes.template operator()<k>(dot, _mm512_loadu_si512(x.codes + 64 * k));
+      dot = add_vector.template operator()<k>(dot, _mm512_loadu_si512(x.codes + 64 * k));
     };
     vector.template operator()<0>();
     vector.template operator()<1>();
@@ -86,17 +87,10 @@ struct SpreadSums {
   float total() const { return _mm512_reduce_add_ps(_mm512_sub_ps(sum, offset)); }
 };
 
-inline float one_f16(const uint8_t* p) {
-  uint16_t half;
-  __builtin_memcpy(&half, p, 2);
-  return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
-}
-inline __m256i load_32(const uint8_t* b) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
-}
 // By halves: rows that come from memory are read a tenth faster so than by loads across two lines.
 inline __m512i load_64(const uint8_t* b) {
-  return _mm512_inserti64x4(_mm512_castsi256_si512(load_32(b)), load_32(b + 32), 1);
+  return _mm512_inserti64x4(_mm512_castsi256_si512(Avx512Vnni::load_bytes(b)),
+                            Avx512Vnni::load_bytes(b + 32), 1);
 }
 inline __m128i load_16(const uint8_t* b) {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
