@@ -28,7 +28,7 @@
 
 namespace enxuto {
 
-inline constexpr uint64_t kStateFormat = 3;
+inline constexpr uint64_t kStateFormat = 4;
 
 // The names of records, or of what is numbered().
 namespace record {
