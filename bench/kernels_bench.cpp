@@ -46,7 +46,8 @@ struct Problem {
     MatmulBuffers buffers(memory, tokens, view.columns, team.size());
     const MatmulJob job = {view, nullptr, y.data(), view.rows};
     for (auto _ : state) {
-      matmul(kernels(), team, buffers, x.data(), view.columns, tokens, {&job, 1});
+      matmul(kernels(), team, buffers, x.data(), view.columns, tokens, {&job, 1},
+             Rounding::kFastest);
       benchmark::ClobberMemory();
     }
     const auto runs = static_cast<double>(state.iterations());
@@ -114,7 +115,8 @@ void smollm2(benchmark::State& state, int64_t n_tokens, int n_threads) {
   for (auto _ : state)
     for (const MatrixView& view : views) {
       const MatmulJob job = {view, nullptr, y.data(), view.rows};
-      matmul(kernels(), team, buffers, x.data(), view.columns, n_tokens, {&job, 1});
+      matmul(kernels(), team, buffers, x.data(), view.columns, n_tokens, {&job, 1},
+             Rounding::kFastest);
     }
   std::free(memory);
   state.counters["tokens/s"] = benchmark::Counter(

@@ -28,7 +28,7 @@
 
 namespace enxuto {
 
-inline constexpr uint64_t kStateFormat = 4;
+inline constexpr uint64_t kStateFormat = 5;
 
 // The names of records, or of what is numbered().
 namespace record {

@@ -181,7 +181,7 @@ Status Forward::multiply(const float* x, int64_t n, std::initializer_list<Linear
     for (const Linear& layer : layers) hooks_.on_linear_input(*layer.w, x, columns, n);
   prepare_input(k_, team_, buffers_, x, columns, columns, n, shared);
   if (!streamed) {
-    enxuto::multiply(k_, team_, buffers_, n, std::span(jobs, n_jobs), rounding_);
+    enxuto::multiply(k_, team_, buffers_, n, std::span(jobs, n_jobs), rounding());
     return {};
   }
   for (size_t i = 0; i < n_jobs; ++i) TRY(stream(*layers.begin()[i].w, jobs[i], n));
@@ -197,10 +197,16 @@ int64_t Forward::sharing(Type type) const {
   return coarse ? kSuperBlock : kFineScale;
 }
 
+// llama.cpp multiplies by the weights as they are stored.
+Rounding Forward::rounding() const {
+  const bool exact = rounding_ == Rounding::kFastest && input_scales_ == InputScales::kOfLlamaCpp;
+  return exact ? Rounding::kExact : rounding_;
+}
+
 // One matrix of several, whose input is prepared: slice by slice, unless it was replaced.
 Status Forward::stream(const Tensor& tensor, const MatmulJob& job, int64_t n) {
   if (job.w.data != tensor.data.data()) {
-    enxuto::multiply(k_, team_, buffers_, n, {&job, 1}, rounding_);
+    enxuto::multiply(k_, team_, buffers_, n, {&job, 1}, rounding());
     return {};
   }
   const WeightPlan& plan = weights_.plan();
@@ -212,7 +218,7 @@ Status Forward::stream(const Tensor& tensor, const MatmulJob& job, int64_t n) {
     slice.w.rows = static_cast<int64_t>(piece.n_rows);
     slice.y += piece.first_row;
     if (slice.bias) slice.bias += piece.first_row;
-    enxuto::multiply(k_, team_, buffers_, n, {&slice, 1}, rounding_);
+    enxuto::multiply(k_, team_, buffers_, n, {&slice, 1}, rounding());
     weights_.release(u);
   }
   return {};

@@ -36,7 +36,6 @@ class Forward {
   float* hidden() { return hidden_; }
   const KvCache& cache() const { return cache_; }
   ThreadTeam& team() { return team_; }
-  // kOfOneToken: passes compute each token as if it came alone, bit for bit.
   void set_rounding(Rounding rounding) { rounding_ = rounding; }
   void set_input_scales(InputScales scales) { input_scales_ = scales; }
   void set_hooks(ForwardHooks hooks) { hooks_ = std::move(hooks); }
@@ -48,6 +47,7 @@ class Forward {
   Status linear(Operator op, const float* x, int64_t n, std::initializer_list<Linear> layers);
   Status multiply(const float* x, int64_t n, std::initializer_list<Linear> layers);
   int64_t sharing(Type type) const;
+  Rounding rounding() const;
   Status stream(const Tensor& tensor, const MatmulJob& job, int64_t n);
   void norm(const float* x, const Tensor* weight, int64_t n, float* y);
   void add_normed(float* branch, const Tensor* weight, int64_t n, float* x);
@@ -69,7 +69,7 @@ class Forward {
   MatmulBuffers buffers_;
   ForwardHooks hooks_;
   OperatorTimes* times_ = nullptr;
-  Rounding rounding_ = Rounding::kFastest;
+  Rounding rounding_ = Rounding::kExact;
   InputScales input_scales_ = InputScales::kFine;
   float *hidden_, *wide_, *projections_, *angles_, *sliding_angles_;
 };

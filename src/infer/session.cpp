@@ -58,6 +58,14 @@ struct Session::State {
   std::span<float> logits;
   std::span<uint32_t> lookup;
   uint32_t n_tokens = 0;
+
+  template <class Body>
+  Status rounding(Rounding rounding, const Body& body) {
+    forward->set_rounding(rounding);
+    const Status status = body();
+    forward->set_rounding(Rounding::kExact);
+    return status;
+  }
 };
 
 Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> model,
@@ -130,13 +138,17 @@ Result<std::span<const float>> Session::feed(std::span<const Token> tokens) {
   State& s = *state_;
   TRY(check_room(tokens.size()));
   int64_t n = 0;
-  for (; !tokens.empty(); tokens = tokens.subspan(n)) {
-    if (interrupted()) return Status::interrupted();
-    n = static_cast<int64_t>(std::min<size_t>(tokens.size(), batch()));
-    TRY(embed(tokens.first(n), hidden_buffer()));
-    TRY(run_layers(0, model().hyper.n_layers, s.n_tokens, n, hidden_buffer()));
-    s.n_tokens += static_cast<uint32_t>(n);
-  }
+  const auto passes = [&]() -> Status {
+    for (; !tokens.empty(); tokens = tokens.subspan(n)) {
+      if (interrupted()) return Status::interrupted();
+      n = static_cast<int64_t>(std::min<size_t>(tokens.size(), batch()));
+      TRY(embed(tokens.first(n), hidden_buffer()));
+      TRY(run_layers(0, model().hyper.n_layers, s.n_tokens, n, hidden_buffer()));
+      s.n_tokens += static_cast<uint32_t>(n);
+    }
+    return {};
+  };
+  TRY(s.rounding(Rounding::kFastest, passes));
   const std::span<float> row = s.logits.first(model().hyper.vocabulary);
   TRY(logits(hidden_buffer() + (n - 1) * model().hyper.width, 1, row.data()));
   if (!all_finite(row)) return explain_no_numbers(model(), team());
@@ -155,10 +167,7 @@ Result<std::span<const float>> Session::feed_each(std::span<const Token> tokens)
     TRY(run_layers(0, model().hyper.n_layers, s.n_tokens, n, hidden_buffer()));
     return logits(hidden_buffer(), n, rows.data());
   };
-  s.forward->set_rounding(Rounding::kOfOneToken);
-  const Status status = pass();
-  s.forward->set_rounding(Rounding::kFastest);
-  TRY(status);
+  TRY(s.rounding(Rounding::kOfOneToken, pass));
   s.n_tokens += static_cast<uint32_t>(n);
   if (!all_finite(rows)) return explain_no_numbers(model(), team());
   return std::span<const float>(rows);

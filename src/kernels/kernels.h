@@ -25,6 +25,7 @@ struct MatrixView {
 // product plus a correction.
 //   x[i] ~ scales[i / 32] * codes[i]
 //   sums[j] = scales[j / 2] * (codes[16 j] + … + codes[16 j + 15])
+//   shifts[j] = -128 * (codes[32 j] + … + codes[32 j + 31])
 // codes, scales and sums exist only where columns is a multiple of 32; formats with blocks need
 // nothing else.
 struct PreparedRow {
@@ -32,7 +33,12 @@ struct PreparedRow {
   int8_t* codes;        // (columns)
   float* scales;        // (columns / 32)
   float* sums;          // (columns / 16)
+  int32_t* shifts;      // (columns / 32)
 };
+
+// What becomes of super-blocks' weights that meet many tokens. kRescaled: they may be rounded to 8
+// bits with one scale for up to 512 columns of a row, each by at most 0.7 % of the largest.
+enum class TileWeights { kExact, kRescaled };
 
 // One query over the cached rows [begin, end) of its key/value head.
 struct AttendQuery {
@@ -85,7 +91,8 @@ struct KernelTable {
   // y[t * y_stride + r - begin] = dot(row r of w, x[t]) for r in [begin, end), t in [0, n_tokens).
   // A value does not depend on how rows are split into calls.
   void (*matmul_rows)(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
-                      int64_t n_tokens, float* y, int64_t y_stride, float* scratch);
+                      int64_t n_tokens, TileWeights weights, float* y, int64_t y_stride,
+                      float* scratch);
 
   // Of f32 alone, as rounding hands errors on; b is read once.
   void (*add_product)(const FewRowsProduct& product);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
@@ -50,16 +51,19 @@ struct Activations {
       : values(random_floats(static_cast<size_t>(n_tokens * columns), seed)),
         codes(values.size()),
         scales(values.size() / 32 + 1),
-        sums(values.size() / 16 + 1) {
+        sums(values.size() / 16 + 1),
+        shifts(values.size() / 32 + 1) {
     for (int64_t t = 0; t < n_tokens; ++t) {
       rows.push_back({values.data() + t * columns, codes.data() + t * columns,
-                      scales.data() + t * (columns / 32), sums.data() + t * (columns / 16)});
+                      scales.data() + t * (columns / 32), sums.data() + t * (columns / 16),
+                      shifts.data() + t * (columns / 32)});
       if (columns % 32 == 0) k.prepare(columns, 32, rows.back());
     }
   }
   std::vector<float> values;
   std::vector<int8_t> codes;
   std::vector<float> scales, sums;
+  std::vector<int32_t> shifts;
   std::vector<PreparedRow> rows;
 };
 
@@ -78,44 +82,63 @@ class Scratch {  // as kernels may ask for it: aligned
 };
 
 std::vector<float> multiply(const KernelTable& k, const MatrixView& w, int64_t begin, int64_t end,
-                            const Activations& x, int64_t n_tokens) {
+                            const Activations& x, int64_t n_tokens,
+                            TileWeights weights = TileWeights::kExact) {
   Scratch scratch;
   std::vector<float> y(static_cast<size_t>(n_tokens * (end - begin)), NAN);
-  k.matmul_rows(w, begin, end, x.rows.data(), n_tokens, y.data(), end - begin, scratch.data());
+  k.matmul_rows(w, begin, end, x.rows.data(), n_tokens, weights, y.data(), end - begin,
+                scratch.data());
   return y;
 }
 
 // An activation's code is off by at most half a step, so a dot product by at most
-// sum |w| * scale / 2; floats add rounding in proportion to sum |w x|.
-double bound(const Matrix& m, int64_t row, const PreparedRow& x, bool codes) {
+// sum |w| * scale / 2; floats add rounding in proportion to sum |w x|. A rescaled weight is off by
+// 0.75 of 127 parts of the largest that the blocks' scales allow, here up to twice what they have.
+double bound(const Matrix& m, int64_t row, const PreparedRow& x, bool codes, TileWeights weights) {
   std::vector<float> w(static_cast<size_t>(m.view.columns));
   m.codec.decode(m.view.data + static_cast<uint64_t>(row) * m.row_bytes, w.data(), w.size());
-  double rounding = 0, size = 0;
+  double rounding = 0, size = 0, largest = 0;
+  if (weights == TileWeights::kRescaled)
+    for (const float value : w) largest = std::max(largest, std::fabs(double{value}));
   for (size_t i = 0; i < w.size(); ++i) {
+    if (codes) rounding += 2 * 0.75 / 127 * largest * std::fabs(double{x.values[i]});
     if (codes) rounding += std::fabs(w[i]) * x.scales[i / 32] * 0.5001;
     size += std::fabs(double{w[i]} * x.values[i]);
   }
   return rounding + 2e-6 * size;
 }
 
+constexpr TileWeights kTileWeights[] = {TileWeights::kExact, TileWeights::kRescaled};
+
 class EveryTable : public ::testing::TestWithParam<const KernelTable*> {
  protected:
   const KernelTable& k = *GetParam();
 };
 
+double relative_error(const std::vector<float>& got, const std::vector<float>& expected) {
+  double error = 0, size = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    error += std::pow(got[i] - expected[i], 2);
+    size += std::pow(expected[i], 2);
+  }
+  return std::sqrt(error / size);
+}
+
 void expect_near_reference(const KernelTable& k, const Matrix& m, int64_t n_tokens) {
   const MatrixView& w = m.view;
   const Activations x(k, n_tokens, w.columns, 7);
   const auto expected = multiply(kReferenceKernels, w, 0, w.rows, x, n_tokens);
-  const auto got = multiply(k, w, 0, w.rows, x, n_tokens);
-  for (int64_t t = 0; t < n_tokens; ++t)
-    for (int64_t r = 0; r < w.rows; ++r) {
-      const auto i = static_cast<size_t>(t * w.rows + r);
-      ASSERT_NEAR(got[i], expected[i],
-                  bound(m, r, x.rows[static_cast<size_t>(t)], k.reads_codes(w.type)))
-          << m.codec.name << " " << w.rows << "x" << w.columns << " row " << r << " token " << t
-          << " of " << n_tokens;
-    }
+  for (const TileWeights weights : kTileWeights) {
+    const auto got = multiply(k, w, 0, w.rows, x, n_tokens, weights);
+    for (int64_t t = 0; t < n_tokens; ++t)
+      for (int64_t r = 0; r < w.rows; ++r) {
+        const auto i = static_cast<size_t>(t * w.rows + r);
+        ASSERT_NEAR(got[i], expected[i],
+                    bound(m, r, x.rows[static_cast<size_t>(t)], k.reads_codes(w.type), weights))
+            << m.codec.name << " " << w.rows << "x" << w.columns << " row " << r << " token " << t
+            << " of " << n_tokens;
+      }
+  }
 }
 
 TEST_P(EveryTable, MatmulIsTheReferencesWithinTheRoundingOfCodes) {
@@ -147,13 +170,11 @@ TEST_P(EveryTable, RoundingLeavesNoBias) {
     for (const int64_t n_tokens : {1, 8}) {
       const Activations x(k, n_tokens, 1536, 9);
       const auto expected = multiply(kReferenceKernels, m.view, 0, 64, x, n_tokens);
-      const auto got = multiply(k, m.view, 0, 64, x, n_tokens);
-      double error = 0, size = 0;
-      for (size_t i = 0; i < got.size(); ++i) {
-        error += std::pow(got[i] - expected[i], 2);
-        size += std::pow(expected[i], 2);
+      for (const TileWeights weights : kTileWeights) {
+        const auto got = multiply(k, m.view, 0, 64, x, n_tokens, weights);
+        EXPECT_LT(relative_error(got, expected), k.reads_codes(type) ? 0.015 : 2e-6)
+            << m.codec.name;
       }
-      EXPECT_LT(std::sqrt(error / size), k.reads_codes(type) ? 0.015 : 2e-6) << m.codec.name;
     }
   }
 }
@@ -178,26 +199,23 @@ TEST_P(EveryTable, RandomBytesMeanWhatTheirCodecReads) {
     for (const int64_t n_tokens : {1, 8}) {
       const Activations x(k, n_tokens, columns, 2);
       const auto expected = multiply(kReferenceKernels, w, 0, rows, x, n_tokens);
-      const auto got = multiply(k, w, 0, rows, x, n_tokens);
-      double error = 0, size = 0;
-      for (size_t i = 0; i < got.size(); ++i) {
-        error += std::pow(got[i] - expected[i], 2);
-        size += std::pow(expected[i], 2);
-      }
-      EXPECT_LT(std::sqrt(error / size), 0.03) << codec->name;
+      for (const TileWeights weights : kTileWeights)
+        EXPECT_LT(relative_error(multiply(k, w, 0, rows, x, n_tokens, weights), expected), 0.03)
+            << codec->name;
     }
   }
 }
 
 TEST_P(EveryTable, AValueDoesNotDependOnHowRowsAreSplit) {
+  constexpr auto kWeights = TileWeights::kRescaled;  // exact ones where these are none
   for (const Type type : kTypes) {
     const Matrix m(type, 37, 512, 13);
     for (const int64_t n_tokens : {1, 3, 6}) {
       const Activations x(k, n_tokens, 512, 1);
-      const auto whole = multiply(k, m.view, 0, 37, x, n_tokens);
+      const auto whole = multiply(k, m.view, 0, 37, x, n_tokens, kWeights);
       for (const int64_t cut : {1, 16, 30}) {
-        const auto head = multiply(k, m.view, 0, cut, x, n_tokens);
-        const auto tail = multiply(k, m.view, cut, 37, x, n_tokens);
+        const auto head = multiply(k, m.view, 0, cut, x, n_tokens, kWeights);
+        const auto tail = multiply(k, m.view, cut, 37, x, n_tokens, kWeights);
         for (int64_t t = 0; t < n_tokens; ++t)
           for (int64_t r = 0; r < 37; ++r)
             ASSERT_EQ(whole[static_cast<size_t>(t * 37 + r)],
@@ -250,6 +268,7 @@ TEST_P(EveryTable, PrepareIsExact) {
     EXPECT_EQ(x.codes, expected.codes);
     EXPECT_EQ(x.scales, expected.scales);
     EXPECT_EQ(x.sums, expected.sums);
+    EXPECT_EQ(x.shifts, expected.shifts);
     for (int64_t i = 0; i < n; ++i)
       ASSERT_LE(std::fabs(x.values[static_cast<size_t>(i)] -
                           x.scales[static_cast<size_t>(i / 32)] * x.codes[static_cast<size_t>(i)]),
@@ -331,11 +350,32 @@ TEST_P(EveryTable, NoProductDropsANaN) {
       Activations x(k, n_tokens, 512, 7);
       x.values[300] = NAN;  // of the first token
       k.prepare(512, 32, x.rows[0]);
-      const auto y = multiply(k, m.view, 0, 17, x, n_tokens);
-      for (size_t i = 0; i < y.size(); ++i)
-        ASSERT_EQ(std::isnan(y[i]), i < 17) << m.codec.name << " " << n_tokens << " " << i;
+      for (const TileWeights weights : kTileWeights) {
+        const auto y = multiply(k, m.view, 0, 17, x, n_tokens, weights);
+        for (size_t i = 0; i < y.size(); ++i)
+          ASSERT_EQ(std::isnan(y[i]), i < 17) << m.codec.name << " " << n_tokens << " " << i;
+      }
     }
   }
+}
+
+TEST_P(EveryTable, NoProductDropsAScaleThatIsNone) {
+  struct Place {
+    Type type;
+    size_t scale;
+  };
+  for (const auto& [type, scale] : {Place{Type::Q4_K, 0}, Place{Type::Q4_K, 2},
+                                    Place{Type::Q6_K, 208}, Place{Type::IQ3_XXS, 0}})
+    for (const uint16_t half : {0x7e00, 0x7c00, 0xfc00}) {
+      Matrix m(type, 17, 768, 5);
+      std::memcpy(m.bytes.data() + 1 + 3 * m.row_bytes + scale, &half, sizeof half);
+      const Activations x(k, 9, 768, 7);
+      for (const TileWeights weights : kTileWeights) {
+        const auto y = multiply(k, m.view, 0, 17, x, 9, weights);
+        for (size_t i = 0; i < y.size(); ++i)
+          ASSERT_EQ(std::isfinite(y[i]), i % 17 != 3) << m.codec.name << " " << half << " " << i;
+      }
+    }
 }
 
 TEST_P(EveryTable, NothingElseDropsANaN) {

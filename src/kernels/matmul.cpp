@@ -18,12 +18,15 @@ int64_t units_of(const MatmulJob& job) { return (job.w.rows + kUnitRows - 1) / k
 // Rows [begin, end) of one job, for all tokens.
 void run_rows(const KernelTable& k, const MatmulBuffers& buffers, const MatmulJob& job,
               int64_t begin, int64_t end, int64_t n_tokens, Rounding rounding, float* scratch) {
-  if (rounding == Rounding::kFastest || n_tokens == 1) {
-    k.matmul_rows(job.w, begin, end, buffers.rows, n_tokens, job.y + begin, job.y_stride, scratch);
+  const auto weights =
+      rounding == Rounding::kFastest ? TileWeights::kRescaled : TileWeights::kExact;
+  if (rounding != Rounding::kOfOneToken || n_tokens == 1) {
+    k.matmul_rows(job.w, begin, end, buffers.rows, n_tokens, weights, job.y + begin, job.y_stride,
+                  scratch);
   } else {  // a unit of rows stays in cache while the tokens pass
     for (int64_t r = begin; r < end; r += kUnitRows)
       for (int64_t t = 0; t < n_tokens; ++t)
-        k.matmul_rows(job.w, r, std::min(end, r + kUnitRows), buffers.rows + t, 1,
+        k.matmul_rows(job.w, r, std::min(end, r + kUnitRows), buffers.rows + t, 1, weights,
                       job.y + t * job.y_stride + r, job.y_stride, scratch);
   }
   if (!job.bias) return;
@@ -39,6 +42,7 @@ uint64_t MatmulBuffers::bytes(int64_t max_tokens, int64_t max_columns, int n_thr
   return align_up(tokens * sizeof(PreparedRow), kAlign) + align_up(tokens * columns, kAlign) +
          align_up(tokens * (columns / 32) * sizeof(float), kAlign) +
          align_up(tokens * (columns / 16) * sizeof(float), kAlign) +
+         align_up(tokens * (columns / 32) * sizeof(int32_t), kAlign) +
          static_cast<uint64_t>(n_threads) * kKernelScratchFloats * sizeof(float);
 }
 
@@ -56,6 +60,7 @@ MatmulBuffers::MatmulBuffers(uint8_t* memory, int64_t max_tokens_, int64_t max_c
   codes = reinterpret_cast<int8_t*>(take(tokens * columns));
   scales = reinterpret_cast<float*>(take(tokens * (columns / 32) * sizeof(float)));
   sums = reinterpret_cast<float*>(take(tokens * (columns / 16) * sizeof(float)));
+  shifts = reinterpret_cast<int32_t*>(take(tokens * (columns / 32) * sizeof(int32_t)));
   scratch = reinterpret_cast<float*>(
       take(static_cast<uint64_t>(n_threads) * kKernelScratchFloats * sizeof(float)));
 }
@@ -64,7 +69,8 @@ void prepare_input(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffer
                    int64_t x_stride, int64_t columns, int64_t n_tokens, int64_t sharing) {
   for (int64_t t = 0; t < n_tokens; ++t)
     buffers.rows[t] = {x + t * x_stride, buffers.codes + t * columns,
-                       buffers.scales + t * (columns / 32), buffers.sums + t * (columns / 16)};
+                       buffers.scales + t * (columns / 32), buffers.sums + t * (columns / 16),
+                       buffers.shifts + t * (columns / 32)};
   if (sharing == 0) return;
   team.parallel_for(n_tokens, std::max<int64_t>(1, 8192 / columns),
                     [&](int64_t begin, int64_t end, int) {

@@ -29,13 +29,15 @@ struct MatmulBuffers {
   int8_t* codes;
   float* scales;
   float* sums;
+  int32_t* shifts;
   float* scratch;  // (n_threads, kKernelScratchFloats)
   int64_t max_tokens, max_columns;
 };
 
-// Kernels for many tokens add in another order than those for one. kOfOneToken: each token's result
-// is, bit for bit, what it would be alone; slower.
-enum class Rounding { kFastest, kOfOneToken };
+// How exact products with many tokens are. kFastest: weights may be rescaled (TileWeights); kExact:
+// as they are stored, added up in another order than with one token, which is slower; kOfOneToken:
+// each token's result is, bit for bit, what it would be alone, which is slower still.
+enum class Rounding { kFastest, kExact, kOfOneToken };
 
 // Scales of the input's 8-bit codes: one for each so many values.
 inline constexpr int64_t kFineScale = 32;
@@ -44,7 +46,7 @@ inline constexpr int64_t kFineScale = 32;
 // does not depend on the number of threads.
 void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
             int64_t x_stride, int64_t n_tokens, std::span<const MatmulJob> jobs,
-            Rounding rounding = Rounding::kFastest);
+            Rounding rounding = Rounding::kExact);
 
 // The same in two steps, for matrices that arrive one after the other. sharing: values that have a
 // scale in common in the input's 8-bit codes, or 0 where no matrix reads those.

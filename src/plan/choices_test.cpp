@@ -75,7 +75,7 @@ TEST_F(Choices, TriesPowersOfTwoUpToTheTrainedContextAndTheOneWanted) {
   const auto table = weigh(kGiB);
   ASSERT_TRUE(table.ok());
   EXPECT_EQ(table->contexts, (std::vector<uint32_t>{512, 1000, 1024, 2048, 3000}));
-  EXPECT_EQ(table->batches, (std::vector<uint32_t>{16, 128, 512}));
+  EXPECT_EQ(table->batches, (std::vector<uint32_t>{16, 192, 512}));
   for (const MixChoice& mix : table->mixes) EXPECT_EQ(mix.combinations.size(), 3u * 15);
 }
 

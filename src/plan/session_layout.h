@@ -28,7 +28,7 @@ struct KvFormat {
 
 struct InferenceRequest {
   uint32_t context = 0;     // tokens; 0: min(trained context, 4096)
-  uint32_t batch = 128;     // most tokens of one pass
+  uint32_t batch = 192;     // most tokens of one pass
   uint32_t logit_rows = 1;  // rows of logits wanted from one pass
   uint32_t draft = 0;       // most tokens guessed ahead and verified in one pass
   uint32_t sequences = 1;   // texts at the same time, each with a cache of its own

@@ -18,7 +18,7 @@ inline constexpr int64_t kBlock = 32;
 inline constexpr int64_t kFewQueries = 4;  // up to here, a tile of keys is not worth its packing
 // Behind the tile of keys lie the codes of the queries.
 inline constexpr int64_t kCodeFloats = kQueries * kMaxHeadDim / 4;
-static_assert(kTileFloats + kCodeFloats + kQueries * kMaxHeadDim * 3 / kBlock <=
+static_assert(kTileFloats + kCodeFloats + kQueries * kMaxHeadDim * 4 / kBlock <=
               kKernelScratchFloats);
 
 struct AttendState {
@@ -91,9 +91,10 @@ void prepare_queries(const AttendQuery* queries, int64_t n_queries, int64_t head
   auto* codes = reinterpret_cast<int8_t*>(scratch + kTileFloats);
   float* scales = scratch + kTileFloats + kCodeFloats;
   float* sums = scales + n_queries * head_dim / 32;
+  auto* shifts = reinterpret_cast<int32_t*>(sums + n_queries * head_dim / 16);
   for (int64_t i = 0; i < n_queries; ++i) {
     rows[i] = {queries[i].q, codes + i * head_dim, scales + i * head_dim / 32,
-               sums + i * head_dim / 16};
+               sums + i * head_dim / 16, shifts + i * head_dim / 32};
     prepare<V>(head_dim, 32, rows[i]);
   }
 }

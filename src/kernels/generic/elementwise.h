@@ -133,10 +133,12 @@ void prepare(int64_t columns, int64_t sharing, const PreparedRow& row) {
     for (int i = 0; i < 4; ++i)
       codes[i] = V::round_to_ints(V::multiply(V::load(x + 8 * i), inverse));
     V::store_bytes(row.codes + 32 * j, V::pack_ints(codes[0], codes[1], codes[2], codes[3]));
-    for (int half = 0; half < 2; ++half)
-      row.sums[2 * j + half] =
-          scale *
-          static_cast<float>(V::sum_ints(V::add_ints(codes[2 * half], codes[2 * half + 1])));
+    int32_t sums[2];
+    for (int half = 0; half < 2; ++half) {
+      sums[half] = V::sum_ints(V::add_ints(codes[2 * half], codes[2 * half + 1]));
+      row.sums[2 * j + half] = scale * static_cast<float>(sums[half]);
+    }
+    row.shifts[j] = -128 * (sums[0] + sums[1]);
     row.scales[j] = scale;
   }
 }

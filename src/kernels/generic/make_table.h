@@ -10,6 +10,7 @@
 #include "kernels/generic/float_rows.h"
 #include "kernels/generic/peak.h"
 #include "kernels/generic/product.h"
+#include "kernels/generic/rescaled_tile.h"
 #include "kernels/generic/row_dot.h"
 #include "kernels/generic/tile.h"
 #include "kernels/tables.h"
@@ -113,7 +114,8 @@ concept OwnRows = requires(const MatrixView& w, const PreparedRow* x, float* y) 
 
 template <class V, class T>
 void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
-                 int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
+                 int64_t n_tokens, TileWeights weights, float* y, int64_t y_stride,
+                 float* scratch) {
   switch (w.type) {
     case Type::F32:
       return matmul_floats<V, T, F32Loader<V>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
@@ -125,6 +127,9 @@ void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const Prepared
       break;
   }
   with_format<V>(w.type, [&]<class F>() {
+    if constexpr (Rescales<V, F>)
+      if (n_tokens >= T::kTileTokens && weights == TileWeights::kRescaled)
+        return many_tokens_rescaled<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
     if (n_tokens >= T::kTileTokens)
       return many_tokens<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
     if constexpr (OwnRows<V, F>)

@@ -29,8 +29,12 @@ static_assert(kTileFloats <= kKernelScratchFloats && sizeof(TileOf<32>) == sizeo
 template <class T, class F>
 struct TileFormat : Unsigned<T, F> {
   using Unsigned<T, F>::kBias;
-  static constexpr bool kOffset = kBias != 0 || F::kMin;
   static constexpr int kGroup = 32 / F::kScales;
+  // The sums begin with what the bias takes off, where T has that and they are of 32 columns.
+  static constexpr bool kStarts = kBias != 0 && kGroup == 32 && requires(const int32_t* shift) {
+    T::template start<kBias>(shift);
+  };
+  static constexpr bool kOffset = (kBias != 0 && !kStarts) || F::kMin;
   // Products of 4 columns that a narrow sum holds.
   static constexpr int kRoom = 32767 / (2 * 127 * F::kMax);
   static constexpr int kSteps = T::kWideSums || kGroup / 4 <= kRoom ? kGroup / 4
@@ -39,16 +43,37 @@ struct TileFormat : Unsigned<T, F> {
                                                                     : 1;
 };
 
-// The scales and offsets of a block of each of eight rows, from group `g` and row `r` on.
+// Block `block` of each of eight rows from `row` on; zero bytes where there are only `n`.
+template <class F>
+struct EightBlocks {
+  EightBlocks(const MatrixView& w, int64_t row, int64_t n, int64_t block) {
+    first = w.data + static_cast<uint64_t>(row) * w.row_bytes +
+            static_cast<uint64_t>(block * F::kBytes);
+    stride = w.row_bytes;
+    if (n >= 8) return;
+    __builtin_memset(edge, 0, sizeof edge);
+    for (int64_t r = 0; r < n; ++r) __builtin_memcpy(edge[r], of(r), F::kBytes);
+    first = edge[0], stride = F::kBytes;
+  }
+  EightBlocks(const EightBlocks&) = delete;  // it may point into itself
+  const uint8_t* of(int64_t i) const { return first + static_cast<uint64_t>(i) * stride; }
+
+  const uint8_t* first;
+  uint64_t stride;
+  uint8_t edge[8][F::kBytes];
+};
+
+// Of eight blocks: to a lane each, from `r` on, of scales[i] and offsets[i] for their groups i.
 template <class V, class T, class F>
-void pack_scales(const uint8_t* w, uint64_t row_bytes, Tile<T>& tile, int64_t g, int64_t r) {
+void pack_scales(const EightBlocks<F>& blocks, float (*to_scales)[T::kTileRows],
+                 float (*to_offsets)[T::kTileRows], int64_t r) {
   using Floats = typename V::Floats;
   constexpr auto bias = static_cast<float>(TileFormat<T, F>::kBias);
   if constexpr (F::kSuper) {
     Floats scales[2][8], offsets[2][8];
     for (int i = 0; i < 8; ++i) {
       Floats s[2], m[2];
-      F::scales(w + static_cast<uint64_t>(i) * row_bytes, s, m);
+      F::scales(blocks.of(i), s, m);
 #pragma GCC unroll 2
       for (int k = 0; k < F::kScales; ++k) {
         scales[k][i] = s[k];
@@ -62,14 +87,13 @@ void pack_scales(const uint8_t* w, uint64_t row_bytes, Tile<T>& tile, int64_t g,
       if constexpr (TileFormat<T, F>::kOffset) V::transpose(offsets[k]);
 #pragma GCC unroll 8
       for (int i = 0; i < 8; ++i) {
-        V::store(tile.scales[g + 8 * k + i] + r, scales[k][i]);
-        if constexpr (TileFormat<T, F>::kOffset)
-          V::store(tile.offsets[g + 8 * k + i] + r, offsets[k][i]);
+        V::store(to_scales[8 * k + i] + r, scales[k][i]);
+        if constexpr (TileFormat<T, F>::kOffset) V::store(to_offsets[8 * k + i] + r, offsets[k][i]);
       }
     }
   } else {
     for (int row = 0; row < 8; ++row) {
-      const uint8_t* b = w + static_cast<uint64_t>(row) * row_bytes;
+      const uint8_t* b = blocks.of(row);
       [&]<int... i>(std::integer_sequence<int, i...>) {
         const auto group = [&]<int k>() {
           Floats s, m;
@@ -79,8 +103,8 @@ void pack_scales(const uint8_t* w, uint64_t row_bytes, Tile<T>& tile, int64_t g,
             s = V::all(F::template scale_of<k>(b)), m = V::multiply(s, V::all(-bias));
           else
             s = F::scale(b), m = V::multiply(s, V::all(-bias));
-          tile.scales[g + k][r + row] = V::first(s);
-          if constexpr (TileFormat<T, F>::kOffset) tile.offsets[g + k][r + row] = V::first(m);
+          to_scales[k][r + row] = V::first(s);
+          if constexpr (TileFormat<T, F>::kOffset) to_offsets[k][r + row] = V::first(m);
         };
         (group.template operator()<i>(), ...);
       }(std::make_integer_sequence<int, F::kGroups * F::kScales>());
@@ -88,46 +112,72 @@ void pack_scales(const uint8_t* w, uint64_t row_bytes, Tile<T>& tile, int64_t g,
   }
 }
 
-// Group g of a block of each of eight rows.
-template <class V, class T, class F, int g>
-void pack_codes(const uint8_t* w, uint64_t row_bytes, uint8_t (*codes)[T::kTileRows][4]) {
+// The codes of the groups of eight blocks, `lanes` being the eight rows' own of a tile's:
+// become(i, four columns of each row) goes to lanes[i].
+template <class V, class T, class F, class Become>
+void pack_codes(const EightBlocks<F>& blocks, uint8_t (*lanes)[T::kTileRows][4],
+                const Become& become) {
   static_assert(V::kUnsignedOnly == T::kUnsignedOnly);
-  typename V::Floats rows[8];
+  const auto group = [&]<int g>() {
+    typename V::Floats rows[8];
 #pragma GCC unroll 16
-  for (int r = 0; r < 8; ++r) {
-    const uint8_t* row = w + static_cast<uint64_t>(r) * row_bytes;
-    rows[r] = V::as_floats(Unsigned<V, F>::template codes<g>(row));
-  }
-  V::transpose(rows);
+    for (int r = 0; r < 8; ++r)
+      rows[r] = V::as_floats(Unsigned<V, F>::template codes<g>(blocks.of(r)));
+    V::transpose(rows);
 #pragma GCC unroll 16
-  for (int i = 0; i < 8; ++i) V::store(reinterpret_cast<float*>(codes[8 * g + i]), rows[i]);
+    for (int i = 0; i < 8; ++i)
+      V::store(reinterpret_cast<float*>(lanes[8 * g + i]), become(8 * g + i, rows[i]));
+  };
+  [&]<int... g>(std::integer_sequence<int, g...>) {
+    (group.template operator()<g>(), ...);
+  }(std::make_integer_sequence<int, F::kGroups>());
 }
 
-// Columns [from, from + n) of n_rows rows; blocks of zero bytes up to a whole number of vectors.
+// Rows of zeros up to a whole number of vectors.
+inline int64_t packed_rows(int64_t n_rows) { return (n_rows + 15) / 16 * 16; }
+
+// The lanes of a tile's codes from `row` on.
+template <class T>
+auto lanes_of(uint8_t (&codes)[T::kTileRows][4], int64_t row) {
+  return reinterpret_cast<uint8_t(*)[T::kTileRows][4]>(codes[row]);
+}
+
+// Columns [from, from + n) of n_rows rows.
 template <class V, class T, class F>
 void pack(const MatrixView& w, int64_t row, int64_t n_rows, int64_t from, int64_t n,
           Tile<T>& tile) {
   constexpr int kBlockScales = F::kGroups * F::kScales;
-  const uint8_t* base = w.data + static_cast<uint64_t>(row) * w.row_bytes +
-                        static_cast<uint64_t>(from / F::kValues * F::kBytes);
-  const int64_t n_packed = (n_rows + 15) / 16 * 16;
-  for (int64_t eight = 0; eight < n_packed; eight += 8) {
-    uint8_t edge[8][F::kBytes] = {};
+  for (int64_t r = 0; r < packed_rows(n_rows); r += 8)
     for (int64_t b = 0; b < n / F::kValues; ++b) {
-      const uint8_t* first = base + b * F::kBytes + static_cast<uint64_t>(eight) * w.row_bytes;
-      uint64_t stride = w.row_bytes;
-      if (eight + 8 > n_rows) {
-        for (int64_t r = 0; eight + r < n_rows; ++r)
-          __builtin_memcpy(edge[r], first + static_cast<uint64_t>(r) * stride, F::kBytes);
-        first = edge[0], stride = F::kBytes;
-      }
-      auto* codes = tile.codes + b * (F::kValues / 4);
-      auto* lanes = reinterpret_cast<uint8_t(*)[T::kTileRows][4]>(&codes[0][eight]);
-      [&]<int... g>(std::integer_sequence<int, g...>) {
-        (pack_codes<V, T, F, g>(first, stride, lanes), ...);
-      }(std::make_integer_sequence<int, F::kGroups>());
-      pack_scales<V, T, F>(first, stride, tile, b * kBlockScales, eight);
+      const EightBlocks<F> blocks(w, row + r, n_rows - r, from / F::kValues + b);
+      pack_codes<V, T>(blocks, lanes_of<T>(tile.codes[b * F::kValues / 4], r),
+                       [](int, auto codes) { return codes; });
+      pack_scales<V, T>(blocks, tile.scales + b * kBlockScales, tile.offsets + b * kBlockScales, r);
     }
+}
+
+// Sums of n_rows rows, added to what y has (first: nothing).
+template <class T, int kVectors, int kTokens>
+[[gnu::always_inline]] inline void add_sums(typename T::Floats (&sum)[kVectors][kTokens],
+                                            bool first, int64_t n_rows, float* y,
+                                            int64_t y_stride) {
+  constexpr int64_t kRows = kVectors * T::kLanes;
+#pragma GCC unroll 16
+  for (int t = 0; t < kTokens; ++t) {
+    alignas(64) float edge[kRows];
+    float* out = y + t * y_stride;
+    const bool whole = n_rows == kRows;
+    if (!whole) {
+      for (int64_t r = 0; r < n_rows; ++r) edge[r] = first ? 0 : out[r];
+      out = edge;
+    }
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      float* lanes = out + v * T::kLanes;
+      T::store(lanes, first ? sum[v][t] : T::add(T::load(lanes), sum[v][t]));
+    }
+    if (!whole)
+      for (int64_t r = 0; r < n_rows; ++r) y[t * y_stride + r] = edge[r];
   }
 }
 
@@ -137,26 +187,27 @@ void tile_dot(const Tile<T>& tile, int64_t from, int64_t n, const PreparedRow* x
               int64_t n_rows, float* y, int64_t y_stride) {
   using P = TileFormat<T, F>;
   using Floats = typename T::Floats;
-  constexpr int64_t kRows = kVectors * T::kLanes;
   Floats sum[kVectors][kTokens];
-#pragma GCC unroll 16
-  for (int t = 0; t < kTokens; ++t) {
-    alignas(64) float before[kRows] = {};
-    if (!first)
-      for (int64_t r = 0; r < n_rows; ++r) before[r] = y[t * y_stride + r];
-#pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) sum[v][t] = T::load(before + v * T::kLanes);
-  }
   const int8_t* codes[kTokens];
 #pragma GCC unroll 16
-  for (int t = 0; t < kTokens; ++t) codes[t] = x[t].codes + from;
+  for (int t = 0; t < kTokens; ++t) {
+    codes[t] = x[t].codes + from;
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) sum[v][t] = T::zero();
+  }
   for (int64_t c = 0; c < n; c += P::kGroup) {
     typename T::Ints total[kVectors][kTokens];
 #pragma GCC unroll 8
     for (int part = 0; part < P::kGroup / 4; part += P::kSteps) {
       typename T::Partial narrow[kVectors][kTokens];
 #pragma GCC unroll 16
-      for (int i = 0; i < kVectors * kTokens; ++i) narrow[i / kTokens][i % kTokens] = T::nothing();
+      for (int t = 0; t < kTokens; ++t) {
+        auto start = T::nothing();
+        if constexpr (P::kStarts)
+          start = T::template start<P::kBias>(x[t].shifts + (from + c) / 32);
+#pragma GCC unroll 16
+        for (int v = 0; v < kVectors; ++v) narrow[v][t] = start;
+      }
 #pragma GCC unroll 1
       for (int64_t step = part; step < part + P::kSteps; ++step) {
         typename T::Bytes w[kVectors];
@@ -195,13 +246,7 @@ void tile_dot(const Tile<T>& tile, int64_t from, int64_t n, const PreparedRow* x
       }
     }
   }
-#pragma GCC unroll 16
-  for (int t = 0; t < kTokens; ++t) {
-    alignas(64) float after[kRows];
-#pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) T::store(after + v * T::kLanes, sum[v][t]);
-    for (int64_t r = 0; r < n_rows; ++r) y[t * y_stride + r] = after[r];
-  }
+  add_sums<T>(sum, first, n_rows, y, y_stride);
 }
 
 // The tile times all tokens.

@@ -19,6 +19,8 @@ struct Avx2Vectors {
 
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
+  static void prefetch_l2(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+
   // ---- bytes
   static Bytes load_bytes(const void* p) {
     return _mm256_loadu_si256(static_cast<const __m256i*>(p));

@@ -47,6 +47,25 @@ struct Avx512Vnni : Avx2Vectors {
   static float sum(WideFloats a) { return _mm512_reduce_add_ps(a); }
   using Avx2Vectors::sum;
 
+  // ---- tiles with one scale a row
+  // The lower 16 bits of a lane, twice.
+  static Ints both_words(Ints a) {
+    return _mm256_or_si256(_mm256_slli_epi32(a, 16),
+                           _mm256_and_si256(a, _mm256_set1_epi32(0xffff)));
+  }
+  // Of each byte: (factor * byte + shift) / 256, rounded down; both words of a lane alike.
+  static Floats rescale(Floats codes, Floats factor, Floats shift) {
+    const Ints a = _mm256_castps_si256(codes), f = _mm256_castps_si256(factor);
+    const auto scaled = [&](Ints words) {
+      return _mm256_add_epi16(_mm256_mullo_epi16(words, f), _mm256_castps_si256(shift));
+    };
+    const Ints even = scaled(_mm256_and_si256(a, _mm256_set1_epi16(255)));
+    const Ints odd = scaled(_mm256_srli_epi16(a, 8));
+    constexpr int kFirstWhereSet = 0xe4;  // the second's bits where the third has none
+    return _mm256_castsi256_ps(_mm256_ternarylogic_epi32(odd, _mm256_srli_epi16(even, 8),
+                                                         _mm256_set1_epi16(-256), kFirstWhereSet));
+  }
+
   // ---- 32 bytes
   static Bytes negate_where(Bytes a, uint32_t word) {
     return _mm256_mask_sub_epi8(a, word, zero_ints(), a);
@@ -89,9 +108,16 @@ struct Avx512Tile {
   }
   template <bool>
   static Partial add_products(Partial sum, Bytes w, Bytes x) {
-    return _mm512_dpbusd_epi32(sum, w, x);
+    // What the intrinsic does; with it, g++ 12 copies every sum twice.
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
+    return sum;
   }
   static Partial nothing() { return _mm512_setzero_si512(); }
+  // What codes shifted by kBias, a power of two, begin with to be right (PreparedRow::shifts).
+  template <int kBias>
+  static Partial start(const int32_t* shift) {
+    return _mm512_srai_epi32(_mm512_set1_epi32(*shift), 7 - __builtin_ctz(kBias));
+  }
   static Ints widen(Partial sum) { return sum; }
   static Ints widen_add(Ints total, Partial sum) { return _mm512_add_epi32(total, sum); }
 
@@ -101,6 +127,7 @@ struct Avx512Tile {
   static Floats broadcast(const float* p) { return _mm512_set1_ps(*p); }
   static Floats load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, Floats a) { _mm512_storeu_ps(p, a); }
+  static Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
   static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 };

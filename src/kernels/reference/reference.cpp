@@ -31,6 +31,7 @@ void prepare(int64_t columns, int64_t sharing, const PreparedRow& row) {
       sums[i / 16] += row.codes[32 * j + i];
     }
     row.scales[j] = scale;
+    row.shifts[j] = -128 * (sums[0] + sums[1]);
     for (int half = 0; half < 2; ++half)
       row.sums[2 * j + half] = scale * static_cast<float>(sums[half]);
   }
@@ -40,7 +41,7 @@ bool reads_codes(Type) { return false; }
 
 // Decodes a row piece by piece, since scratch is of a fixed size.
 void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
-                 int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
+                 int64_t n_tokens, TileWeights, float* y, int64_t y_stride, float* scratch) {
   const Codec& codec = *find_codec(w.type);
   constexpr int64_t kPiece = 4096;
   for (int64_t r = begin; r < end; ++r) {
