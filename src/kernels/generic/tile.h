@@ -134,7 +134,7 @@ void pack_codes(const EightBlocks<F>& blocks, uint8_t (*lanes)[T::kTileRows][4],
 }
 
 // Rows of zeros up to a whole number of vectors.
-inline int64_t packed_rows(int64_t n_rows) { return (n_rows + 15) / 16 * 16; }
+static inline int64_t packed_rows(int64_t n_rows) { return (n_rows + 15) / 16 * 16; }
 
 // The lanes of a tile's codes from `row` on.
 template <class T>
