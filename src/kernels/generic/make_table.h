@@ -112,6 +112,14 @@ concept OwnRows = requires(const MatrixView& w, const PreparedRow* x, float* y) 
   { V::template few_own_tokens<F>(w, 0, 0, x, 0, y, 0, y) } -> std::same_as<bool>;
 };
 
+template <class V, class F>
+bool own_rows(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+              int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
+  if constexpr (OwnRows<V, F>)
+    return V::template few_own_tokens<F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+  return false;
+}
+
 template <class V, class T>
 void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                  int64_t n_tokens, TileWeights weights, float* y, int64_t y_stride,
@@ -132,9 +140,8 @@ void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const Prepared
         return many_tokens_rescaled<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
     if (n_tokens >= T::kTileTokens)
       return many_tokens<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
-    if constexpr (OwnRows<V, F>)
-      if (V::template few_own_tokens<F>(w, begin, end, x, n_tokens, y, y_stride, scratch)) return;
-    few_tokens<V, F>(w, begin, end, x, n_tokens, y, y_stride);
+    if (!own_rows<V, F>(w, begin, end, x, n_tokens, y, y_stride, scratch))
+      few_tokens<V, F>(w, begin, end, x, n_tokens, y, y_stride);
   });
 }
 
