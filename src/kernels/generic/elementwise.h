@@ -138,7 +138,9 @@ void prepare(int64_t columns, int64_t sharing, const PreparedRow& row) {
       sums[half] = V::sum_ints(V::add_ints(codes[2 * half], codes[2 * half + 1]));
       row.sums[2 * j + half] = scale * static_cast<float>(sums[half]);
     }
-    row.shifts[j] = -128 * (sums[0] + sums[1]);
+    // Unsigned, since what a NaN became may overflow; the scale tells of it.
+    const uint32_t sum = static_cast<uint32_t>(sums[0]) + static_cast<uint32_t>(sums[1]);
+    row.shifts[j] = static_cast<int32_t>(0u - 128u * sum);
     row.scales[j] = scale;
   }
 }
