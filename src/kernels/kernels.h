@@ -37,7 +37,8 @@ struct PreparedRow {
 };
 
 // What becomes of super-blocks' weights that meet many tokens. kRescaled: they may be rounded to 8
-// bits with one scale for up to 512 columns of a row, each by at most 0.7 % of the largest.
+// bits with one scale for up to 512 columns of a row, each by at most 0.6 % of the largest value
+// that the blocks' scales allow.
 enum class TileWeights { kExact, kRescaled };
 
 // One query over the cached rows [begin, end) of its key/value head.

@@ -137,7 +137,8 @@ void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const Prepared
   with_format<V>(w.type, [&]<class F>() {
     if constexpr (Rescales<V, F>)
       if (n_tokens >= T::kTileTokens && weights == TileWeights::kRescaled)
-        return many_tokens_rescaled<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+        return many_tokens<V, T, F, RescaledTiles<V, T, F>>(w, begin, end, x, n_tokens, y, y_stride,
+                                                            scratch);
     if (n_tokens >= T::kTileTokens)
       return many_tokens<V, T, F>(w, begin, end, x, n_tokens, y, y_stride, scratch);
     if (!own_rows<V, F>(w, begin, end, x, n_tokens, y, y_stride, scratch))

@@ -4,7 +4,7 @@
 //   value ~ scale[row] * (code - 128)
 #pragma once
 
-#include "kernels/generic/tile.h"
+#include "kernels/generic/tile_pack.h"
 
 namespace enxuto::generic {
 
@@ -54,126 +54,36 @@ void choose_scale(RescaledTile<T>& tile, int64_t n_groups, int64_t r) {
   }
 }
 
-// Columns [from, from + n) of n_rows rows.
+// The way to fill such tiles (tile.h), whatever the format.
 template <class V, class T, class F>
-void pack_rescaled(const MatrixView& w, int64_t row, int64_t n_rows, int64_t from, int64_t n,
-                   RescaledTile<T>& tile) {
-  constexpr int kBlockScales = 8 * F::kScales;
-  const auto each_block = [&](int64_t r, const auto& body) {
-    for (int64_t b = 0; b < n / 256; ++b)
-      body(b, EightBlocks<F>(w, row + r, n_rows - r, from / 256 + b),
-           tile.scales + b * kBlockScales, tile.offsets + b * kBlockScales);
-  };
-  for (int64_t r = 0; r < packed_rows(n_rows); r += 8) {
-    each_block(r, [&](int64_t, const auto& blocks, auto* scales, auto* offsets) {
-      pack_scales<V, T>(blocks, scales, offsets, r);
-    });
-    choose_scale<V, T, F>(tile, n / 256 * kBlockScales, r);
-    each_block(r, [&](int64_t b, const auto& blocks, auto* scales, auto* offsets) {
-      pack_codes<V, T>(blocks, lanes_of<T>(tile.codes[64 * b], r), [&](int i, auto codes) {
-        const int group = i * F::kScales / 8;
-        return V::rescale(codes, V::load(scales[group] + r), V::load(offsets[group] + r));
-      });
-    });
-  }
-}
-
-// n columns of kVectors vectors of rows times kTokens tokens, added to what y has (first: nothing).
-template <class T, int kTokens, int kVectors>
-void rescaled_dot(const RescaledTile<T>& tile, int64_t from, int64_t n, const PreparedRow* x,
-                  bool first, int64_t n_rows, float* y, int64_t y_stride) {
-  typename T::Floats sum[kVectors][kTokens];
-  const int8_t* codes[kTokens];
-#pragma GCC unroll 16
-  for (int t = 0; t < kTokens; ++t) {
-    codes[t] = x[t].codes + from;
-#pragma GCC unroll 16
-    for (int v = 0; v < kVectors; ++v) sum[v][t] = T::zero();
-  }
-  for (int64_t c = 0; c < n; c += 32) {
-    typename T::Ints total[kVectors][kTokens];
-#pragma GCC unroll 16
-    for (int t = 0; t < kTokens; ++t) {
-      const auto shift = T::template start<128>(x[t].shifts + (from + c) / 32);
-#pragma GCC unroll 16
-      for (int v = 0; v < kVectors; ++v) total[v][t] = shift;
-    }
-#pragma GCC unroll 1
-    for (int64_t step = c / 4; step < c / 4 + 8; ++step) {
-      typename T::Bytes w[kVectors];
-#pragma GCC unroll 16
-      for (int v = 0; v < kVectors; ++v) w[v] = T::load_bytes(tile.codes[step][v * T::kLanes]);
-#pragma GCC unroll 16
-      for (int t = 0; t < kTokens; ++t) {
-        const auto four = T::broadcast_four(codes[t] + 4 * step);
-#pragma GCC unroll 16
-        for (int v = 0; v < kVectors; ++v)
-          total[v][t] = T::template add_products<false>(total[v][t], w[v], four);
-      }
-    }
-#pragma GCC unroll 16
-    for (int t = 0; t < kTokens; ++t) {
-      const auto scale = T::broadcast(x[t].scales + (from + c) / 32);
-#pragma GCC unroll 16
-      for (int v = 0; v < kVectors; ++v)
-        sum[v][t] = T::fma(T::to_floats(total[v][t]), scale, sum[v][t]);
-    }
-  }
-#pragma GCC unroll 16
-  for (int v = 0; v < kVectors; ++v)
-#pragma GCC unroll 16
-    for (int t = 0; t < kTokens; ++t)
-      sum[v][t] = T::multiply(T::load(tile.scale + v * T::kLanes), sum[v][t]);
-  add_sums<T>(sum, first, n_rows, y, y_stride);
-}
-
-template <class T, int kVectors>
-void rescaled_dots(const RescaledTile<T>& tile, int64_t from, int64_t n, const PreparedRow* x,
-                   int64_t n_tokens, int64_t n_rows, float* y, int64_t y_stride) {
-  constexpr int kTokens = T::kTileTokens;
-  const bool first = from == 0;
-  int64_t t = 0;
-  for (; t + kTokens <= n_tokens; t += kTokens)
-    rescaled_dot<T, kTokens, kVectors>(tile, from, n, x + t, first, n_rows, y + t * y_stride,
-                                       y_stride);
-  for (; t < n_tokens; ++t)
-    rescaled_dot<T, 1, kVectors>(tile, from, n, x + t, first, n_rows, y + t * y_stride, y_stride);
-}
-
-// Columns [from, from + n) of n_rows rows, which come next.
-template <class V, class F>
-void ask_for(const MatrixView& w, int64_t row, int64_t end, int64_t from, int64_t n_rows,
-             int64_t n) {
-  if (n > w.columns - from) n = w.columns - from;
-  if (end > row + n_rows) end = row + n_rows;
-  for (; row < end; ++row) {
-    const uint8_t* first = w.data + static_cast<uint64_t>(row) * w.row_bytes +
-                           static_cast<uint64_t>(from / 256 * F::kBytes);
-    for (int64_t i = 0; i < n / 256 * F::kBytes; i += 64) V::prefetch_l2(first + i);
-  }
-}
-
-template <class V, class T, class F>
-void many_tokens_rescaled(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
-                          int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {
+struct RescaledTiles {
   using Tile = RescaledTile<T>;
-  static_assert(sizeof(Tile) <= kKernelScratchFloats * sizeof(float));
-  auto& tile = *reinterpret_cast<Tile*>(scratch);
-  for (int64_t r = begin; r < end; r += Tile::kRows) {
-    const int64_t n_rows = end - r < Tile::kRows ? end - r : Tile::kRows;
-    for (int64_t c = 0; c < w.columns; c += Tile::kColumns) {
-      const int64_t n = w.columns - c < Tile::kColumns ? w.columns - c : Tile::kColumns;
-      pack_rescaled<V, T, F>(w, r, n_rows, c, n, tile);
-      const bool last = c + n == w.columns;
-      ask_for<V, F>(w, last ? r + Tile::kRows : r, end, last ? 0 : c + n, Tile::kRows,
-                    Tile::kColumns);
-      float* out = y + r - begin;
-      if (n_rows > 16)
-        rescaled_dots<T, Tile::kRows / T::kLanes>(tile, c, n, x, n_tokens, n_rows, out, y_stride);
-      else
-        rescaled_dots<T, 16 / T::kLanes>(tile, c, n, x, n_tokens, n_rows, out, y_stride);
+  struct Format {
+    static constexpr int kBias = 128, kGroup = 32, kSteps = 8;
+    static constexpr bool kSigned = false, kRowScale = true, kStarts = true, kOffset = false;
+  };
+
+  static void pack(const MatrixView& w, int64_t row, int64_t n_rows, int64_t from, int64_t n,
+                   Tile& tile) {
+    constexpr int kBlockScales = 8 * F::kScales;
+    const auto each_block = [&](int64_t r, const auto& body) {
+      for (int64_t b = 0; b < n / 256; ++b)
+        body(b, EightBlocks<F>(w, row + r, n_rows - r, from / 256 + b),
+             tile.scales + b * kBlockScales, tile.offsets + b * kBlockScales);
+    };
+    for (int64_t r = 0; r < packed_rows(n_rows); r += 8) {
+      each_block(r, [&](int64_t, const auto& blocks, auto* scales, auto* offsets) {
+        pack_scales<V, T, F::kMin>(blocks, scales, offsets, r);
+      });
+      choose_scale<V, T, F>(tile, n / 256 * kBlockScales, r);
+      each_block(r, [&](int64_t b, const auto& blocks, auto* scales, auto* offsets) {
+        pack_codes<V, T>(blocks, lanes_of<T>(tile.codes[64 * b], r), [&](int i, auto codes) {
+          const int group = i * F::kScales / 8;
+          return V::rescale(codes, V::load(scales[group] + r), V::load(offsets[group] + r));
+        });
+      });
     }
   }
-}
+};
 
 }  // namespace enxuto::generic

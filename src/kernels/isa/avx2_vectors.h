@@ -18,7 +18,6 @@ struct Avx2Vectors {
   static constexpr int kLanes = 8;
 
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
-
   static void prefetch_l2(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
   // ---- bytes

@@ -31,6 +31,7 @@ struct NeonVectors {
   static constexpr bool kUnsignedOnly = false, kWideSums = true;
 
   static void prefetch(const void* p) { __builtin_prefetch(p); }
+  static void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
 
   // ---- bytes
   static int8x16_t load_sixteen(const void* p) { return vld1q_s8(static_cast<const int8_t*>(p)); }
