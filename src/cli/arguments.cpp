@@ -33,6 +33,7 @@ constexpr const char* kExamples = R"(Examples:
   enxuto inspect model.gguf
   enxuto plan model.gguf --memory 2GiB --context 8192
   enxuto compress model.gguf -o small.gguf --size 90MB
+  enxuto prune model.gguf -o lean.gguf --remove 0.2
   enxuto run small.gguf                        chat on a terminal
   enxuto run small.gguf -p "Once upon a time" -n 64
   enxuto eval small.gguf text.txt --reference model.gguf
@@ -246,6 +247,43 @@ void add_compress(CLI::App& app, Action& action) {
   c.json();
 }
 
+void add_prune(CLI::App& app, Action& action) {
+  Subcommand<PruneOptions> c(
+      app, "prune", "Take out what a model misses least, so that it is really smaller and faster",
+      "  enxuto prune model.gguf -o lean.gguf --remove 0.2\n"
+      "  enxuto prune model.gguf -o lean.gguf --speedup 1.3 --calibration notes.txt\n"
+      "  enxuto prune model.gguf -o lean.gguf --size 220MB --what blocks\n"
+      "  enxuto prune model.gguf -o english.gguf --what vocabulary --calibration english.txt\n"
+      "Prune before compress: enxuto compress lean.gguf -o small.gguf --size 80MB\n",
+      prune_command, action);
+  PruneOptions& o = *c.options;
+  c.command->add_option("-o,--output", o.output, "The GGUF file to write")->required();
+  c.number("--remove", o.remove,
+           "The part of the layers' weights (with --what vocabulary: of the tokens) to take out",
+           0.001, 0.999);
+  c.size("--size", o.size_bytes, "Most bytes of the file");
+  c.number("--speedup", o.speedup, "How many times faster a token is to be, by the bytes it reads",
+           1.001, 1000);
+  c.command
+      ->add_option("--what", o.what,
+                   "blocks, heads (with the keys and values they share), channels of the FFN, "
+                   "vocabulary, or auto (default): heads and channels, in each layer as it suits")
+      ->check(CLI::IsMember({"auto", "blocks", "heads", "channels", "vocabulary"}));
+  c.command->add_flag("--uniform", o.uniform,
+                      "Leave all layers as wide as each other, and the architecture as it is");
+  c.command
+      ->add_option("--recover", o.recover,
+                   "local (default): what stays makes up for what goes, by least squares; or none")
+      ->check(CLI::IsMember({"none", "local"}));
+  c.command
+      ->add_option("--calibration", o.calibration_file,
+                   "Text like what the model will meet (default: a built-in mix)")
+      ->type_name("FILE");
+  c.effort(o.effort, "fast, normal (default) or best: how much of the text is used");
+  c.command->add_flag("--force", o.force, "Replace what is to be written where it exists");
+  c.json();
+}
+
 void add_run(CLI::App& app, Action& action) {
   Subcommand<RunOptions> c(
       app, "run", "Continue a text, or chat on a terminal",
@@ -347,6 +385,7 @@ Result<Action> parse_arguments(int argc, const char* const* argv) {
   add_inspect(app, action);
   add_plan(app, action);
   add_compress(app, action);
+  add_prune(app, action);
   add_run(app, action);
   add_eval(app, action);
   add_bench(app, action);

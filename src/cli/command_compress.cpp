@@ -9,12 +9,12 @@
 #include "cli/compress_page.h"
 #include "cli/compress_report.h"
 #include "cli/model_parts.h"
+#include "cli/output_name.h"
 #include "cli/progress_bar.h"
 #include "cli/terminal_text.h"
 #include "cli/text_input.h"
 #include "cli/usage_report.h"
 #include "compress/compress.h"
-#include "platform/file.h"
 #include "tokenizer/tokenizer.h"
 
 namespace enxuto {
@@ -92,16 +92,6 @@ Result<std::vector<Pin>> pins(const std::vector<std::string>& kept) {
     pins.push_back({one.substr(0, at), type});
   }
   return pins;
-}
-
-Status check_output(const Model& model, const std::string& path, bool force) {
-  for (const auto& file : model.files)
-    if (same_file(file->path(), path))
-      return Status::usage("the output is the input itself", "choose another name");
-  if (!force && file_exists(path))
-    return Status::usage(fmt::format("{} exists already", path),
-                         "choose another name, or say --force to replace it");
-  return {};
 }
 
 Status check_outputs(const Model& model, const CompressOptions& options) {

@@ -62,6 +62,19 @@ struct CompressOptions : CommonOptions {
   bool force = false;
 };
 
+struct PruneOptions : CommonOptions {
+  std::string output;
+  double remove = 0;        // one of these three
+  uint64_t size_bytes = 0;
+  double speedup = 0;
+  std::string what = "auto";
+  std::string recover = "local";
+  bool uniform = false;
+  std::string calibration_file;  // empty: the built-in text
+  Effort effort = Effort::kNormal;
+  bool force = false;
+};
+
 struct RunOptions : CommonOptions {
   std::optional<std::string> prompt;
   bool chat = false;
@@ -96,6 +109,7 @@ InferenceRequest inference_request(const CommonOptions& options, uint32_t contex
 Status inspect_command(const InspectOptions& options);
 Status plan_command(const PlanOptions& options);
 Status compress_command(const CompressOptions& options);
+Status prune_command(const PruneOptions& options);
 Status run_command(const RunOptions& options);
 Status eval_command(const EvalOptions& options);
 Status bench_command(const BenchOptions& options);

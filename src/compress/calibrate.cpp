@@ -3,43 +3,12 @@
 #include <algorithm>
 #include <numeric>
 
+#include "compress/chunk_passes.h"
 #include "compress/kept_stages.h"
 #include "models/finite.h"
-#include "platform/interrupt.h"
 
 namespace enxuto {
 namespace {
-
-// A token's energy counts up to this many times the median of its pass.
-constexpr double kEnergyCap = 4.0;
-
-// A token counts 1, or less where its energy is an outlier of its pass.
-void add_tokens(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
-                Covariance& covariance) {
-  const auto energies = token_energies(team, x, x_stride, n_tokens, covariance.columns());
-  std::vector<double> sorted = energies;
-  std::ranges::nth_element(sorted, sorted.begin() + n_tokens / 2);
-  const auto weights = cap_energies(energies, kEnergyCap * sorted[n_tokens / 2]);
-  covariance.add(team, x, x_stride, n_tokens, weights.data());
-}
-
-Status embed_chunk(Session& session, std::span<const Token> chunk, float* state) {
-  for (size_t begin = 0; begin < chunk.size(); begin += session.batch()) {
-    const size_t n = std::min<size_t>(session.batch(), chunk.size() - begin);
-    TRY(session.embed(chunk.subspan(begin, n), state + begin * session.model().hyper.width));
-  }
-  return Status();
-}
-
-Status run_layer(Session& session, uint32_t layer, size_t n_tokens, float* state) {
-  for (size_t begin = 0; begin < n_tokens; begin += session.batch()) {
-    if (interrupted()) return Status::interrupted();
-    const auto n = static_cast<int64_t>(std::min<size_t>(session.batch(), n_tokens - begin));
-    TRY(session.run_layers(layer, layer + 1, static_cast<uint32_t>(begin), n,
-                           state + begin * session.model().hyper.width));
-  }
-  return Status();
-}
 
 std::vector<size_t> all_of(const std::vector<std::vector<Token>>& chunks) {
   std::vector<size_t> all(chunks.size());
@@ -75,7 +44,7 @@ Status run_text(const Workbench& bench, uint32_t layer,
   TRY(bench.session.hold_layer(layer));
   for (size_t c = 0; c < chunks.size(); ++c) {
     ASSIGN_OR_RETURN(float* state, states.load(c));
-    TRY(run_layer(bench.session, layer, chunks[c].size(), state));
+    TRY(run_chunk(bench.session, layer, chunks[c].size(), state));
     TRY(states.store(c));
   }
   bench.session.let_go();

@@ -1,9 +1,5 @@
 // Calibration: what the inputs of the linear layers have in common on a text, and how much each
 // column of them carries. All chunks go through a layer before the next one is read.
-//
-// A few tokens (the first ones above all, on which attention rests) have inputs a thousand times
-// larger than all others, and would decide alone. A token whose energy is above the usual counts
-// only as much as a usual one does.
 #pragma once
 
 #include <vector>

@@ -101,6 +101,8 @@ class Metadata {
   void set_f32s(std::string key, std::span<const float> values);
   void set_i32s(std::string key, std::span<const int32_t> values);
   void erase(std::string_view key);
+  // "llama.block_count" becomes "deci.block_count".
+  void rename_prefix(std::string_view from, std::string_view to);
 
  private:
   MetaValue own(ValueType type, ByteView payload);

@@ -191,6 +191,11 @@ void Metadata::set_i32s(std::string key, std::span<const int32_t> values) {
   set_view(std::move(key), value);
 }
 
+void Metadata::rename_prefix(std::string_view from, std::string_view to) {
+  for (auto& [key, value] : entries_)
+    if (key.starts_with(from)) key.replace(0, from.size(), to);
+}
+
 void Metadata::erase(std::string_view key) {
   std::erase_if(entries_, [key](const auto& entry) { return entry.first == key; });
 }

@@ -373,12 +373,7 @@ Result<CompressionPlan> plan_mode(const Model& model, const CompressionRequest& 
   plan.inference.batch = std::min(kBatch, plan.shape.fit_tokens);
   plan.inference.n_threads = request.n_threads;
   plan.inference.tokenizer_bytes = request.tokenizer_bytes;
-  const MemoryPart dense_library = {
-      owner::kDenseLibrary,
-      kDenseLibraryBytes + static_cast<uint64_t>(request.n_threads) * kDensePanelBytes,
-      "the library that multiplies matrices: code, and panels of each thread (estimate)", "always",
-      PartKind::kProcess};
-  std::vector<MemoryPart> others = {dense_library};
+  std::vector<MemoryPart> others = {dense_library_part(request.n_threads)};
   if (request.keeps_state)
     others.push_back({owner::kStateFolder, kRecordBytesAtOnce + kOutputBytes,
                       "a record while it is read, and one while it is written", "always",
@@ -444,11 +439,18 @@ Result<CompressionPlan> plan_compression(const Model& model, const CompressionRe
   return plan;
 }
 
-Status check_fits(const CompressionPlan& plan, uint64_t budget_bytes) {
+MemoryPart dense_library_part(int n_threads) {
+  return {owner::kDenseLibrary,
+          kDenseLibraryBytes + static_cast<uint64_t>(n_threads) * kDensePanelBytes,
+          "the library that multiplies matrices: code, and panels of each thread (estimate)",
+          "always", PartKind::kProcess};
+}
+
+Status check_fits(const CompressionPlan& plan, uint64_t budget_bytes, std::string_view command) {
   const uint64_t needed = plan.map.total_bytes();
   if (budget_bytes == 0 || needed <= budget_bytes) return {};
   return Status::does_not_fit(
-      fmt::format("compress needs at least {} for this model, {} more than the {} allowed",
+      fmt::format("{} needs at least {} for this model, {} more than the {} allowed", command,
                   format_bytes(needed), format_bytes(needed - budget_bytes),
                   format_bytes(budget_bytes)),
       fmt::format("allow {} bytes: --memory {}", format_count(needed), needed));

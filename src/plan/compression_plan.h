@@ -64,8 +64,11 @@ struct CompressionPlan {
 // The plan that keeps within the budget, or where none does the smallest one.
 Result<CompressionPlan> plan_compression(const Model& model, const CompressionRequest& request);
 
-// OK, or kDoesNotFit with the least that compress needs.
-Status check_fits(const CompressionPlan& plan, uint64_t budget_bytes);
+// OK, or kDoesNotFit with the least that the command needs.
+Status check_fits(const CompressionPlan& plan, uint64_t budget_bytes,
+                  std::string_view command = "compress");
+// The library that multiplies matrices.
+MemoryPart dense_library_part(int n_threads);
 
 // The format of the coarse copy by which compress probes a tensor; nothing where none divides it.
 const Codec* probe_codec(const Tensor& tensor);

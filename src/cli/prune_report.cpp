@@ -1,0 +1,77 @@
+#include "cli/prune_report.h"
+
+#include "base/bytes.h"
+#include "cli/terminal_text.h"
+#include "platform/memory_probe.h"
+
+namespace enxuto {
+namespace {
+
+double share(uint64_t part, uint64_t whole) {
+  return whole ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+const LayerShape* find_layer(const ModelShape& shape, uint32_t layer) {
+  for (const LayerShape& l : shape.layers)
+    if (l.layer == layer) return &l;
+  return nullptr;
+}
+
+}  // namespace
+
+Json prune_json(const PruneReport& report, const Model& model, const PruneOptions& options) {
+  Json layers = Json::array();
+  for (const LayerShape& layer : report.shape.layers)
+    layers.push_back(
+        {{"layer", layer.layer}, {"kv_heads", layer.kv_heads}, {"ffn_width", layer.channels}});
+  return {{"output", options.output},
+          {"what", options.what},
+          {"architecture", report.architecture},
+          {"input_bytes", report.source_bytes},
+          {"file_bytes", report.file_bytes},
+          {"input_layer_bytes", report.source_layer_bytes},
+          {"layer_bytes", report.layer_bytes},
+          {"input_token_bytes", report.source_token_bytes},
+          {"token_bytes", report.token_bytes},
+          {"layers", layers},
+          {"tokens", report.shape.tokens.empty() ? model.hyper.vocabulary
+                                                 : report.shape.tokens.size()},
+          {"predicted_kld", report.predicted_kld},
+          {"kld", report.kld},
+          {"seconds", report.seconds},
+          {"planned_bytes", report.map.total_bytes()},
+          {"peak_rss_bytes", peak_rss_bytes()}};
+}
+
+void print_prune(const PruneReport& report, const Model& model, const PruneOptions& options) {
+  const Paint paint(Stream::kOutput);
+  Table table({">layer", ">heads", "", ">channels", ""});
+  for (uint32_t l = 0; l < model.hyper.n_layers; ++l) {
+    const LayerWidths whole = model.hyper.widths(l);
+    const LayerShape* kept = find_layer(report.shape, l);
+    if (!kept) {
+      table.add({fmt::format("{}", l), "-", paint.dim("gone"), "-", ""});
+      continue;
+    }
+    const uint32_t heads =
+        whole.n_kv_heads ? kept->kv_heads * (whole.n_heads / whole.n_kv_heads) : 0;
+    table.add({fmt::format("{}", l), format_count(heads),
+               paint.cyan(bar(share(heads, whole.n_heads), 8)), format_count(kept->channels),
+               paint.cyan(bar(share(kept->channels, whole.ffn_width), 24))});
+  }
+  table.print(paint);
+  fmt::print("\n{}  {} bytes, {:.1f} % of the input's {}; architecture {}\n",
+             paint.bold(options.output), format_count(report.file_bytes),
+             100 * share(report.file_bytes, report.source_bytes),
+             format_count(report.source_bytes), report.architecture);
+  fmt::print("layers {} of {}; a token reads {} of {}: about {:.2f} x as fast\n",
+             format_bytes(report.layer_bytes), format_bytes(report.source_layer_bytes),
+             format_bytes(report.token_bytes), format_bytes(report.source_token_bytes),
+             share(report.source_token_bytes, report.token_bytes));
+  if (report.kld > 0)
+    fmt::print("KL divergence on text held out {:.4f} nats\n", report.kld);
+  fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
+             format_bytes(report.map.total_bytes()));
+}
+
+}  // namespace enxuto

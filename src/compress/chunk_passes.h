@@ -1,0 +1,24 @@
+// Chunks of calibration text through a layer, in passes of the session's batch.
+#pragma once
+
+#include <span>
+
+#include "compress/covariance.h"
+#include "infer/session.h"
+
+namespace enxuto {
+
+// state: (n_tokens, width), the chunk's from its first token on.
+Status embed_chunk(Session& session, std::span<const Token> chunk, float* state);
+// In place.
+Status run_chunk(Session& session, uint32_t layer, size_t n_tokens, float* state);
+// For the hooks alone: the state stays as it is.
+Status show_chunk(Session& session, uint32_t layer, size_t n_tokens, const float* state);
+
+// A few tokens (the first ones above all, on which attention rests) have inputs a thousand times
+// larger than all others, and would decide alone. A token whose energy is an outlier of its pass
+// counts only as much as a usual one does. x: (n_tokens, columns), rows x_stride floats apart.
+void add_tokens(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
+                Covariance& covariance);
+
+}  // namespace enxuto

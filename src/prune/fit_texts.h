@@ -1,0 +1,29 @@
+// The texts that what stays is fitted on, from layer to layer.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "compress/workbench.h"
+
+namespace enxuto {
+
+class FitTexts {
+ public:
+  // Embedded, at the beginning of a stage.
+  static Result<FitTexts> begin(const Workbench& bench,
+                                const std::vector<std::vector<Token>>& chunks);
+  // Through a held layer, with these hooks.
+  Status run(uint32_t layer, ForwardHooks hooks);
+  // The same, and the texts stay before the layer.
+  Status show(uint32_t layer, ForwardHooks hooks);
+
+ private:
+  FitTexts(const Workbench& bench, const std::vector<std::vector<Token>>& chunks, HiddenStates s)
+      : bench_(bench), chunks_(chunks), states_(std::move(s)) {}
+  const Workbench& bench_;
+  const std::vector<std::vector<Token>>& chunks_;
+  HiddenStates states_;
+};
+
+}  // namespace enxuto

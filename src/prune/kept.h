@@ -1,0 +1,40 @@
+// What stays of a model.
+//
+// Heads stay or go with the key and value head that they share (a group); channels are columns of
+// ffn_down with their rows of ffn_gate and ffn_up. A layer that is not listed is gone as a whole.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/model.h"
+#include "tokenizer/tokenizer.h"
+
+namespace enxuto {
+
+// How much of a layer stays, before it is known which parts.
+struct LayerShape {
+  uint32_t layer;     // of the source
+  uint32_t kv_heads;  // 0: no attention
+  uint32_t channels;  // at least 1
+};
+
+struct ModelShape {
+  std::vector<LayerShape> layers;  // ascending
+  std::vector<Token> tokens;       // ascending; empty: all
+};
+
+ModelShape whole_shape(const Model& model);
+// Whether all layers are as wide as each other.
+bool is_even(const ModelShape& shape);
+
+// Which parts of a layer stay, ascending, and the matrices that make up for the others: as large as
+// the source's, (width, heads or channels of the source), or empty where they are the source's own.
+struct KeptLayer {
+  uint32_t layer;
+  std::vector<uint32_t> kv_heads, channels;
+  std::span<const float> attn_output, down;
+};
+
+}  // namespace enxuto

@@ -1,0 +1,123 @@
+#include "prune/part_removal.h"
+
+#include <algorithm>
+
+#include "compress/chunk_passes.h"
+#include "compress/weights.h"
+#include "models/finite.h"
+#include "plan/pruning_plan.h"
+
+namespace enxuto {
+namespace {
+
+const Tensor* matrix_of(const LayerWeights& w, Part part) {
+  return part == Part::kAttention ? w.attn_output : w.down;
+}
+
+uint64_t unit_of(const Model& model, uint32_t layer, Part part) {
+  return part == Part::kAttention ? head_group(model, layer) : 1;
+}
+
+}  // namespace
+
+Result<PartRemoval> PartRemoval::create(const Workbench& bench, const Dense& dense, Part part) {
+  const Model& model = bench.model();
+  uint64_t covariance = 0, values = 0;
+  for (uint32_t l = 0; l < model.layers.size(); ++l) {
+    const Tensor* t = matrix_of(model.layers[l], part);
+    if (!t) continue;
+    const uint64_t most = removal_block(t->columns(), unit_of(model, l, part));
+    covariance = std::max(covariance, *covariance_bytes(t->columns(), most));  // planned, so sane
+    values = std::max(values, t->count());
+  }
+  PartRemoval removal(bench, dense, part);
+  ASSIGN_OR_RETURN(removal.covariance_memory_, bench.take<float>(covariance / sizeof(float)));
+  ASSIGN_OR_RETURN(removal.values_memory_, bench.take<float>(values));
+  return removal;
+}
+
+Result<std::span<float>> PartRemoval::take_scratch(const Workbench& bench) {
+  const Model& model = bench.model();
+  uint64_t most = 0;
+  for (uint32_t l = 0; l < model.layers.size(); ++l)
+    for (const Part part : {Part::kAttention, Part::kFfn})
+      if (const Tensor* t = matrix_of(model.layers[l], part))
+        most = std::max(most,
+                        *removal_scratch(t->rows(), t->columns(), unit_of(model, l, part)));
+  return bench.take<float>(most);
+}
+
+void PartRemoval::open(uint32_t layer) {
+  const Model& model = bench_.model();
+  removal_.reset();
+  tensor_ = matrix_of(model.layers[layer], part_);
+  const uint64_t unit = unit_of(model, layer, part_), columns = tensor_->columns();
+  const uint64_t most = removal_block(columns, unit);
+  unit_ = static_cast<int64_t>(unit);
+  covariance_.emplace(dense_, static_cast<int64_t>(columns),
+                      covariance_memory_.first(*covariance_bytes(columns, most) / sizeof(float)),
+                      most);
+  covariance_->clear();
+  values_ = values_memory_.first(tensor_->count());
+  view_ = {Type::F32, reinterpret_cast<const uint8_t*>(values_.data()),
+           static_cast<int64_t>(tensor_->rows()), static_cast<int64_t>(columns),
+           columns * sizeof(float)};
+}
+
+void PartRemoval::see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens) {
+  if (&tensor == tensor_) add_tokens(bench_.session.team(), x, x_stride, n_tokens, *covariance_);
+}
+
+Status PartRemoval::read() {
+  return bench_.reader.for_pieces(*tensor_, [&](uint64_t first, const Tensor& rows) -> Status {
+    bench_.session.team().parallel_for(
+        static_cast<int64_t>(rows.rows()), 1, [&](int64_t begin, int64_t end, int) {
+          for (auto r = static_cast<uint64_t>(begin); r < static_cast<uint64_t>(end); ++r)
+            decode_row(rows, r, values_.data() + (first + r) * tensor_->columns());
+        });
+    return {};
+  });
+}
+
+Status PartRemoval::start(std::span<float> scratch) {
+  std::vector<float> mean(tensor_->columns());
+  covariance_->mean_squares(mean);
+  if (!all_finite(mean))
+    return Status::bad_input("the model overflows on the calibration text",
+                             "its weights are damaged: try another file");
+  TRY(read());
+  if (!all_finite(values_))
+    return Status::bad_input(tensor_->name + " holds numbers that are none (NaN or infinity)",
+                             "its weights are damaged: try another file");
+  removal_.emplace(bench_.session.team(), *covariance_, values_,
+                   static_cast<int64_t>(tensor_->rows()), unit_, scratch);
+  return {};
+}
+
+Status PartRemoval::forget_the_fit() {
+  const std::vector<uint32_t> kept = removal_->kept_columns();
+  TRY(read());
+  const uint64_t columns = tensor_->columns();
+  std::vector<bool> stays(columns, false);
+  for (const uint32_t c : kept) stays[c] = true;
+  for (uint64_t r = 0; r < tensor_->rows(); ++r)
+    for (uint64_t c = 0; c < columns; ++c)
+      if (!stays[c]) values_[r * columns + c] = 0;
+  return {};
+}
+
+void PartRemoval::clear() { std::ranges::fill(values_, 0.0f); }
+
+ForwardHooks replacing(std::vector<const PartRemoval*> parts) {
+  ForwardHooks hooks;
+  hooks.replacement = [parts = std::move(parts)](const Tensor& tensor) -> const MatrixView* {
+    for (const PartRemoval* part : parts)
+      if (&part->tensor() == &tensor) return &part->view();
+    return nullptr;
+  };
+  return hooks;
+}
+
+int64_t PartRemoval::units() const { return static_cast<int64_t>(tensor_->columns()) / unit_; }
+
+}  // namespace enxuto

@@ -1,0 +1,58 @@
+// Heads or channels of one layer on their way out: the second moments of what reads them, its
+// values, and the matrix in its place while text is run.
+#pragma once
+
+#include <optional>
+
+#include "compress/covariance.h"
+#include "compress/workbench.h"
+#include "prune/column_removal.h"
+
+namespace enxuto {
+
+enum class Part { kAttention, kFfn };
+
+class PartRemoval {
+ public:
+  // Room for the part of any layer, at the beginning of a stage. scratch: shared by both parts.
+  static Result<PartRemoval> create(const Workbench& bench, const Dense& dense, Part part);
+  static Result<std::span<float>> take_scratch(const Workbench& bench);
+
+  // Of a layer, of no tokens yet. The part must be there.
+  void open(uint32_t layer);
+  // To be called with each input of the layer's matrices.
+  void see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens);
+  // Reads the values; from here on units can go.
+  Status start(std::span<float> scratch);
+  ColumnRemoval& removal() { return *removal_; }
+  // The values are the source's again, but for columns that are gone: nothing makes up for them.
+  Status forget_the_fit();
+  // All of them are gone: nothing but zeros.
+  void clear();
+  // What text meets in the matrix's place.
+  const Tensor& tensor() const { return *tensor_; }
+  const MatrixView& view() const { return view_; }
+  std::span<const float> values() const { return values_; }
+  // Heads (with what they share) or channels that the layer has.
+  int64_t units() const;
+
+ private:
+  PartRemoval(const Workbench& bench, const Dense& dense, Part part)
+      : bench_(bench), dense_(dense), part_(part) {}
+  Status read();
+  const Workbench& bench_;
+  const Dense& dense_;
+  Part part_;
+  std::span<float> covariance_memory_, values_memory_;
+  const Tensor* tensor_ = nullptr;
+  int64_t unit_ = 1;
+  std::optional<Covariance> covariance_;
+  std::optional<ColumnRemoval> removal_;
+  std::span<float> values_;
+  MatrixView view_{};
+};
+
+// Text meets what these parts have become.
+ForwardHooks replacing(std::vector<const PartRemoval*> parts);
+
+}  // namespace enxuto

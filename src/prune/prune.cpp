@@ -1,0 +1,266 @@
+#include "prune/prune.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "compress/calibration_text.h"
+#include "platform/clock.h"
+#include "prune/block_search.h"
+#include "prune/fit_texts.h"
+#include "prune/part_costs.h"
+#include "prune/probe_texts.h"
+#include "prune/pruned_file.h"
+#include "prune/shape_search.h"
+
+namespace enxuto {
+namespace {
+
+class Pruning {
+ public:
+  Pruning(std::shared_ptr<const Model> model, const PruneRequest& request, const Progress& progress)
+      : model_(std::move(model)), request_(request), progress_(progress) {}
+
+  Result<PruneReport> run(const std::string& output_path) {
+    const auto start = std::chrono::steady_clock::now();
+    TRY(choose_parts());
+    TRY(set_room());
+    ASSIGN_OR_RETURN(chunks_, plan_memory());
+    ASSIGN_OR_RETURN(dense_, Dense::load());
+    ASSIGN_OR_RETURN(arena_, Arena::open(plan_.stages));
+    ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
+    ASSIGN_OR_RETURN(session_, Session::open(model_, plan_.inference));
+    ASSIGN_OR_RETURN(reader_, TensorReader::open(*model_, plan_, *arena_));
+    const std::string parent = std::filesystem::path(output_path).parent_path();
+    const Workbench bench{plan_,     *session_, *arena_, *reader_, parent.empty() ? "." : parent,
+                          progress_, nullptr};
+    if (request_.announce) request_.announce(plan_.map);
+    ASSIGN_OR_RETURN(const ChosenShape chosen, choose(bench));
+    bench.clear();
+    ASSIGN_OR_RETURN(PrunedFile file, PrunedFile::plan(*model_, chosen.shape));
+    TRY(file.begin(out));
+    TRY(file.write_outside(*reader_, session_->team()));
+    TRY(settle(bench, chosen.shape, file));
+    TRY(file.finish());
+    TRY(out.commit());
+    report_.shape = chosen.shape;
+    report_.predicted_kld = chosen.kld;
+    report_.file_bytes = file.bytes();
+    report_.architecture = file.architecture();
+    report_.layer_bytes = layer_bytes(*model_, chosen.shape);
+    report_.token_bytes = report_.layer_bytes + head_bytes();
+    report_.seconds = seconds_since(start);
+    return std::move(report_);
+  }
+
+ private:
+  Status choose_parts() {
+    const Status uneven = can_be_uneven(*model_);
+    uniform_ = request_.uniform || (request_.what == PruneWhat::kAuto && !uneven.ok());
+    switch (request_.what) {
+      case PruneWhat::kAuto:
+        parts_ = uneven.ok() && !uniform_ ? std::vector{Part::kAttention, Part::kFfn}
+                                          : std::vector{Part::kFfn};
+        break;
+      case PruneWhat::kHeads:
+        parts_ = {Part::kAttention};
+        break;
+      case PruneWhat::kChannels:
+        parts_ = {Part::kFfn};
+        break;
+      case PruneWhat::kBlocks:
+        if (model_->hyper.sliding_window)
+          return Status::usage("every n-th layer of this model sees all of the text, the others a "
+                               "window: without some blocks others would change their kind",
+                               "remove channels or heads: --what channels");
+        break;
+      case PruneWhat::kVocabulary:
+        break;
+    }
+    return parts_.empty() || uniform_ ? Status() : uneven;
+  }
+
+  uint64_t head_bytes() const { return model_->output->bytes(); }
+
+  // The bytes that the layers may have.
+  Status set_room() {
+    const ModelShape whole = whole_shape(*model_);
+    report_.source_bytes = model_->file_bytes;
+    report_.source_layer_bytes = layer_bytes(*model_, whole);
+    report_.source_token_bytes = report_.source_layer_bytes + head_bytes();
+    const auto all = static_cast<double>(report_.source_layer_bytes);
+    if (request_.size_bytes) {
+      ASSIGN_OR_RETURN(const PrunedFile file, PrunedFile::plan(*model_, whole));
+      // The header of layers that differ is a little larger: three numbers for each of them.
+      const uint64_t fixed = file.bytes() - report_.source_layer_bytes + 12 * whole.layers.size() + 256;
+      room_ = request_.size_bytes > fixed ? request_.size_bytes - fixed : 0;
+      if (room_ == 0)
+        return Status::does_not_fit(
+            fmt::format("{} are less than the embedding and the head alone take",
+                        format_bytes(request_.size_bytes)),
+            fmt::format("they are {}: name a size above", format_bytes(fixed)));
+    } else if (request_.speedup > 0) {
+      const double bytes = (all + static_cast<double>(head_bytes())) / request_.speedup -
+                           static_cast<double>(head_bytes());
+      room_ = bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
+    } else {
+      room_ = static_cast<uint64_t>(all * (1 - request_.remove));
+    }
+    if (room_ >= report_.source_layer_bytes)
+      return Status::usage("nothing has to go for that", "ask for a smaller model");
+    return {};
+  }
+
+  Result<CalibrationChunks> plan_memory() {
+    const std::string_view text = request_.calibration_text.empty()
+                                      ? builtin_calibration_text()
+                                      : std::string_view(request_.calibration_text);
+    ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model_->metadata));
+    PruningRequest request;
+    request.n_threads = request_.n_threads;
+    request.effort = request_.effort;
+    request.memory_bytes = request_.memory_bytes;
+    request.tokenizer_bytes = tokenizer->table_bytes();
+    request.fits_columns = !parts_.empty();
+    request.probes_parts = !parts_.empty() && !uniform_;
+    request.probes_blocks = request_.what == PruneWhat::kBlocks;
+    ASSIGN_OR_RETURN(plan_, plan_pruning(*model_, request));
+    TRY(check_fits(plan_, request_.memory_bytes, "prune"));
+    report_.map = plan_.map;
+    const CalibrationShape& shape = plan_.shape;
+    return cut_calibration_text(
+        *tokenizer, text,
+        {shape.fit_tokens, shape.fit_chunks, shape.probe_tokens, shape.probe_chunks});
+  }
+
+  Result<ChosenShape> choose(const Workbench& bench) {
+    if (request_.what == PruneWhat::kBlocks) return choose_blocks(bench);
+    if (uniform_) return choose_uniform_shape(*model_, parts_, room_);
+    ASSIGN_OR_RETURN(const auto costs, measure_parts(bench, dense_, chunks_, parts_));
+    return choose_shape(*model_, costs, room_);
+  }
+
+  Result<ChosenShape> choose_blocks(const Workbench& bench) {
+    const ModelShape whole = whole_shape(*model_);
+    std::vector<uint64_t> bytes;
+    for (const LayerShape& layer : whole.layers)
+      bytes.push_back(PrunedFile::part_bytes(*model_, layer, Part::kAttention) +
+                      PrunedFile::part_bytes(*model_, layer, Part::kFfn));
+    const uint64_t smallest = std::ranges::min(bytes);
+    if (smallest > room_)
+      return Status::does_not_fit("not even one block is left of the model",
+                                  fmt::format("the least is --remove {:.2f}",
+                                              1 - static_cast<double>(smallest) /
+                                                      static_cast<double>(report_.source_layer_bytes)));
+    // All blocks weigh nearly the same: how many go is known beforehand.
+    const uint64_t each = report_.source_layer_bytes / whole.layers.size();
+    const uint64_t gone = (report_.source_layer_bytes - room_ + each - 1) / each;
+    ASSIGN_OR_RETURN(const auto removed,
+                     search_blocks(bench, chunks_.held_out, [&](size_t n) { return n >= gone; }));
+    ChosenShape chosen{whole, removed.back().kld};
+    for (const RemovedBlock& block : removed)
+      std::erase_if(chosen.shape.layers,
+                    [&](const LayerShape& layer) { return layer.layer == block.layer; });
+    return chosen;
+  }
+
+  // Layer after layer: which parts stay, what makes up for the others, into the file.
+  Status settle(const Workbench& bench, const ModelShape& shape, PrunedFile& file) {
+    if (parts_.empty()) {
+      for (const LayerShape& layer : shape.layers)
+        TRY(file.write_layer(all_of(layer), *reader_, session_->team()));
+      return {};
+    }
+    ASSIGN_OR_RETURN(FitTexts fit, FitTexts::begin(bench, chunks_.fit));
+    ASSIGN_OR_RETURN(ProbeTexts probes, ProbeTexts::begin(bench, chunks_.held_out, 2));
+    TRY(probes.embed(kPruned));
+    ASSIGN_OR_RETURN(PartRemoval attention, PartRemoval::create(bench, dense_, Part::kAttention));
+    ASSIGN_OR_RETURN(PartRemoval ffn, PartRemoval::create(bench, dense_, Part::kFfn));
+    ASSIGN_OR_RETURN(const auto scratch, PartRemoval::take_scratch(bench));
+    for (const LayerShape& layer : shape.layers) {
+      if (progress_)
+        progress_("pruning", static_cast<double>(layer.layer) / model_->hyper.n_layers);
+      TRY(session_->hold_layer(layer.layer));
+      KeptLayer kept = all_of(layer);
+      std::vector<const PartRemoval*> changed;
+      const LayerWidths whole = model_->hyper.widths(layer.layer);
+      if (layer.kv_heads < whole.n_kv_heads) {
+        TRY(narrow(fit, attention, layer.layer, layer.kv_heads, scratch, changed));
+        kept.kv_heads = layer.kv_heads ? attention.removal().kept() : std::vector<uint32_t>();
+        kept.attn_output = attention.values();
+      }
+      if (layer.channels < whole.ffn_width) {
+        TRY(narrow(fit, ffn, layer.layer, layer.channels, scratch, changed));
+        kept.channels = ffn.removal().kept();
+        kept.down = ffn.values();
+      }
+      TRY(fit.run(layer.layer, replacing(changed)));
+      TRY(probes.run(kWhole, layer.layer));
+      session_->set_hooks(replacing(changed));
+      const Status status = probes.run(kPruned, layer.layer);
+      session_->set_hooks({});
+      TRY(status);
+      session_->let_go();
+      TRY(file.write_layer(kept, *reader_, session_->team()));
+    }
+    const size_t pruned[] = {kPruned};
+    ASSIGN_OR_RETURN(const auto klds, probes.divergences(kWhole, pruned));
+    report_.kld = klds.front();
+    return {};
+  }
+
+  static constexpr size_t kWhole = 0, kPruned = 1;
+
+  // One part of a layer, on what the pruned layers before it and the part before it hand it.
+  Status narrow(FitTexts& fit, PartRemoval& part, uint32_t layer, uint32_t count,
+                std::span<float> scratch, std::vector<const PartRemoval*>& changed) {
+    part.open(layer);
+    if (count == 0) {
+      part.clear();
+      changed.push_back(&part);
+      return {};
+    }
+    ForwardHooks hooks = replacing(changed);
+    hooks.on_linear_input = [&](const Tensor& t, const float* x, int64_t stride, int64_t n) {
+      part.see(t, x, stride, n);
+    };
+    TRY(fit.show(layer, std::move(hooks)));
+    TRY(part.start(scratch));
+    part.removal().keep(count);
+    if (!request_.recover) TRY(part.forget_the_fit());
+    changed.push_back(&part);
+    return {};
+  }
+
+  static KeptLayer all_of(const LayerShape& layer) {
+    KeptLayer kept{layer.layer, {}, {}, {}, {}};
+    for (uint32_t i = 0; i < layer.kv_heads; ++i) kept.kv_heads.push_back(i);
+    for (uint32_t i = 0; i < layer.channels; ++i) kept.channels.push_back(i);
+    return kept;
+  }
+
+  std::shared_ptr<const Model> model_;
+  const PruneRequest& request_;
+  const Progress& progress_;
+  PruneReport report_;
+  std::vector<Part> parts_;
+  bool uniform_ = false;
+  uint64_t room_ = 0;  // bytes of all layers
+  CompressionPlan plan_;
+  CalibrationChunks chunks_;
+  Dense dense_;
+  std::unique_ptr<Session> session_;
+  std::unique_ptr<Arena> arena_;
+  std::unique_ptr<TensorReader> reader_;
+};
+
+}  // namespace
+
+Result<PruneReport> prune(std::shared_ptr<const Model> model, const std::string& output_path,
+                          const PruneRequest& request, const Progress& progress) {
+  return Pruning(std::move(model), request, progress).run(output_path);
+}
+
+}  // namespace enxuto

@@ -1,0 +1,53 @@
+// A model with fewer heads, channels, blocks or tokens: measure what each is worth, choose what
+// goes, let what stays make up for it, write. Output is a GGUF file that stock llama.cpp runs.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "memory/memory_map.h"
+#include "models/model.h"
+#include "plan/pruning_plan.h"
+#include "prune/kept.h"
+
+namespace enxuto {
+
+enum class PruneWhat { kAuto, kBlocks, kHeads, kChannels, kVocabulary };
+
+struct PruneRequest {
+  PruneWhat what = PruneWhat::kAuto;
+  // One of these: the part of the layers' bytes (of the vocabulary's tokens) that goes; most bytes
+  // of the file; how many times faster a token is to be decoded, by the bytes that it reads.
+  double remove = 0;
+  uint64_t size_bytes = 0;
+  double speedup = 0;
+  bool uniform = false;  // all layers stay as wide as each other
+  bool recover = true;   // what stays makes up for what goes
+  std::string calibration_text;  // empty: the built-in one
+  Effort effort = Effort::kNormal;
+  int n_threads = 1;
+  uint64_t memory_bytes = 0;  // that it may take; 0: no limit
+  bool replace_output = false;
+  std::function<void(const std::string&)> notice;
+  // Told what the work will take, once it is sure to be done, before it starts; may be empty.
+  std::function<void(const MemoryMap& map)> announce;
+};
+
+struct PruneReport {
+  uint64_t source_bytes = 0, file_bytes = 0;
+  uint64_t source_layer_bytes = 0, layer_bytes = 0;  // of all layers
+  uint64_t source_token_bytes = 0, token_bytes = 0;  // that decoding a token reads
+  std::string architecture;                          // of what was written
+  ModelShape shape;
+  double predicted_kld = 0;  // nats, of the parts one by one
+  double kld = 0;            // of the result, on text held out; 0: not measured
+  MemoryMap map;             // as planned
+  double seconds = 0;
+};
+
+Result<PruneReport> prune(std::shared_ptr<const Model> model, const std::string& output_path,
+                          const PruneRequest& request, const Progress& progress);
+
+}  // namespace enxuto
