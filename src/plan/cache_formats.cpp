@@ -50,6 +50,13 @@ struct Step {
   double loss_per_byte;
 };
 
+// A layer without a cache goes with the one before it, so that the choice is named in few words.
+void take(const Step& step, const HyperParameters& hyper, std::vector<KvFormat>& layers) {
+  for (size_t l = step.layer;
+       l == step.layer || (l < layers.size() && !hyper.attends(static_cast<uint32_t>(l))); ++l)
+    layers[l].*step.part = step.to;
+}
+
 // The steps of one row that are worth taking, cheapest first: none costs less for each byte than
 // the one before.
 void add_steps(size_t layer, Type KvFormat::*part, const double* losses, uint32_t n_values,
@@ -111,6 +118,7 @@ std::string cache_options(std::span<const KvFormat> layers) {
 double expected_cache_kld(const Model& model, std::span<const KvFormat> layers) {
   double sum = 0;
   for (size_t l = 0; l < layers.size(); ++l) {
+    if (!model.hyper.attends(static_cast<uint32_t>(l))) continue;
     const KvFormat& f = layers[l];
     const bool biased = l < model.layers.size() && model.layers[l].k_bias;
     sum += biased && f.key == Type::Q4_0 ? kBiasedKeyLoss : kKeyLoss[index_of(f.key)];
@@ -135,6 +143,7 @@ std::vector<KvFormat> choose_cache(const Model& model, const InferenceRequest& r
   for (size_t l = 0; l < start.size(); ++l) {
     if (parts.keys) start[l].key = Type::F16;
     if (parts.values) start[l].value = Type::F16;
+    if (!hyper.attends(static_cast<uint32_t>(l))) continue;
     if (parts.keys) add_steps(l, &KvFormat::key, losses[l].key, hyper.key_dim, steps);
     if (parts.values) add_steps(l, &KvFormat::value, losses[l].value, hyper.value_dim, steps);
   }
@@ -145,7 +154,7 @@ std::vector<KvFormat> choose_cache(const Model& model, const InferenceRequest& r
     trial.kv = start;
     for (const Step& step : steps) {
       if (fits(model, trial, budget_bytes)) return trial.kv;
-      trial.kv[step.layer].*step.part = step.to;
+      take(step, hyper, trial.kv);
     }
     if (fits(model, trial, budget_bytes)) return trial.kv;
   }
