@@ -197,7 +197,8 @@ Status read_uneven_widths(const KeyReader& keys, HyperParameters& h) {
   return {};
 }
 
-// Unless said, a head is as wide as the first layer's heads make it.
+// Unless said, a head is as wide as the first layer's heads make it. (llama.cpp 0.3.36 believes the
+// keys only where the first layer has heads: it loads no other file.)
 Status read_head_dims(const KeyReader& keys, HyperParameters& h) {
   h.key_dim = h.attends(0) ? h.width / h.widths(0).n_heads : 0;
   h.value_dim = h.key_dim;
