@@ -1,6 +1,8 @@
 // inspect: what a model is made of.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/json_output.h"
@@ -47,6 +49,13 @@ Json tensors_json(const Model& model) {
   return list;
 }
 
+Json layers_json(const HyperParameters& h) {
+  Json list = Json::array();
+  for (const LayerWidths& w : h.uneven)
+    list.push_back({{"heads", w.n_heads}, {"kv_heads", w.n_kv_heads}, {"ffn_width", w.ffn_width}});
+  return list;
+}
+
 void report_json(const Model& model, const Composition& made_of, bool tensors) {
   const HyperParameters& h = model.hyper;
   Json json = {{"architecture", h.architecture},
@@ -71,6 +80,7 @@ void report_json(const Model& model, const Composition& made_of, bool tensors) {
                {"chat_template", has_chat_template(model)},
                {"parts", shares_json(made_of.parts, "part")},
                {"formats", shares_json(made_of.formats, "format")}};
+  if (!h.uneven.empty()) json["layer_widths"] = layers_json(h);
   if (tensors) json["tensors"] = tensors_json(model);
   print_json(json);
 }
@@ -104,6 +114,15 @@ void print_tensors(const Model& model, const Paint& paint) {
   table.print(paint);
 }
 
+// "9", or "0 to 9" where layers differ.
+std::string range_text(const HyperParameters& h, uint32_t LayerWidths::*part) {
+  uint32_t least = h.widths(0).*part, most = least;
+  for (const LayerWidths& w : h.uneven)
+    least = std::min(least, w.*part), most = std::max(most, w.*part);
+  const std::string text = format_count(most);
+  return least == most ? text : fmt::format("{} to {}", format_count(least), text);
+}
+
 void report_text(const Model& model, const Composition& made_of, bool tensors) {
   const Paint paint(Stream::kOutput);
   const HyperParameters& h = model.hyper;
@@ -111,10 +130,12 @@ void report_text(const Model& model, const Composition& made_of, bool tensors) {
     fmt::print("{}{}\n", paint.dim(fmt::format("{:<14}", what)), value);
   };
   fmt::print("{}\n", paint.bold(printable(h.name.empty() ? h.architecture : h.name)));
-  line("architecture", fmt::format("{}, {} layers of width {}, {} heads ({} for keys and values), "
-                                   "feed-forward {}",
-                                   printable(h.architecture), h.n_layers, format_count(h.width),
-                                   h.n_heads, h.n_kv_heads, format_count(h.ffn_width)));
+  line("architecture",
+       fmt::format("{}, {} layers of width {}, {} heads ({} for keys and values), "
+                   "feed-forward {}",
+                   printable(h.architecture), h.n_layers, format_count(h.width),
+                   range_text(h, &LayerWidths::n_heads), range_text(h, &LayerWidths::n_kv_heads),
+                   range_text(h, &LayerWidths::ffn_width)));
   line("parameters", fmt::format("{}{}", format_count(made_of.total.parameters),
                                  model.tied() ? ", the head is the embedding again" : ""));
   line("file", fmt::format("{} ({} bytes), {:.2f} bits per weight", format_bytes(model.file_bytes),

@@ -35,16 +35,19 @@ Result<ColumnScales> ColumnScales::find(const Workbench& bench) {
     scales.inputs_.push_back(std::move(input));
     return {};
   };
-  for (const LayerWeights& w : model.layers) {
+  for (uint32_t l = 0; l < model.layers.size(); ++l) {
+    const LayerWeights& w = model.layers[l];
     TRY(offer({w.q, {w.q, w.k, w.v}, {w.attn_norm}, {}}));
     TRY(offer({w.gate, {w.gate, w.up}, {w.ffn_norm}, {}}));
     TRY(offer({w.down, {w.down}, {w.up}, {}}));
+    if (!model.hyper.attends(l)) continue;
+    const LayerWidths widths = model.hyper.widths(l);
     Input attended{w.attn_output,
                    {w.attn_output},
                    {w.v},
                    {},
                    model.hyper.value_dim,
-                   model.hyper.n_heads / model.hyper.n_kv_heads};
+                   widths.n_heads / widths.n_kv_heads};
     if (w.v_bias) attended.makers.push_back(w.v_bias);
     TRY(offer(std::move(attended)));
   }

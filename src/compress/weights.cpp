@@ -7,7 +7,9 @@ namespace enxuto {
 namespace {
 
 std::vector<const Tensor*> matrices_of(const LayerWeights& w) {
-  return {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down};
+  std::vector<const Tensor*> all = {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down};
+  std::erase(all, nullptr);
+  return all;
 }
 
 }  // namespace

@@ -162,6 +162,10 @@ Result<LayerLoss> CacheMeter::weigh_layer(uint32_t layer, std::span<const Token>
   const size_t n = chunk.size(), first = n / 2;
   const uint32_t width = hyper().width;
   TRY(run_layer(layer, kF16, n, next_.data()));
+  if (!hyper().attends(layer)) {
+    std::swap(input_, next_);
+    return LayerLoss{};
+  }
   // off_ becomes the error; returns it relative to the state, squared, by scored token.
   const auto errors = [&](KvFormat format) -> Result<std::vector<double>> {
     TRY(run_layer(layer, format, n, off_.data()));

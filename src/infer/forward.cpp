@@ -54,41 +54,53 @@ Status Forward::run_layers(uint32_t begin, uint32_t end, uint32_t position, int6
   rope_.fill(position, n, angles_);
   if (hyper_.sliding_window) sliding_rope_.fill(position, n, sliding_angles_);
   for (uint32_t l = begin; l < end; ++l) {
-    TRY(layer(l, position, n, x));
+    if (hyper_.attends(l)) TRY(attention(l, position, n, x));
+    TRY(feed_forward(l, n, x));
   }
   return {};
 }
 
-// x += attention(norm(x)); x += ffn(norm(x)): (n, width), in place.
-Status Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
+// x += attention(norm(x)): (n, width), in place.
+Status Forward::attention(uint32_t l, uint32_t position, int64_t n, float* x) {
   const LayerWeights& w = model_.layers[l];
+  const LayerWidths widths = hyper_.widths(l);
+  const int64_t key_width = int64_t{widths.n_kv_heads} * hyper_.key_dim,
+                value_width = int64_t{widths.n_kv_heads} * hyper_.value_dim,
+                query_width = int64_t{widths.n_heads} * hyper_.key_dim;
   const Rope& rope = hyper_.slides(l) ? sliding_rope_ : rope_;
   const float* angles = hyper_.slides(l) ? sliding_angles_ : angles_;
-  float *normed = wide_, *attended = wide_, *fed = wide_;
-  float *q = projections_, *k = q + n * hyper_.query_width(), *v = k + n * hyper_.key_width();
+  float *normed = wide_, *attended = wide_;
+  float *q = projections_, *k = q + n * query_width, *v = k + n * key_width;
   float* projected = projections_;
-  float *gate = projections_, *up = gate + n * hyper_.ffn_width;
 
   norm(x, w.attn_norm, n, normed);
   TRY(linear(Operator::kQkv, normed, n,
              {{w.q, w.q_bias, q}, {w.k, w.k_bias, k}, {w.v, w.v_bias, v}}));
   cache_.make_room(l, position, n);
   for_tokens(n, [&](int64_t t) {
-    float *q_t = q + t * hyper_.query_width(), *k_t = k + t * hyper_.key_width();
-    for (uint32_t h = 0; h < hyper_.n_heads; ++h)
+    float *q_t = q + t * query_width, *k_t = k + t * key_width;
+    for (uint32_t h = 0; h < widths.n_heads; ++h)
       shape_head(w.q_norm, rope, angles + t * rope.dims(), q_t + h * hyper_.key_dim);
-    if (cache_.rotates_keys(l)) rotate_heads(q_t, hyper_.n_heads, hyper_.key_dim);
-    for (uint32_t h = 0; h < hyper_.n_kv_heads; ++h)
+    if (cache_.rotates_keys(l)) rotate_heads(q_t, widths.n_heads, hyper_.key_dim);
+    for (uint32_t h = 0; h < widths.n_kv_heads; ++h)
       shape_head(w.k_norm, rope, angles + t * rope.dims(), k_t + h * hyper_.key_dim);
-    cache_.store(k_, l, position + static_cast<uint32_t>(t), k_t, v + t * hyper_.value_width());
+    cache_.store(k_, l, position + static_cast<uint32_t>(t), k_t, v + t * value_width);
   });
   attend(l, position, n, q, attended);
   TRY(linear(Operator::kAttentionOutput, attended, n, {{w.attn_output, nullptr, projected}}));
   add_normed(projected, w.post_attn_norm, n, x);
+  return {};
+}
 
+// x += ffn(norm(x)): (n, width), in place.
+Status Forward::feed_forward(uint32_t l, int64_t n, float* x) {
+  const LayerWeights& w = model_.layers[l];
+  const int64_t width = hyper_.widths(l).ffn_width;
+  float *normed = wide_, *fed = wide_;
+  float *gate = projections_, *up = gate + n * width;
   norm(x, w.ffn_norm, n, normed);
   TRY(linear(Operator::kGateUp, normed, n, {{w.gate, nullptr, gate}, {w.up, nullptr, up}}));
-  gate_mul(gate, up, n);
+  gate_mul(gate, up, width, n);
   TRY(linear(Operator::kDown, gate, n, {{w.down, nullptr, fed}}));
   add_normed(fed, w.post_ffn_norm, n, x);
   return {};
@@ -98,12 +110,13 @@ Status Forward::layer(uint32_t l, uint32_t position, int64_t n, float* x) {
 // pieces of a few neighbouring tokens times the heads that share keys and values.
 void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out) {
   const OperatorTimer timer(times_, Operator::kAttention);
-  const int64_t sharing = hyper_.n_heads / hyper_.n_kv_heads;
+  const int64_t n_heads = hyper_.widths(l).n_heads, n_kv_heads = hyper_.widths(l).n_kv_heads;
+  const int64_t sharing = n_heads / n_kv_heads;
   // One token has few pieces: where whole groups would leave threads without work, single heads.
   const bool single = n == 1 || rounding_ == Rounding::kOfOneToken;
-  const bool uneven = single && hyper_.n_kv_heads % team_.size() != 0;
+  const bool uneven = single && n_kv_heads % team_.size() != 0;
   const int64_t heads = uneven || sharing > kQueries ? 1 : sharing;
-  const int64_t head_pieces = hyper_.n_heads / heads, tokens = single ? 1 : kQueries / heads;
+  const int64_t head_pieces = n_heads / heads, tokens = single ? 1 : kQueries / heads;
   const int64_t cost = (position + n / 2 + 1) * std::min(n, tokens) * heads * hyper_.key_dim;
   const int64_t grain = std::max<int64_t>(1, kWorthSharing / cost);
   const auto piece = [&](int64_t i, float* scratch) {
@@ -113,7 +126,7 @@ void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, f
     const KvCache::HeadView kv = cache_.head(l, static_cast<uint32_t>(head / sharing));
     for (int64_t t = token; t < std::min(n, token + tokens); ++t) {
       const uint32_t at = position + static_cast<uint32_t>(t);
-      for (int64_t h = t * hyper_.n_heads + head, end = h + heads; h < end; ++h)
+      for (int64_t h = t * n_heads + head, end = h + heads; h < end; ++h)
         queries[n_queries++] = {q + h * hyper_.key_dim, out + h * hyper_.value_dim,
                                 int64_t{cache_.horizon(l, at)} - kv.first,
                                 int64_t{at} + 1 - kv.first};
@@ -238,9 +251,8 @@ void Forward::add_normed(float* branch, const Tensor* weight, int64_t n, float* 
       n, [&](int64_t t) { k_.add(branch + t * hyper_.width, hyper_.width, x + t * hyper_.width); });
 }
 
-void Forward::gate_mul(float* gate, const float* up, int64_t n) {
+void Forward::gate_mul(float* gate, const float* up, int64_t width, int64_t n) {
   const auto mul = hyper_.gate == Gate::kGelu ? k_.gelu_mul : k_.silu_mul;
-  const int64_t width = hyper_.ffn_width;
   for_tokens(n, [&](int64_t t) { mul(gate + t * width, up + t * width, width, gate + t * width); });
 }
 

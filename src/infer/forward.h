@@ -42,7 +42,8 @@ class Forward {
   void set_operator_times(OperatorTimes* times) { times_ = times; }
 
  private:
-  Status layer(uint32_t l, uint32_t position, int64_t n, float* x);
+  Status attention(uint32_t l, uint32_t position, int64_t n, float* x);
+  Status feed_forward(uint32_t l, int64_t n, float* x);
   void attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out);
   Status linear(Operator op, const float* x, int64_t n, std::initializer_list<Linear> layers);
   Status multiply(const float* x, int64_t n, std::initializer_list<Linear> layers);
@@ -51,7 +52,7 @@ class Forward {
   Status stream(const Tensor& tensor, const MatmulJob& job, int64_t n);
   void norm(const float* x, const Tensor* weight, int64_t n, float* y);
   void add_normed(float* branch, const Tensor* weight, int64_t n, float* x);
-  void gate_mul(float* gate, const float* up, int64_t n);
+  void gate_mul(float* gate, const float* up, int64_t width, int64_t n);
   void shape_head(const Tensor* norm_weight, const Rope& rope, const float* angles, float* head);
   void rotate_heads(float* heads, uint32_t n_heads, uint32_t head_dim);
   MatrixView view(const Tensor& tensor) const;

@@ -24,7 +24,7 @@ void KvCache::make_room(uint32_t layer, uint32_t position, int64_t n) {
   if (position == 0) first = 0;
   if (position - first + n <= layers_[layer].rows) return;
   const uint32_t seen = horizon(layer, position);
-  for (uint32_t head = 0; head < hyper_.n_kv_heads; ++head)
+  for (uint32_t head = 0; head < layers_[layer].n_heads; ++head)
     std::memmove(row(layer, head, first), row(layer, head, seen),
                  uint64_t{position - seen} * layers_[layer].row_bytes());
   first = seen;
@@ -33,7 +33,7 @@ void KvCache::make_room(uint32_t layer, uint32_t position, int64_t n) {
 void KvCache::store(const KernelTable& k, uint32_t layer, uint32_t position, float* key,
                     float* value) {
   const KvLayer& l = layers_[layer];
-  for (uint32_t head = 0; head < hyper_.n_kv_heads; ++head) {
+  for (uint32_t head = 0; head < l.n_heads; ++head) {
     uint8_t* to = row(layer, head, position);
     if (rotates_keys(layer)) k.rotate(key, hyper_.key_dim);
     if (rotates_values(layer)) k.rotate(value, hyper_.value_dim);

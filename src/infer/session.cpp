@@ -21,9 +21,12 @@ Status check_runnable(const Model& model) {
       return Status::bad_input(fmt::format("tensor {} has no data", tensor.name),
                                "a model without its weights can be planned, but not run");
   const HyperParameters& hyper = model.hyper;
-  if (hyper.n_kv_heads == 0 || hyper.n_heads % hyper.n_kv_heads != 0)
-    return Status::bad_input(
-        fmt::format("{} heads cannot share {} key heads", hyper.n_heads, hyper.n_kv_heads));
+  for (uint32_t l = 0; l < hyper.n_layers; ++l) {
+    const LayerWidths widths = hyper.widths(l);
+    if (hyper.attends(l) && (widths.n_kv_heads == 0 || widths.n_heads % widths.n_kv_heads != 0))
+      return Status::bad_input(
+          fmt::format("{} heads cannot share {} key heads", widths.n_heads, widths.n_kv_heads));
+  }
   if (hyper.key_dim != hyper.value_dim)
     return Status::bad_input(
         fmt::format("keys of {} and values of {} numbers per head", hyper.key_dim, hyper.value_dim),
@@ -192,11 +195,10 @@ Status Session::run_layers(uint32_t begin, uint32_t end, uint32_t position, int6
 
 void Session::set_cache_format(uint32_t layer, KvFormat format) {
   SessionLayout& layout = state_->layout;
-  const HyperParameters& hyper = model().hyper;
   KvLayer& l = layout.kv[layer];
-  l.set_format(hyper, format);
+  l.set_format(model().hyper, format);
   assert(l.key_bytes && l.value_bytes);
-  assert(l.offset + uint64_t{l.rows} * hyper.n_kv_heads * l.row_bytes() <=
+  assert(l.offset + uint64_t{l.rows} * l.n_heads * l.row_bytes() <=
          (layer + 1 < layout.kv.size() ? layout.kv[layer + 1].offset : layout.kv_bytes));
   state_->n_tokens = 0;
 }

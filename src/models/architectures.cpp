@@ -71,16 +71,17 @@ constexpr ConfigDefaults kQwen2Defaults = {0, 0, 0, 0, 0, 0, false, true};
 constexpr ConfigDefaults kGemma3Defaults = {131072, 8, 4, 256, 1e-6, 1e6, true, false};
 
 // name, classes, rope of GGUF, permuted q and k, gate, scaled embedding, norm + 1, global layer
-// every n, base of sliding layers, defaults, layer
+// every n, base of sliding layers, uneven layers, defaults, layer
 constexpr Architecture kArchitectures[] = {
-    {"llama", kLlamaClasses, kPairs, true, Gate::kSilu, false, false, 0, 0, kNoDefaults,
+    {"llama", kLlamaClasses, kPairs, true, Gate::kSilu, false, false, 0, 0, false, kNoDefaults,
      kLlamaLayer},
-    {"qwen2", kQwen2Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, kQwen2Defaults,
+    {"qwen2", kQwen2Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, false, kQwen2Defaults,
      kLlamaLayer},
-    {"qwen3", kQwen3Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, kNoDefaults,
+    {"qwen3", kQwen3Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, false, kNoDefaults,
      kQwen3Layer},
-    {"gemma3", kGemma3Classes, kHalves, false, Gate::kGelu, true, true, 6, 10000, kGemma3Defaults,
-     kGemma3Layer},
+    {"gemma3", kGemma3Classes, kHalves, false, Gate::kGelu, true, true, 6, 10000, false,
+     kGemma3Defaults, kGemma3Layer},
+    {"deci", {}, kPairs, false, Gate::kSilu, false, false, 0, 0, true, kNoDefaults, kLlamaLayer},
 };
 
 }  // namespace
@@ -105,7 +106,13 @@ std::string known_architectures() {
   return names;
 }
 
-uint64_t length_of(Dim dim, const HyperParameters& h) {
+bool is_of_attention(const TensorRule& rule) {
+  const std::string_view name = rule.gguf;
+  return name.starts_with("attn_") || name.starts_with("post_attention_");
+}
+
+uint64_t length_of(Dim dim, const HyperParameters& h, uint32_t layer) {
+  const LayerWidths widths = h.widths(layer);
   switch (dim) {
     case Dim::kNone:
       return 1;
@@ -114,17 +121,17 @@ uint64_t length_of(Dim dim, const HyperParameters& h) {
     case Dim::kVocabulary:
       return h.vocabulary;
     case Dim::kQueryWidth:
-      return h.query_width();
+      return uint64_t{widths.n_heads} * h.key_dim;
     case Dim::kKeyWidth:
-      return h.key_width();
+      return uint64_t{widths.n_kv_heads} * h.key_dim;
     case Dim::kValueWidth:
-      return h.value_width();
+      return uint64_t{widths.n_kv_heads} * h.value_dim;
     case Dim::kKeyDim:
       return h.key_dim;
     case Dim::kFfn:
-      return h.ffn_width;
+      return widths.ffn_width;
     case Dim::kHeadWidth:
-      return uint64_t{h.n_heads} * h.value_dim;
+      return uint64_t{widths.n_heads} * h.value_dim;
     case Dim::kRopeHalf:
       return h.rope_dims / 2;
   }

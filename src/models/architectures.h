@@ -52,6 +52,7 @@ struct Architecture {
   bool norm_plus_one;        // Hugging Face stores norm - 1
   uint32_t sliding_pattern;  // every n-th layer is global where a sliding window is given
   float rope_base_sliding;
+  bool uneven;  // heads and the width of the FFN may differ from layer to layer
   ConfigDefaults defaults;
   std::span<const TensorRule> layer;
 };
@@ -66,7 +67,10 @@ inline constexpr TensorRule kOutputRule = {nullptr,     "output.weight",  "lm_he
 inline constexpr TensorRule kRopeFactorsRule = {nullptr,        "rope_freqs.weight", "",
                                                 Dim::kRopeHalf, Dim::kNone,          false};
 
-uint64_t length_of(Dim dim, const HyperParameters& hyper);
+// A layer without heads has none of these.
+bool is_of_attention(const TensorRule& rule);
+// `layer`: whose widths; lengths outside the layers are the same for each.
+uint64_t length_of(Dim dim, const HyperParameters& hyper, uint32_t layer = 0);
 std::string layer_tensor_name(uint32_t layer, const TensorRule& rule);  // "blk.3.attn_q.weight"
 
 const Architecture* find_architecture(std::string_view name);

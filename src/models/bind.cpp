@@ -32,10 +32,31 @@ class KeyReader {
               "{}{} differs from layer to layer, which is not known yet", prefix_, key));
       if (many->front() >= 0 && many->front() < 0x1p32) n = static_cast<uint64_t>(many->front());
     }
-    if (!n || *n < least || *n > most)
-      return Status::bad_input(
-          fmt::format("{}{} is not a number from {} to {}", prefix_, key, least, most), kTodo);
+    if (!n || *n < least || *n > most) return no_number(key, least, most);
     value = static_cast<uint32_t>(*n);
+    return {};
+  }
+
+  // A count for each of the layers, from one number or an array.
+  Status counts(const char* key, uint32_t most, std::vector<uint32_t>& layers,
+                bool required = true) const {
+    const MetaValue* found = metadata_.find(prefix_ + key);
+    const auto many = found ? found->as_numbers() : std::nullopt;
+    if (!many) {
+      uint32_t all = 0;
+      TRY(count(key, 0, most, all, required));
+      if (found) layers.assign(layers.size(), all);
+      return {};
+    }
+    if (many->size() != layers.size())
+      return Status::bad_input(fmt::format("{}{} has {} numbers for {} layers", prefix_, key,
+                                           many->size(), layers.size()),
+                               kTodo);
+    for (size_t l = 0; l < layers.size(); ++l) {
+      const double n = (*many)[l];
+      if (!(n >= 0 && n <= most) || n != std::floor(n)) return no_number(key, 0u, most);
+      layers[l] = static_cast<uint32_t>(n);
+    }
     return {};
   }
 
@@ -45,9 +66,7 @@ class KeyReader {
     if (!found && !required) return {};
     if (!found) return missing(key);
     const auto n = found->as_number();
-    if (!n || !(*n >= least) || !(*n <= most))
-      return Status::bad_input(
-          fmt::format("{}{} is not a number from {} to {}", prefix_, key, least, most), kTodo);
+    if (!n || !(*n >= least) || !(*n <= most)) return no_number(key, least, most);
     value = static_cast<float>(*n);
     return {};
   }
@@ -70,6 +89,11 @@ class KeyReader {
   }
 
  private:
+  template <class Number>
+  Status no_number(const char* key, Number least, Number most) const {
+    return Status::bad_input(
+        fmt::format("{}{} is not a number from {} to {}", prefix_, key, least, most), kTodo);
+  }
   Status missing(const char* key) const {
     return Status::bad_input(fmt::format("the metadata has no {}{}", prefix_, key), kTodo);
   }
@@ -118,6 +142,78 @@ Status read_sliding(const KeyReader& keys, const Architecture& architecture, Hyp
   return whole ? Status() : keys.uneven_sliding();
 }
 
+constexpr uint32_t kMostHeads = 1 << 16, kMostFfn = 1 << 22;
+
+Status read_even_widths(const KeyReader& keys, HyperParameters& h) {
+  TRY(keys.count("feed_forward_length", 1, kMostFfn, h.ffn_width));
+  TRY(keys.count("attention.head_count", 1, kMostHeads, h.n_heads));
+  h.n_kv_heads = h.n_heads;
+  TRY(keys.count("attention.head_count_kv", 1, kMostHeads, h.n_kv_heads, false));
+  if (h.n_heads % h.n_kv_heads != 0)
+    return Status::bad_input(
+        fmt::format("{} heads cannot share {} key/value heads", h.n_heads, h.n_kv_heads), kTodo);
+  return {};
+}
+
+// What llama.cpp computes in another way, or leaves out, is refused.
+Status check_widths(uint32_t layer, const LayerWidths& w) {
+  const char* other_model = "use a model without such layers";
+  if (w.ffn_width == 0)
+    return Status::bad_input(
+        fmt::format("layer {} has no feed-forward network, which is not known yet", layer),
+        other_model);
+  if (w.n_heads > 0 && w.n_kv_heads == 0)
+    return Status::bad_input(
+        fmt::format("layer {} has heads without keys and values (linear attention), which is not "
+                    "known yet",
+                    layer),
+        other_model);
+  if (w.n_heads == 0 ? w.n_kv_heads > 0 : w.n_heads % w.n_kv_heads != 0)
+    return Status::bad_input(fmt::format("layer {}: {} heads cannot share {} key/value heads",
+                                         layer, w.n_heads, w.n_kv_heads),
+                             kTodo);
+  return {};
+}
+
+Status read_uneven_widths(const KeyReader& keys, HyperParameters& h) {
+  std::vector<uint32_t> ffn(h.n_layers), heads(h.n_layers);
+  TRY(keys.counts("feed_forward_length", kMostFfn, ffn));
+  TRY(keys.counts("attention.head_count", kMostHeads, heads));
+  std::vector<uint32_t> kv_heads = heads;
+  TRY(keys.counts("attention.head_count_kv", kMostHeads, kv_heads, false));
+  bool alike = true;
+  for (uint32_t l = 0; l < h.n_layers; ++l) {
+    const LayerWidths widths = {heads[l], kv_heads[l], ffn[l]};
+    TRY(check_widths(l, widths));
+    alike &= l == 0 || widths == h.uneven.front();
+    h.uneven.push_back(widths);
+    h.n_heads = std::max(h.n_heads, widths.n_heads);
+    h.n_kv_heads = std::max(h.n_kv_heads, widths.n_kv_heads);
+    h.ffn_width = std::max(h.ffn_width, widths.ffn_width);
+  }
+  if (h.n_heads == 0)
+    return Status::bad_input("no layer has attention, which is not known yet", kTodo);
+  if (alike) h.uneven.clear();
+  return {};
+}
+
+// Unless said, a head is as wide as the first layer's heads make it. (llama.cpp 0.3.36 believes the
+// keys only where the first layer has heads: it loads no other file.)
+Status read_head_dims(const KeyReader& keys, HyperParameters& h) {
+  h.key_dim = h.attends(0) ? h.width / h.widths(0).n_heads : 0;
+  h.value_dim = h.key_dim;
+  TRY(keys.count("attention.key_length", 1, 1 << 16, h.key_dim, !h.attends(0)));
+  TRY(keys.count("attention.value_length", 1, 1 << 16, h.value_dim, !h.attends(0)));
+  if (h.key_dim == 0 || h.key_dim != h.value_dim)
+    return Status::bad_input(
+        fmt::format("heads of {} (keys) and {} (values) values are not known yet", h.key_dim,
+                    h.value_dim),
+        kTodo);
+  if (uint64_t{h.n_heads} * h.key_dim > (1 << 22))
+    return Status::bad_input("the heads are absurdly wide", kTodo);
+  return {};
+}
+
 // The switches of relatives that share the name but compute something else.
 Status refuse_relatives(const KeyReader& keys) {
   uint32_t experts = 0;
@@ -133,7 +229,9 @@ class Binder {
     for (Tensor& t : model.tensors) unbound_[t.name] = &t;
   }
 
-  Status bind(const std::string& name, const TensorRule& rule, const Tensor*& slot) {
+  // `layer`: whose widths its shape has.
+  Status bind(const std::string& name, const TensorRule& rule, const Tensor*& slot,
+              uint32_t layer = 0) {
     const auto found = unbound_.find(name);
     if (found == unbound_.end()) {
       if (!rule.required) return {};
@@ -141,8 +239,8 @@ class Binder {
     }
     Tensor& t = *found->second;
     unbound_.erase(found);
-    const uint64_t columns = length_of(rule.columns, model_.hyper),
-                   rows = length_of(rule.rows, model_.hyper);
+    const uint64_t columns = length_of(rule.columns, model_.hyper, layer),
+                   rows = length_of(rule.rows, model_.hyper, layer);
     if (t.shape[0] != columns || t.shape[1] != rows || t.shape[2] != 1 || t.shape[3] != 1)
       return Status::bad_input(
           fmt::format("tensor {} is {} instead of {} x {}", name, shape_text(t), columns, rows),
@@ -211,26 +309,10 @@ Result<HyperParameters> read_hyper_parameters(const Architecture& architecture,
   TRY(refuse_relatives(keys));
   TRY(keys.count("block_count", 1, 4096, h.n_layers));
   TRY(keys.count("embedding_length", 1, 1 << 20, h.width));
-  TRY(keys.count("feed_forward_length", 1, 1 << 22, h.ffn_width));
-  TRY(keys.count("attention.head_count", 1, 1 << 16, h.n_heads));
-  h.n_kv_heads = h.n_heads;
-  TRY(keys.count("attention.head_count_kv", 1, 1 << 16, h.n_kv_heads, false));
+  TRY(architecture.uneven ? read_uneven_widths(keys, h) : read_even_widths(keys, h));
   TRY(keys.count("context_length", 1, 1u << 31, h.trained_context));
   TRY(keys.number("attention.layer_norm_rms_epsilon", 0, 1, h.norm_epsilon));
-  if (h.n_heads % h.n_kv_heads != 0)
-    return Status::bad_input(
-        fmt::format("{} heads cannot share {} key/value heads", h.n_heads, h.n_kv_heads), kTodo);
-  h.key_dim = h.width / h.n_heads;
-  h.value_dim = h.key_dim;
-  TRY(keys.count("attention.key_length", 1, 1 << 16, h.key_dim, false));
-  TRY(keys.count("attention.value_length", 1, 1 << 16, h.value_dim, false));
-  if (h.key_dim == 0 || h.key_dim != h.value_dim)
-    return Status::bad_input(
-        fmt::format("heads of {} (keys) and {} (values) values are not known yet", h.key_dim,
-                    h.value_dim),
-        kTodo);
-  if (uint64_t{h.n_heads} * h.key_dim > (1 << 22))
-    return Status::bad_input("the heads are absurdly wide", kTodo);
+  TRY(read_head_dims(keys, h));
   TRY(read_rope(keys, architecture, h));
   TRY(read_sliding(keys, architecture, h));
   if (architecture.scales_embedding) h.embedding_scale = std::sqrt(static_cast<float>(h.width));
@@ -262,7 +344,9 @@ Status bind_tensors(const Architecture& architecture, Model& model) {
   model.layers.resize(h.n_layers);
   for (uint32_t layer = 0; layer < h.n_layers; ++layer)
     for (const TensorRule& rule : architecture.layer)
-      TRY(binder.bind(layer_tensor_name(layer, rule), rule, model.layers[layer].*rule.slot));
+      if (!is_of_attention(rule) || h.attends(layer))
+        TRY(binder.bind(layer_tensor_name(layer, rule), rule, model.layers[layer].*rule.slot,
+                        layer));
   TRY(binder.refuse_leftovers());
   return check_vocabulary(model);
 }

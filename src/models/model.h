@@ -19,12 +19,20 @@ namespace enxuto {
 enum class RopeLayout { kInterleaved, kHalves };  // pairs (2i, 2i+1), or (i, i + n/2)
 enum class Gate { kSilu, kGelu };
 
+// What may differ from layer to layer. Without heads a layer has no attention at all.
+struct LayerWidths {
+  uint32_t n_heads, n_kv_heads, ffn_width;
+  bool operator==(const LayerWidths&) const = default;
+};
+
 struct HyperParameters {
   std::string architecture;  // GGUF's name: "llama"
   std::string name;          // general.name
-  uint32_t n_layers = 0, width = 0, n_heads = 0, n_kv_heads = 0;
-  uint32_t key_dim = 0, value_dim = 0;  // of one head
-  uint32_t ffn_width = 0, vocabulary = 0, trained_context = 0;
+  uint32_t n_layers = 0, width = 0;
+  uint32_t n_heads = 0, n_kv_heads = 0, ffn_width = 0;  // where layers differ, the most of any
+  std::vector<LayerWidths> uneven;                      // by layer; empty: all are alike
+  uint32_t key_dim = 0, value_dim = 0;                  // of one head
+  uint32_t vocabulary = 0, trained_context = 0;
   float norm_epsilon = 1e-5f;
   RopeLayout rope_layout = RopeLayout::kInterleaved;
   uint32_t rope_dims = 0;
@@ -40,12 +48,14 @@ struct HyperParameters {
   bool slides(uint32_t layer) const {
     return sliding_window != 0 && sliding_pattern != 0 && (layer + 1) % sliding_pattern != 0;
   }
-  uint32_t query_width() const { return n_heads * key_dim; }
-  uint32_t key_width() const { return n_kv_heads * key_dim; }
-  uint32_t value_width() const { return n_kv_heads * value_dim; }
+  LayerWidths widths(uint32_t layer) const {
+    return uneven.empty() ? LayerWidths{n_heads, n_kv_heads, ffn_width} : uneven[layer];
+  }
+  bool attends(uint32_t layer) const { return widths(layer).n_heads > 0; }
 };
 
-// The tensors of one layer; null where the architecture has none. Pointers into Model::tensors.
+// The tensors of one layer; null where the architecture has none, and those of attention where the
+// layer has none. Pointers into Model::tensors.
 struct LayerWeights {
   const Tensor *attn_norm = nullptr, *q = nullptr, *k = nullptr, *v = nullptr,
                *attn_output = nullptr;

@@ -50,10 +50,17 @@ struct Step {
   double loss_per_byte;
 };
 
-// The steps of one row that are worth taking, cheapest first: none costs less for each byte than
-// the one before.
-void add_steps(size_t layer, Type KvFormat::*part, const double* losses, uint32_t n_values,
-               std::vector<Step>& steps) {
+// A layer without a cache goes with the one before it, so that the choice is named in few words.
+void take(const Step& step, const HyperParameters& hyper, std::vector<KvFormat>& layers) {
+  for (size_t l = step.layer;
+       l == step.layer || (l < layers.size() && !hyper.attends(static_cast<uint32_t>(l))); ++l)
+    layers[l].*step.part = step.to;
+}
+
+// The steps of one layer's rows that are worth taking, cheapest first: none costs less for each
+// byte than the one before.
+void add_steps(size_t layer, uint32_t n_heads, Type KvFormat::*part, const double* losses,
+               uint32_t n_values, std::vector<Step>& steps) {
   for (size_t from = 0; from + 1 < std::size(kCacheTypes);) {
     size_t best = 0;
     double least = 0;
@@ -61,7 +68,8 @@ void add_steps(size_t layer, Type KvFormat::*part, const double* losses, uint32_
       const uint64_t before = kv_row_bytes(kCacheTypes[from], n_values);
       const uint64_t after = kv_row_bytes(kCacheTypes[to], n_values);
       if (after == 0) continue;
-      const double cost = (losses[to] - losses[from]) / static_cast<double>(before - after);
+      const double cost =
+          (losses[to] - losses[from]) / static_cast<double>(n_heads * (before - after));
       if (best && cost > least) continue;
       best = to, least = cost;
     }
@@ -111,6 +119,7 @@ std::string cache_options(std::span<const KvFormat> layers) {
 double expected_cache_kld(const Model& model, std::span<const KvFormat> layers) {
   double sum = 0;
   for (size_t l = 0; l < layers.size(); ++l) {
+    if (!model.hyper.attends(static_cast<uint32_t>(l))) continue;
     const KvFormat& f = layers[l];
     const bool biased = l < model.layers.size() && model.layers[l].k_bias;
     sum += biased && f.key == Type::Q4_0 ? kBiasedKeyLoss : kKeyLoss[index_of(f.key)];
@@ -135,8 +144,11 @@ std::vector<KvFormat> choose_cache(const Model& model, const InferenceRequest& r
   for (size_t l = 0; l < start.size(); ++l) {
     if (parts.keys) start[l].key = Type::F16;
     if (parts.values) start[l].value = Type::F16;
-    if (parts.keys) add_steps(l, &KvFormat::key, losses[l].key, hyper.key_dim, steps);
-    if (parts.values) add_steps(l, &KvFormat::value, losses[l].value, hyper.value_dim, steps);
+    const uint32_t n_heads = hyper.widths(static_cast<uint32_t>(l)).n_kv_heads;
+    if (n_heads == 0) continue;
+    if (parts.keys) add_steps(l, n_heads, &KvFormat::key, losses[l].key, hyper.key_dim, steps);
+    if (parts.values)
+      add_steps(l, n_heads, &KvFormat::value, losses[l].value, hyper.value_dim, steps);
   }
   std::ranges::stable_sort(steps, {}, &Step::loss_per_byte);
   InferenceRequest trial = request;
@@ -145,7 +157,7 @@ std::vector<KvFormat> choose_cache(const Model& model, const InferenceRequest& r
     trial.kv = start;
     for (const Step& step : steps) {
       if (fits(model, trial, budget_bytes)) return trial.kv;
-      trial.kv[step.layer].*step.part = step.to;
+      take(step, hyper, trial.kv);
     }
     if (fits(model, trial, budget_bytes)) return trial.kv;
   }

@@ -61,6 +61,20 @@ TEST_F(CacheFormats, TakesTheCheapestStepsFirstAndNoMoreThanAreNeeded) {
   EXPECT_EQ(choose(1), std::vector<KvFormat>(3, {Q4, Q4}));
 }
 
+// Which has no part in what it saves, nor in what it costs.
+TEST_F(CacheFormats, ALayerWithoutACacheGoesWithTheOneBeforeIt) {
+  model_.hyper.uneven = {{2, 2, 64}, {0, 0, 64}, {2, 1, 64}};
+  losses_[1] = {};
+  // The last layer's values cost no more, but have half as many bytes to save.
+  const std::vector<KvFormat> first = {{F16, Q8}, {F16, Q8}, {F16, F16}};
+  EXPECT_EQ(choose(total({}) - 1), first);
+  EXPECT_EQ(choose(total(first) - 1), (std::vector<KvFormat>{{F16, Q8}, {F16, Q8}, {F16, Q4}}));
+  EXPECT_EQ(choose(1), std::vector<KvFormat>(3, {Q4, Q4}));
+  const auto cost = [&](std::vector<KvFormat> kv) { return expected_cache_kld(model_, kv); };
+  EXPECT_EQ(cost({{F16, F16}, {Q4, Q4}, {F16, F16}}), 0);
+  EXPECT_GT(cost({{Q4, Q4}, {F16, F16}, {F16, F16}}), 0);
+}
+
 TEST_F(CacheFormats, ChangesOnlyThePartThatItMay) {
   request_.kv = {{Q8, F16}};
   const std::vector<KvFormat> values = choose(1, {.values = true});

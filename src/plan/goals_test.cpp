@@ -43,7 +43,7 @@ TEST_F(Goals, TrainingTakesSixteenBytesAWeight) {
 
 TEST_F(Goals, CheckpointsTradeKeptActivationsForInputsOfBlocks) {
   // Of a token, a block keeps 4 x 100, 10 x (10 + 10 + 1), 5 x 20 and 3 x 300 values.
-  ASSERT_EQ(kept_values_per_token(model_.hyper), 1610u);
+  ASSERT_EQ(kept_values_per_token(model_.hyper, 0), 1610u);
   const uint64_t block = 600u * 1610 * 4;
   const auto every = size_training(model_, request_);
   EXPECT_EQ(every->n_tokens, 600u);
@@ -57,6 +57,17 @@ TEST_F(Goals, CheckpointsTradeKeptActivationsForInputsOfBlocks) {
   const auto none = size_training(model_, request_);
   EXPECT_EQ(none->checkpoints, 0u);
   EXPECT_EQ(none->activations, 5 * block);
+}
+
+TEST_F(Goals, WhereBlocksDifferTheMostThatAreAliveAtOnceCount) {
+  model_.hyper.uneven = {{10, 5, 300}, {0, 0, 300}, {10, 5, 100}, {5, 5, 300}};
+  const uint64_t kept[] = {1610, 1100, 1010, 1505};
+  for (uint32_t l = 0; l < 4; ++l) EXPECT_EQ(kept_values_per_token(model_.hyper, l), kept[l]) << l;
+  const uint64_t most[] = {kept[0] + kept[1] + kept[2] + kept[3], kept[0], kept[0] + kept[1]};
+  for (uint32_t every = 0; every < 3; ++every) {
+    request_.checkpoint_every = every;
+    EXPECT_EQ(size_training(model_, request_)->activations, 600u * 4 * (most[every] + kept[0]));
+  }
 }
 
 TEST_F(Goals, TheLossNeverHoldsTheLogitsOfAllTokens) {

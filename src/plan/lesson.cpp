@@ -54,22 +54,48 @@ Lesson about_embedding(const Facts& f) {
   return {titled("The embedding, part of them", bytes), text};
 }
 
+// What a token keeps, in all layers.
+struct Kept {
+  uint64_t bytes = 0, layers = 0, heads = 0, kv_heads = 0;
+};
+
+Kept kept_of(const Facts& f) {
+  Kept kept;
+  for (uint32_t l = 0; l < f.hyper.n_layers; ++l) {
+    const LayerWidths widths = f.hyper.widths(l);
+    kept.layers += f.hyper.attends(l);
+    kept.heads += widths.n_heads;
+    kept.kv_heads += widths.n_kv_heads;
+    kept.bytes += widths.n_kv_heads * f.layout.kv[l].row_bytes();
+  }
+  return kept;
+}
+
+// "30 x (192 + 192)"
+std::string kept_numbers(const HyperParameters& h, const Kept& kept) {
+  const uint64_t heads = h.uneven.empty() ? h.n_kv_heads : 1;
+  return fmt::format("{} x ({} + {})", kept.kv_heads / heads, heads * h.key_dim,
+                     heads * h.value_dim);
+}
+
 Lesson about_cache(const Facts& f) {
   const HyperParameters& h = f.hyper;
-  const uint64_t numbers = h.n_layers * (uint64_t{h.key_width()} + h.value_width());
-  uint64_t a_token = 0;
-  for (const KvLayer& layer : f.layout.kv) a_token += h.n_kv_heads * layer.row_bytes();
+  const Kept kept = kept_of(f);
+  const uint64_t numbers = kept.kv_heads * (uint64_t{h.key_dim} + h.value_dim);
   std::string text = fmt::format(
       "Each token looks back at all tokens before it. What it looks at, a key and a value in each "
-      "of {} layers, is kept instead of computed again: {} x ({} + {}) numbers of {:.3g} bits, "
+      "of {} layers, is kept instead of computed again: {} numbers of {:.3g} bits, "
       "{} a token, {} at the {} tokens planned here. It grows with every token of context. ",
-      h.n_layers, h.n_layers, h.key_width(), h.value_width(),
-      8.0 * static_cast<double>(a_token) / static_cast<double>(numbers), format_bytes(a_token),
-      format_bytes(f.layout.kv_bytes / f.layout.sequences), format_count(f.layout.context));
-  if (h.n_kv_heads < h.n_heads)
+      kept.layers, kept_numbers(h, kept),
+      8.0 * static_cast<double>(kept.bytes) / static_cast<double>(numbers),
+      format_bytes(kept.bytes), format_bytes(f.layout.kv_bytes / f.layout.sequences),
+      format_count(f.layout.context));
+  if (kept.kv_heads < kept.heads) {
+    const uint64_t of = h.uneven.empty() ? h.n_layers : 1;
     text += fmt::format("{} heads share {} keys and values: without that, {:.3g} times as much. ",
-                        h.n_heads, h.n_kv_heads,
-                        static_cast<double>(h.n_heads) / static_cast<double>(h.n_kv_heads));
+                        kept.heads / of, kept.kv_heads / of,
+                        static_cast<double>(kept.heads) / static_cast<double>(kept.kv_heads));
+  }
   if (h.sliding_window)
     text += fmt::format("Most layers look back {} tokens only, and keep no more. ",
                         format_count(h.sliding_window));

@@ -45,13 +45,20 @@ const char* main_format(const Model& model) {
 std::string kv_why(const HyperParameters& hyper, const SessionLayout& layout) {
   uint32_t sliding = 0;
   std::vector<KvFormat> formats;
+  uint64_t heads = 0;
   for (const KvLayer& layer : layout.kv) {
+    if (layer.n_heads == 0) continue;
     sliding += layer.rows < layout.context;
+    heads += layer.n_heads;
     formats.push_back(layer.format);
   }
-  std::string why = fmt::format("{} layers x ({} + {}) x {} tokens, {}", hyper.n_layers - sliding,
-                                hyper.key_width(), hyper.value_width(),
-                                format_count(layout.context), cache_name(formats));
+  std::string why = fmt::format("{} layers x ({} + {})", formats.size() - sliding,
+                                uint64_t{hyper.n_kv_heads} * hyper.key_dim,
+                                uint64_t{hyper.n_kv_heads} * hyper.value_dim);
+  if (!hyper.uneven.empty())
+    why = fmt::format("{} heads in {} layers x ({} + {})", heads, formats.size(), hyper.key_dim,
+                      hyper.value_dim);
+  why += fmt::format(" x {} tokens, {}", format_count(layout.context), cache_name(formats));
   if (layout.sequences > 1) why = fmt::format("{} sequences x ", layout.sequences) + why;
   if (sliding)
     why += fmt::format("; {} sliding layers keep {}", sliding,

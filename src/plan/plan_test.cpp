@@ -87,6 +87,23 @@ TEST(Plan, SlidingLayersKeepTheirWindowAndABatch) {
   EXPECT_EQ(lay_out_session(model, request_of(100))->kv[0].rows, 100u);
 }
 
+TEST(Plan, ALayersCacheHasItsOwnHeads) {
+  Model model;
+  shape(model);
+  model.hyper.n_layers = 3;
+  model.hyper.uneven = {{9, 3, 1536}, {0, 0, 1536}, {4, 2, 512}};
+  const auto layout = lay_out_session(model, request_of(2048));
+  ASSERT_TRUE(layout.ok());
+  EXPECT_EQ(layout->kv_bytes, (3u + 0 + 2) * 128 * 2 * 2048);
+  EXPECT_EQ(layout->kv[1].offset, layout->kv[2].offset);
+  const auto map = plan_inference(model, request_of(2048));
+  EXPECT_EQ(map->find(owner::kKvCache)->why, "5 heads in 2 layers x (64 + 64) x 2,048 tokens, f16");
+  Model even;
+  shape(even);
+  even.hyper.n_layers = 3;
+  EXPECT_EQ(layout->scratch.bytes, lay_out_session(even, request_of(2048))->scratch.bytes);
+}
+
 TEST(Plan, CountsTheCacheInItsFormats) {
   Model model;
   shape(model);

@@ -39,12 +39,13 @@ Status lay_out_cache(const HyperParameters& hyper, const InferenceRequest& reque
                          "layers count from 0");
   for (uint32_t l = 0; l < hyper.n_layers; ++l) {
     KvLayer layer{};
+    layer.n_heads = hyper.widths(l).n_kv_heads;
     layer.rows = cache_rows(hyper, l, layout.context, layout.batch);
     layer.set_format(hyper, cache_of_layer(request.kv, l));
     if (!layer.key_bytes) return cannot_hold(layer.format.key, "-ctk", hyper.key_dim);
     if (!layer.value_bytes) return cannot_hold(layer.format.value, "-ctv", hyper.value_dim);
     layer.offset =
-        pieces.next(checked_mul(checked_mul(layer.rows, hyper.n_kv_heads), layer.row_bytes()));
+        pieces.next(checked_mul(checked_mul(layer.rows, layer.n_heads), layer.row_bytes()));
     layout.kv.push_back(layer);
   }
   const OptionalSize all = checked_mul(pieces.end(), layout.sequences);

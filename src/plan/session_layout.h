@@ -41,11 +41,12 @@ struct InferenceRequest {
   uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated from the vocabulary
 };
 
-// One layer's cache: (n_kv_heads, rows, row_bytes); a head's key and value of one position lie side
+// One layer's cache: (n_heads, rows, row_bytes); a head's key and value of one position lie side
 // by side.
 struct KvLayer {
-  uint64_t offset;  // in bytes
-  uint32_t rows;    // the context, or less where the layer's window slides
+  uint64_t offset;   // in bytes
+  uint32_t n_heads;  // of keys and values; 0: the layer has no attention
+  uint32_t rows;     // the context, or less where the layer's window slides
   KvFormat format;
   uint64_t key_bytes, value_bytes;  // of one head at one position; 0: heads that it cannot hold
   uint64_t row_bytes() const { return key_bytes + value_bytes; }

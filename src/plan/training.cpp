@@ -42,10 +42,29 @@ const char* name_of(Optimizer optimizer) {
                                         : "AdamW, two moments of 8 bits, a scale for each 256";
 }
 
+// Of a token: of the block that keeps most, and of those between two checkpoints that do.
+struct KeptValues {
+  uint64_t of_one = 0, of_alive = 0;
+};
+
+KeptValues most_kept(const HyperParameters& hyper, const TrainingRequest& request) {
+  KeptValues most;
+  uint64_t alive = 0;
+  for (uint32_t l = 0; l < hyper.n_layers; ++l) {
+    if (l % blocks_alive(hyper, request) == 0) alive = 0;
+    const uint64_t kept = kept_values_per_token(hyper, l);
+    alive += kept;
+    most.of_one = std::max(most.of_one, kept);
+    most.of_alive = std::max(most.of_alive, alive);
+  }
+  return most;
+}
+
 std::string why_activations(const HyperParameters& hyper, const TrainingRequest& request) {
   const uint32_t alive = blocks_alive(hyper, request);
-  return fmt::format("{} of {} blocks alive at once and the gradients of one, {} values a token",
-                     alive, hyper.n_layers, format_count(kept_values_per_token(hyper)));
+  return fmt::format("{} of {} blocks alive at once and the gradients of one, {}{} values a token",
+                     alive, hyper.n_layers, hyper.uneven.empty() ? "" : "up to ",
+                     format_count(most_kept(hyper, request).of_one));
 }
 
 Result<uint64_t> process_bytes(const Model& model, const TrainingRequest& request) {
@@ -59,10 +78,12 @@ Result<uint64_t> process_bytes(const Model& model, const TrainingRequest& reques
 
 // Inputs of both norms, and of the linear layers behind them; q, k, v; what attention gives, and
 // its normalizer for each head; gate, up and their product.
-uint64_t kept_values_per_token(const HyperParameters& hyper) {
-  const uint64_t heads = hyper.n_heads, kv_heads = hyper.n_kv_heads;
-  return 4 * uint64_t{hyper.width} + heads * (uint64_t{hyper.key_dim} + hyper.value_dim + 1) +
-         kv_heads * (uint64_t{hyper.key_dim} + hyper.value_dim) + 3 * uint64_t{hyper.ffn_width};
+uint64_t kept_values_per_token(const HyperParameters& hyper, uint32_t layer) {
+  const LayerWidths widths = hyper.widths(layer);
+  const uint64_t heads = widths.n_heads, kv_heads = widths.n_kv_heads;
+  const uint64_t inputs = (heads ? 4 : 2) * uint64_t{hyper.width};
+  return inputs + heads * (uint64_t{hyper.key_dim} + hyper.value_dim + 1) +
+         kv_heads * (uint64_t{hyper.key_dim} + hyper.value_dim) + 3 * uint64_t{widths.ffn_width};
 }
 
 Result<TrainingSizes> size_training(const Model& model, const TrainingRequest& request) {
@@ -72,14 +93,13 @@ Result<TrainingSizes> size_training(const Model& model, const TrainingRequest& r
   ASSIGN_OR_RETURN(const SessionLayout layout, lay_out_session(model, inference));
   ASSIGN_OR_RETURN(const uint64_t n, count_parameters(model));
   const uint64_t tokens = uint64_t{layout.context} * std::max(request.sequences, 1u);
-  const OptionalSize of_block =
-      checked_mul(checked_mul(tokens, kept_values_per_token(hyper)), kF32);
+  const KeptValues kept = most_kept(hyper, request);
   const OptionalSize sizes[] = {
       checked_mul(n, kF32),
       checked_mul(n, kF32),
       optimizer_bytes(n, request.optimizer),
       checkpoint_bytes(hyper, request, tokens),
-      checked_mul(of_block, uint64_t{blocks_alive(hyper, request)} + 1),
+      checked_mul(checked_mul(tokens, kept.of_alive + kept.of_one), kF32),
       checked_mul(checked_mul(std::min(tokens, kLossTokens), hyper.vocabulary), 2 * kF32),
   };
   for (const OptionalSize& size : sizes)

@@ -41,6 +41,6 @@ Result<TrainingSizes> size_training(const Model& model, const TrainingRequest& r
 Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& request);
 
 // Values that one block keeps of one token for the way back.
-uint64_t kept_values_per_token(const HyperParameters& hyper);
+uint64_t kept_values_per_token(const HyperParameters& hyper, uint32_t layer);
 
 }  // namespace enxuto

@@ -46,29 +46,38 @@ void LayerGradient::forward(uint32_t layer, int64_t n_tokens, const float* x, fl
 void LayerGradient::backward(uint32_t layer, int64_t n_tokens, const float* x, float* dy,
                              const SeeGradient& see) {
   there(layer, n_tokens, x, nullptr);
-  feed_forward_back(session_.model().layers[layer], n_tokens, dy, see);
-  attention_back(layer, n_tokens, x, dy, see);
+  feed_forward_back(layer, n_tokens, dy, see);
+  if (hyper_.attends(layer)) attention_back(layer, n_tokens, x, dy, see);
+}
+
+// middle = x + attention(norm(x))
+void LayerGradient::attend(uint32_t layer, int64_t n, const float* x) {
+  const LayerWeights& w = session_.model().layers[layer];
+  const LayerWidths widths = hyper_.widths(layer);
+  norm(x, w.attn_norm, n, at_.normed);
+  linear(w.q, w.q_bias, at_.normed, n, at_.q);
+  linear(w.k, w.k_bias, at_.normed, n, at_.k);
+  linear(w.v, w.v_bias, at_.normed, n, at_.v);
+  shape_heads({floats(w.q_norm), widths.n_heads, at_.raw_q, at_.q}, layer, n);
+  shape_heads({floats(w.k_norm), widths.n_kv_heads, at_.raw_k, at_.k}, layer, n);
+  attention_.forward(shape(layer, n), {at_.q, at_.k, at_.v}, {at_.attended, at_.log_sums});
+  linear(w.attn_output, nullptr, at_.attended, n, at_.projected);
+  add_branch(x, at_.projected, w.post_attn_norm, n, at_.middle);
 }
 
 // y: null on the way to a gradient, which does not ask for it.
 void LayerGradient::there(uint32_t layer, int64_t n, const float* x, float* y) {
   const LayerWeights& w = session_.model().layers[layer];
-  norm(x, w.attn_norm, n, at_.normed);
-  linear(w.q, w.q_bias, at_.normed, n, at_.q);
-  linear(w.k, w.k_bias, at_.normed, n, at_.k);
-  linear(w.v, w.v_bias, at_.normed, n, at_.v);
-  shape_heads({floats(w.q_norm), hyper_.n_heads, at_.raw_q, at_.q}, layer, n);
-  shape_heads({floats(w.k_norm), hyper_.n_kv_heads, at_.raw_k, at_.k}, layer, n);
-  attention_.forward(shape(layer, n), {at_.q, at_.k, at_.v}, {at_.attended, at_.log_sums});
-  linear(w.attn_output, nullptr, at_.attended, n, at_.projected);
-  add_branch(x, at_.projected, w.post_attn_norm, n, at_.middle);
-
+  if (hyper_.attends(layer))
+    attend(layer, n, x);
+  else
+    std::copy_n(x, n * hyper_.width, at_.middle);
   norm(at_.middle, w.ffn_norm, n, at_.normed);
   linear(w.gate, nullptr, at_.normed, n, at_.gate);
   linear(w.up, nullptr, at_.normed, n, at_.up);
   if (!y && !w.post_ffn_norm) return;
   const auto mul = hyper_.gate == Gate::kGelu ? k_.gelu_mul : k_.silu_mul;
-  const int64_t width = hyper_.ffn_width;
+  const int64_t width = hyper_.widths(layer).ffn_width;
   for_tokens(n, [&](int64_t t) {
     mul(at_.gate + t * width, at_.up + t * width, width, at_.act + t * width);
   });
@@ -76,12 +85,13 @@ void LayerGradient::there(uint32_t layer, int64_t n, const float* x, float* y) {
   if (y) add_branch(at_.middle, at_.fed, w.post_ffn_norm, n, y);
 }
 
-void LayerGradient::feed_forward_back(const LayerWeights& w, int64_t n, float* dy,
+void LayerGradient::feed_forward_back(uint32_t layer, int64_t n, float* dy,
                                       const SeeGradient& see) {
+  const LayerWeights& w = session_.model().layers[layer];
   const float* dfed = into_branch(dy, at_.fed, w.post_ffn_norm, n);
   linear_back(w.down, dfed, n, 0, at_.act, see);
   const auto back = hyper_.gate == Gate::kGelu ? gelu_mul_gradient : silu_mul_gradient;
-  const int64_t width = hyper_.ffn_width;
+  const int64_t width = hyper_.widths(layer).ffn_width;
   for_tokens(n, [&](int64_t t) {
     back(at_.gate + t * width, at_.up + t * width, at_.act + t * width, width);
   });
@@ -93,12 +103,13 @@ void LayerGradient::feed_forward_back(const LayerWeights& w, int64_t n, float* d
 void LayerGradient::attention_back(uint32_t layer, int64_t n, const float* x, float* dy,
                                    const SeeGradient& see) {
   const LayerWeights& w = session_.model().layers[layer];
+  const LayerWidths widths = hyper_.widths(layer);
   const float* dprojected = into_branch(dy, at_.projected, w.post_attn_norm, n);
   linear_back(w.attn_output, dprojected, n, 0, at_.dattended, see);
   attention_.backward(shape(layer, n), {at_.q, at_.k, at_.v}, {at_.attended, at_.log_sums},
                       at_.dattended, {at_.dq, at_.dk, at_.dv});
-  shape_heads_back({floats(w.q_norm), hyper_.n_heads, at_.raw_q, at_.dq}, layer, n);
-  shape_heads_back({floats(w.k_norm), hyper_.n_kv_heads, at_.raw_k, at_.dk}, layer, n);
+  shape_heads_back({floats(w.q_norm), widths.n_heads, at_.raw_q, at_.dq}, layer, n);
+  shape_heads_back({floats(w.k_norm), widths.n_kv_heads, at_.raw_k, at_.dk}, layer, n);
   linear_back(w.q, at_.dq, n, 0, at_.normed, see);
   linear_back(w.k, at_.dk, n, 1, at_.normed, see);
   linear_back(w.v, at_.dv, n, 1, at_.normed, see);
@@ -198,9 +209,10 @@ void LayerGradient::shape_heads_back(const Heads& of, uint32_t layer, int64_t n)
 }
 
 AttentionShape LayerGradient::shape(uint32_t layer, int64_t n) const {
+  const LayerWidths widths = hyper_.widths(layer);
   return {n,
-          hyper_.n_heads,
-          hyper_.n_kv_heads,
+          widths.n_heads,
+          widths.n_kv_heads,
           hyper_.key_dim,
           hyper_.attention_scale,
           hyper_.slides(layer) ? int64_t{hyper_.sliding_window} : 0};

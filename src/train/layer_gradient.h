@@ -33,8 +33,9 @@ class LayerGradient {
 
  private:
   void there(uint32_t layer, int64_t n, const float* x, float* y);
+  void attend(uint32_t layer, int64_t n, const float* x);
   void attention_back(uint32_t layer, int64_t n, const float* x, float* dy, const SeeGradient& see);
-  void feed_forward_back(const LayerWeights& w, int64_t n, float* dy, const SeeGradient& see);
+  void feed_forward_back(uint32_t layer, int64_t n, float* dy, const SeeGradient& see);
   void linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n, float* y);
   void linear_back(const Tensor* w, const float* dy, int64_t n, float beta, float* dx,
                    const SeeGradient& see);

@@ -6,6 +6,7 @@
 
 #include "inputs.h"
 #include "program.h"
+#include "tests/tiny/tiny_model.h"
 
 namespace enxuto {
 namespace {
@@ -65,6 +66,20 @@ TEST_F(Commands, InspectCountsWhatTheFileHolds) {
     EXPECT_EQ(bytes, json["tensor_bytes"]) << list;
   }
   EXPECT_LT(json["tensor_bytes"], json["file_bytes"]);
+}
+
+TEST_F(Commands, InspectSaysHowLayersDiffer) {
+  EXPECT_FALSE(json_of({"inspect", model_, "--json"}).contains("layer_widths"));
+  ASSERT_TRUE(write_tiny_gguf(tiny_model({.architecture = "deci"}), Type::F32, model_).ok());
+  const Json json = json_of({"inspect", model_, "--json"});
+  EXPECT_EQ(json["heads"], 4);
+  EXPECT_EQ(json["kv_heads"], 2);
+  EXPECT_EQ(json["ffn_width"], 160);
+  ASSERT_EQ(json["layer_widths"].size(), json["layers"]);
+  EXPECT_EQ(json["layer_widths"][2], (Json{{"heads", 0}, {"kv_heads", 0}, {"ffn_width", 160}}));
+  EXPECT_EQ(json["layer_widths"][3], (Json{{"heads", 2}, {"kv_heads", 1}, {"ffn_width", 128}}));
+  EXPECT_THAT(run_program({"inspect", model_}).out,
+              HasSubstr("0 to 4 heads (0 to 2 for keys and values), feed-forward 96 to 160"));
 }
 
 TEST_F(Commands, InspectForPeopleHasNoEscapesInAPipe) {

@@ -94,6 +94,9 @@ Lie of_text(const char* said, const char* key, const char* value) {
 Lie without(const char* said, const char* key) {
   return of_key(said, [=](Metadata& m) { m.erase(key); });
 }
+Lie of_layers(const char* said, const char* key, std::vector<int32_t> values) {
+  return of_key(said, [=](Metadata& m) { m.set_i32s(key, values); });
+}
 Lie of_shape(const char* said, const char* name, std::vector<uint64_t> shape) {
   return {said, [=](TinyModel& model, Metadata&) {
             TinyTensor& tensor = *model.find(name);
@@ -123,6 +126,8 @@ const Lie kLies[] = {
     of_count("rope over 15 of 16 values", "rope.dimension_count", 15),
     of_count("rope over 32 of 16 values", "rope.dimension_count", 32),
     of_count("a mixture of experts", "expert_count", 8),
+    of_layers("llama.attention.head_count differs from layer to layer",
+              "llama.attention.head_count", {4, 2}),
     of_number("llama.attention.layer_norm_rms_epsilon is not", "attention.layer_norm_rms_epsilon",
               NAN),
     of_number("llama.rope.freq_base is not a number from", "rope.freq_base", 0),
@@ -162,16 +167,72 @@ const Lie kLies[] = {
      }},
 };
 
-TEST_F(Errors, AModelThatLiesExits3) {
-  for (const Lie& lie : kLies) {
+// Of layers that differ: their heads are 4, 2, 0, 2, of keys and values 2, 2, 0, 1.
+constexpr const char *kFfn = "deci.feed_forward_length", *kHeads = "deci.attention.head_count",
+                     *kKvHeads = "deci.attention.head_count_kv";
+const Lie kUnevenLies[] = {
+    of_layers("layer 1 has heads without keys and values", kKvHeads, {2, 0, 0, 1}),
+    of_layers("layer 2: 0 heads cannot share 1 key/value heads", kKvHeads, {2, 2, 1, 1}),
+    of_layers("layer 1: 3 heads cannot share 2 key/value heads", kHeads, {4, 3, 0, 2}),
+    of_layers("layer 2 has no feed-forward network", kFfn, {128, 64, 0, 96}),
+    of_layers("deci.attention.head_count has 3 numbers for 4 layers", kHeads, {4, 2, 0}),
+    of_layers("deci.feed_forward_length has 5 numbers for 4 layers", kFfn, {64, 64, 64, 64, 64}),
+    of_layers("deci.attention.head_count_kv has 0 numbers for 4 layers", kKvHeads, {}),
+    of_layers("deci.attention.head_count is not a number from 0 to", kHeads, {4, -2, 0, 2}),
+    of_layers("deci.attention.head_count is not a number from 0 to", kHeads, {4, 1 << 30, 0, 2}),
+    of_key("deci.attention.head_count is not a number from 0 to",
+           [](Metadata& m) {
+             m.set_f32s(kHeads, std::vector<float>{4, 2.5, 0, 2});
+           }),
+    of_key("deci.feed_forward_length is not a number from 0 to",
+           [](Metadata& m) {
+             m.set_f32s(kFfn, std::vector<float>{128, NAN, 128, 96});
+           }),
+    of_text("deci.attention.head_count is not a number from 0 to", kHeads, "many"),
+    without("the metadata has no deci.attention.head_count", kHeads),
+    of_key("no layer has attention",
+           [](Metadata& m) {
+             m.set_u32(kHeads, 0);
+             m.set_u32(kKvHeads, 0);
+           }),
+    of_key("the metadata has no deci.attention.key_length",
+           [](Metadata& m) {
+             m.set_i32s(kHeads, std::vector<int32_t>{0, 2, 0, 2});
+             m.set_i32s(kKvHeads, std::vector<int32_t>{0, 2, 0, 1});
+             m.erase("deci.attention.key_length");
+           }),
+    of_key("tensor blk.1.attn_k.weight is not part of a deci",
+           [](Metadata& m) {
+             m.set_i32s(kHeads, std::vector<int32_t>{4, 0, 0, 2});
+             m.set_i32s(kKvHeads, std::vector<int32_t>{2, 0, 0, 1});
+           }),
+    of_layers("blk.1.ffn_gate.weight is 64 x 64 instead of 64 x 128", kFfn, {128, 128, 128, 96}),
+    of_layers("blk.3.attn_k.weight is 64 x 32 instead of 64 x 64", kKvHeads, {2, 2, 0, 2}),
+    of_shape("blk.1.attn_output.weight is 128 x 64 instead of 64 x 64", "blk.1.attn_output.weight",
+             {128, 64}),
+    {"tensor blk.1.attn_norm.weight is missing",
+     [](TinyModel& model, Metadata&) { model.find("blk.1.attn_norm.weight")->name = "blk.1.x"; }},
+};
+
+class Liars : public Errors {
+ protected:
+  void expect_refused(const TinyOptions& options, const Lie& lie) {
     SCOPED_TRACE(lie.said);
-    TinyModel model = tiny_model({.width = 64, .n_layers = 2});
+    TinyModel model = tiny_model(options);
     Metadata metadata = tiny_metadata(model);
     lie.tell(model, metadata);
     const Status written = write_tiny_gguf(model, metadata, Type::F32, model_);
     ASSERT_TRUE(written.ok()) << written.what();
     EXPECT_THAT(expect_error(3, {"run", model_, "-p", "x"}).error, HasSubstr(lie.said));
   }
+};
+
+TEST_F(Liars, Exit3) {
+  for (const Lie& lie : kLies) expect_refused({.width = 64, .n_layers = 2}, lie);
+}
+
+TEST_F(Liars, OfLayersThatDifferExit3) {
+  for (const Lie& lie : kUnevenLies) expect_refused({.architecture = "deci", .width = 64}, lie);
 }
 
 TEST_F(Errors, AModelWithoutNumbersExits3AndItsTensorIsNamed) {

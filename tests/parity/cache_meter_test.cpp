@@ -84,6 +84,20 @@ TEST_F(CacheMeterTest, StopsAfterTheChunkInWhichItsTimeIsOver) {
   EXPECT_EQ(scores->front().scored_tokens, 149u);
 }
 
+TEST(CacheMeter, WeighsOnlyLayersThatHaveACache) {
+  const TemporaryModel model({.architecture = "deci"}, Type::F32);
+  const auto meter = CacheMeter::open(model.get(), 2, 0);
+  ASSERT_TRUE(meter.ok()) << meter.status().what();
+  const auto losses = (*meter)->weigh_layers(chunks_of(1)[0], {});
+  ASSERT_TRUE(losses.ok()) << losses.status().what();
+  ASSERT_EQ(losses->size(), 4u);
+  for (uint32_t l = 0; l < 4; ++l)
+    for (size_t i = 1; i < std::size(kCacheTypes); ++i) {
+      EXPECT_EQ((*losses)[l].key[i] > 0, l != 2) << l;
+      EXPECT_EQ((*losses)[l].value[i] > 0, l != 2) << l;
+    }
+}
+
 TEST(CacheMeter, SaysWhereHeadsFitNoSmallerFormat) {
   const TemporaryModel model({.architecture = "llama", .width = 64}, Type::F32);
   ASSERT_EQ(model.get()->hyper.key_dim % 32, 16u);

@@ -57,7 +57,7 @@ double relative_distance(const std::vector<float>& a, const std::vector<float>& 
 
 // In passes of five tokens, over windows that slide, and again after a rewind.
 TEST(Session, AnswersAlikeWithASmallerCache) {
-  for (const char* architecture : {"qwen3", "gemma3"}) {
+  for (const char* architecture : {"qwen3", "gemma3", "deci"}) {
     const TemporaryModel model({.architecture = architecture}, Type::F32);
     ASSERT_EQ(model.get()->hyper.key_dim, 32u);
     const auto exact = logits_of(*open(model.get()), kTokens);
@@ -105,7 +105,7 @@ void overwrite(const std::string& path, ptrdiff_t at, const void* bytes, size_t 
 
 // 8-bit activations, clamps and maxima would like to swallow a NaN: none does, wherever it is.
 TEST(Session, NamesTheTensorThatHoldsNoNumbers) {
-  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3"}) {
+  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3", "deci"}) {
     const TemporaryModel sound({.architecture = architecture}, Type::Q8_0);
     const MappedFile& file = *sound.get()->files[0];
     for (const Tensor& tensor : sound.get()->tensors) {

@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
   using namespace enxuto;
   const Codec* codec = argc == 4 ? find_codec(std::string_view(argv[2])) : nullptr;
   if (!codec) {
-    fmt::print(stderr, "make_tiny llama|qwen2|qwen3|gemma3 TYPE OUT.gguf|FOLDER\n");
+    fmt::print(stderr, "make_tiny llama|qwen2|qwen3|gemma3|deci TYPE OUT.gguf|FOLDER\n");
     return 2;
   }
   const std::string out = argv[3];

@@ -53,9 +53,10 @@ class Builder {
   Random random_;
 };
 
-void add_layer(const TinyModel& m, const std::string& prefix, Builder& b) {
-  const uint64_t width = m.options.width, q_width = uint64_t{m.n_heads} * m.head_dim,
-                 kv_width = uint64_t{m.n_kv_heads} * m.head_dim;
+void add_attention(const TinyModel& m, uint32_t layer, const std::string& prefix, Builder& b) {
+  const TinyWidths widths = m.widths(layer);
+  const uint64_t width = m.options.width, q_width = uint64_t{widths.n_heads} * m.head_dim,
+                 kv_width = uint64_t{widths.n_kv_heads} * m.head_dim;
   b.norm(prefix + "attn_norm.weight", width);
   b.matrix(prefix + "attn_q.weight", width, q_width);
   b.matrix(prefix + "attn_k.weight", width, kv_width);
@@ -70,14 +71,29 @@ void add_layer(const TinyModel& m, const std::string& prefix, Builder& b) {
     b.norm(prefix + "attn_q_norm.weight", m.head_dim);
     b.norm(prefix + "attn_k_norm.weight", m.head_dim);
   }
+}
+
+void add_layer(const TinyModel& m, uint32_t layer, Builder& b) {
+  const std::string prefix = fmt::format("blk.{}.", layer);
+  const uint64_t width = m.options.width, ffn_width = m.widths(layer).ffn_width;
+  if (m.widths(layer).n_heads) add_attention(m, layer, prefix, b);
   b.norm(prefix + "ffn_norm.weight", width, m.options.outlier);
-  b.matrix(prefix + "ffn_gate.weight", width, m.ffn_width);
-  b.matrix(prefix + "ffn_up.weight", width, m.ffn_width);
-  b.matrix(prefix + "ffn_down.weight", m.ffn_width, width);
+  b.matrix(prefix + "ffn_gate.weight", width, ffn_width);
+  b.matrix(prefix + "ffn_up.weight", width, ffn_width);
+  b.matrix(prefix + "ffn_down.weight", ffn_width, width);
   if (m.is("gemma3")) {
     b.norm(prefix + "post_attention_norm.weight", width);
     b.norm(prefix + "post_ffw_norm.weight", width);
   }
+}
+
+// A number where all layers have it, else one for each.
+void set_widths(const TinyModel& m, const std::string& key, uint32_t TinyWidths::*part,
+                Metadata& metadata) {
+  if (!m.is("deci")) return metadata.set_u32(key, m.widths(0).*part);
+  std::vector<int32_t> all;
+  for (uint32_t l = 0; l < m.n_layers; ++l) all.push_back(static_cast<int32_t>(m.widths(l).*part));
+  metadata.set_i32s(key, all);
 }
 
 void set_hyper_parameters(const TinyModel& m, Metadata& metadata) {
@@ -85,14 +101,14 @@ void set_hyper_parameters(const TinyModel& m, Metadata& metadata) {
   metadata.set_u32(key("block_count"), m.n_layers);
   metadata.set_u32(key("context_length"), 1024);
   metadata.set_u32(key("embedding_length"), m.options.width);
-  metadata.set_u32(key("feed_forward_length"), m.ffn_width);
-  metadata.set_u32(key("attention.head_count"), m.n_heads);
-  metadata.set_u32(key("attention.head_count_kv"), m.n_kv_heads);
+  set_widths(m, key("feed_forward_length"), &TinyWidths::ffn_width, metadata);
+  set_widths(m, key("attention.head_count"), &TinyWidths::n_heads, metadata);
+  set_widths(m, key("attention.head_count_kv"), &TinyWidths::n_kv_heads, metadata);
   metadata.set_u32(key("attention.key_length"), m.head_dim);
   metadata.set_u32(key("attention.value_length"), m.head_dim);
   metadata.set_f32(key("attention.layer_norm_rms_epsilon"), 1e-6f);
   metadata.set_f32(key("rope.freq_base"), m.is("llama") ? 10000.0f : 1000000.0f);
-  if (m.is("llama")) metadata.set_u32(key("rope.dimension_count"), m.head_dim);
+  if (m.is("llama") || m.is("deci")) metadata.set_u32(key("rope.dimension_count"), m.head_dim);
   if (m.sliding_window) {
     metadata.set_u32(key("attention.sliding_window"), m.sliding_window);
     metadata.set_string(key("rope.scaling.type"), "linear");
@@ -120,6 +136,17 @@ void set_tokenizer(const TinyModel& m, Metadata& metadata) {
 
 }  // namespace
 
+// Every fourth layer of a deci has all there is, and those between lack some of it: half of the
+// heads, all attention, a group of heads and its keys and values.
+TinyWidths TinyModel::widths(uint32_t layer) const {
+  if (!is("deci")) return {n_heads, n_kv_heads, ffn_width};
+  const TinyWidths all[] = {{n_heads, n_kv_heads, ffn_width},
+                            {n_heads / 2, n_kv_heads, ffn_width - 64},
+                            {0, 0, ffn_width},
+                            {n_heads / 2, n_kv_heads / 2, ffn_width - 32}};
+  return all[layer % 4];
+}
+
 TinyTensor* TinyModel::find(std::string_view name) {
   for (TinyTensor& tensor : tensors)
     if (tensor.name == name) return &tensor;
@@ -130,8 +157,9 @@ TinyModel tiny_model(const TinyOptions& options) {
   TinyModel m{};
   m.options = options;
   // Heads as wide as the width says, or wider, as each architecture's published models have them.
-  const bool wide_heads = m.is("qwen3") || m.is("gemma3");
-  m.n_layers = options.n_layers ? options.n_layers : m.is("gemma3") ? 7 : 3;
+  const bool wide_heads = m.is("qwen3") || m.is("gemma3") || m.is("deci");
+  const uint32_t n_layers = m.is("gemma3") ? 7 : m.is("deci") ? 4 : 3;
+  m.n_layers = options.n_layers ? options.n_layers : n_layers;
   m.head_dim = wide_heads ? 32 : 16;
   m.n_heads = wide_heads ? 4 : options.width / 16;
   m.n_kv_heads = m.is("gemma3") ? 1 : 2;
@@ -140,9 +168,9 @@ TinyModel tiny_model(const TinyOptions& options) {
   Builder b(m);
   const uint64_t vocabulary = tiny_tokenizer().tokens.size();
   b.matrix("token_embd.weight", options.width, vocabulary, 2.5);
-  if (m.is("llama") && options.rope_factors)
+  if ((m.is("llama") || m.is("deci")) && options.rope_factors)
     b.vector("rope_freqs.weight", m.head_dim / 2, 2.0f, 0.5f);
-  for (uint32_t l = 0; l < m.n_layers; ++l) add_layer(m, fmt::format("blk.{}.", l), b);
+  for (uint32_t l = 0; l < m.n_layers; ++l) add_layer(m, l, b);
   b.norm("output_norm.weight", options.width);
   if (m.is("llama")) b.matrix("output.weight", options.width, vocabulary, 2.5);
   return m;

@@ -1,6 +1,7 @@
 // Tiny random models of each architecture, the same on every machine, to write as GGUF or as a
 // Hugging Face folder. Every feature that an architecture may have is there: grouped heads, biases,
-// head norms, rope factors and scaling, windows that slide, tied and untied heads.
+// head norms, rope factors and scaling, windows that slide, tied and untied heads, layers that
+// differ.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,12 @@
 namespace enxuto {
 
 struct TinyOptions {
-  std::string architecture = "llama";  // llama, qwen2, qwen3, gemma3
+  std::string architecture = "llama";  // llama, qwen2, qwen3, gemma3, deci
   uint32_t width = 96;                 // a multiple of 32; of 256 for formats with super-blocks
-  uint32_t n_layers = 0;               // 0: 3, and 7 for gemma3
+  uint32_t n_layers = 0;               // 0: 3, 7 for gemma3, 4 for deci
   bool add_bos = false;
   bool rope_factors = true;     // llama: a Hugging Face folder has no place for them
-  bool attention_bias = false;  // llama: of q, k and v; qwen2 always has them
+  bool attention_bias = false;  // llama, deci: of q, k and v; qwen2 always has them
   float outlier = 1;            // one input of each FFN is so many times as large
   uint64_t seed = 1;
 
@@ -38,11 +39,16 @@ struct TinyTensor {
   std::vector<float> values;
 };
 
+struct TinyWidths {  // of a layer
+  uint32_t n_heads, n_kv_heads, ffn_width;
+};
+
 struct TinyModel {
   TinyOptions options;
   uint32_t n_layers, n_heads, n_kv_heads, head_dim, ffn_width, sliding_window;  // 0: none slides
   std::vector<TinyTensor> tensors;
 
+  TinyWidths widths(uint32_t layer) const;  // where layers differ, those above are the most
   bool is(std::string_view architecture) const { return options.architecture == architecture; }
   TinyTensor* find(std::string_view name);
 };
