@@ -106,7 +106,9 @@ TEST(SmallerVocabulary, KeepsWhatTheTextHas) {
     const Whole whole(name, name == "bpe" ? "qwen2" : "");
     std::vector<Token> text;
     for (const std::string& hard : hard_texts())
-      for (const Token token : whole.tokenizer->encode(hard, true, true)) text.push_back(token);
+      for (const bool special : {false, true})
+        for (const Token token : whole.tokenizer->encode(hard, special, special))
+          text.push_back(token);
     const auto choice = choose_tokens(whole.metadata, *whole.tokenizer, text, 0);
     ASSERT_TRUE(choice.ok());
     for (const Token token : text)
@@ -150,6 +152,10 @@ TEST(SmallerVocabulary, FillsItsRoomWithWhatIsLikelyToBeMissed) {
   EXPECT_EQ(added.size(), 20u);
   for (const Token token : added)  // of the same writing system
     for (const char c : whole.tokenizer->piece(token)) EXPECT_GE(c, 0) << token;
+  const auto saved = [&](uint64_t from) {
+    return choose(from).expected_growth - choose(from + 20).expected_growth;
+  };
+  EXPECT_GT(saved(enough), saved(enough + 20));
 }
 
 TEST(SmallerVocabulary, RewritesWhatNamesATokenAndKeepsTheOtherKeys) {
