@@ -1,12 +1,14 @@
 // Vocabularies: any metadata makes a tokenizer or a kBadInput, and what it makes encodes and
-// decodes.
+// decodes. Cut to what a text has, it makes the same tokens of it.
 //   input: family u8 | pre u8 | lists of lines: tokens, merges, types, one byte of a list each; 0
 //   ends
 #include <string>
 #include <vector>
 
 #include "fuzz.h"
+#include "tokenizer/smaller_vocabulary.h"
 #include "tokenizer/tokenizer.h"
+#include "tokenizer/vocabulary.h"
 
 namespace enxuto {
 namespace {
@@ -48,6 +50,27 @@ Metadata metadata_of(fuzz::Input& input) {
   return metadata;
 }
 
+bool names_all(const Vocabulary& vocabulary) {
+  for (size_t i = 0; i < vocabulary.size(); i++)
+    if (vocabulary.text(static_cast<Token>(i)).starts_with("[EMPTY_")) return false;
+  return true;
+}
+
+void check_smaller(const Metadata& metadata, const Tokenizer& tokenizer, std::string_view text,
+                   const std::vector<Token>& tokens) {
+  const auto choice = choose_tokens(metadata, tokenizer, tokens, 0);
+  if (tokens.empty()) return fuzz::require(!choice.ok(), "no text tells nothing");
+  fuzz::require(choice.ok(), "a text tells what to keep");
+  const auto smaller = keep_tokens(metadata, choice->kept);
+  fuzz::require(smaller.ok(), "what was chosen can be kept");
+  if (!names_all(tokenizer.vocabulary())) return;  // names told by ids are others now
+  const auto cut = Tokenizer::create(*smaller);
+  fuzz::require(cut.ok(), "a smaller vocabulary is one");
+  std::vector<Token> again = (*cut)->encode(text, true, true);
+  for (Token& token : again) token = choice->kept[token];
+  fuzz::require(again == tokens, "the same tokens");
+}
+
 }  // namespace
 }  // namespace enxuto
 
@@ -66,5 +89,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::require(token >= 0 && static_cast<size_t>(token) < (*tokenizer)->vocabulary_size(),
                   "ids are in range");
   (void)(*tokenizer)->decode(tokens, true);
+  check_smaller(metadata, **tokenizer, text, tokens);
   return 0;
 }

@@ -20,6 +20,7 @@ class BaseTokenizer : public Tokenizer {
   Token eos() const final { return vocabulary_.eos; }
   bool adds_bos() const final { return vocabulary_.add_bos; }
   bool ends_generation(Token token) const final { return vocabulary_.ends_generation(token); }
+  const Vocabulary& vocabulary() const final { return vocabulary_; }
 
  protected:
   BaseTokenizer(const Metadata& metadata, Vocabulary vocabulary);

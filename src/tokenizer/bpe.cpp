@@ -37,6 +37,15 @@ const ByteCharacters& byte_characters() {
   return characters;
 }
 
+// The byte that a (canonical) character stands for, -1 for others'.
+int byte_of_character(std::string_view character) {
+  uint32_t code_point = static_cast<uint8_t>(character[0]);
+  if (character.size() == 2)
+    code_point = (code_point & 0x1F) << 6 | (static_cast<uint8_t>(character[1]) & 0x3F);
+  if (character.size() > 2 || code_point >= 512) return -1;
+  return byte_characters().byte_of[code_point];
+}
+
 struct Merge {
   Token left, right, result;
   uint32_t rank;
@@ -70,17 +79,9 @@ Result<MergeTable> MergeTable::create(const Metadata& metadata, const Vocabulary
   MergeTable table;
   table.slots_.assign(slots_for(merges.size()), Merge{-1, -1, -1, kNoRank});
   table.mask_ = table.slots_.size() - 1;
-  std::string joined;
   for (size_t i = 0; i < merges.size(); i++) {
-    const std::string_view text = merges[i];
-    const size_t space = text.find(' ', 1);
-    Merge merge{-1, -1, -1, static_cast<uint32_t>(i)};
-    if (space != std::string_view::npos) {
-      merge.left = vocabulary.find(text.substr(0, space));
-      merge.right = vocabulary.find(text.substr(space + 1));
-      joined.assign(text.substr(0, space)).append(text.substr(space + 1));
-      merge.result = vocabulary.find(joined);
-    }
+    const Vocabulary::MergeRule rule = vocabulary.merge_rule(merges[i]);
+    const Merge merge{rule.left, rule.right, rule.result, static_cast<uint32_t>(i)};
     if (merge.left < 0 || merge.right < 0 || merge.result < 0)
       return Status::bad_input("merge " + std::to_string(i) + " is not of two tokens into a third",
                                "convert or download the model again");
@@ -95,16 +96,19 @@ class PieceMerger {
  public:
   explicit PieceMerger(const MergeTable& merges) : merges_(merges) {}
   std::vector<Token>& symbols() { return symbols_; }
-  void merge() { symbols_.size() <= kShortPiece ? merge_by_search() : merge_by_heap(); }
+  // Until no pair merges, or `least` symbols are left.
+  void merge(size_t least = 1) {
+    symbols_.size() <= kShortPiece ? merge_by_search(least) : merge_by_heap(least);
+  }
 
  private:
-  void merge_by_search() {
+  void merge_by_search(size_t least) {
     size_t count = symbols_.size();
     if (count < 2) return;
     Token* symbols = symbols_.data();
     Merge pairs[kShortPiece];
     for (size_t i = 0; i + 1 < count; i++) pairs[i] = merges_.find(symbols[i], symbols[i + 1]);
-    while (count > 1) {
+    while (count > least) {
       size_t best = 0;
       for (size_t i = 1; i + 1 < count; i++)
         if (pairs[i].rank < pairs[best].rank) best = i;
@@ -119,13 +123,13 @@ class PieceMerger {
     symbols_.resize(count);
   }
 
-  void merge_by_heap() {
+  void merge_by_heap(size_t least) {
     const auto count = static_cast<uint32_t>(symbols_.size());
     links_.resize(count);
     for (uint32_t i = 0; i < count; i++) links_[i] = {i - 1, i + 1};
     heap_.clear();
     for (uint32_t i = 0; i + 1 < count; i++) push(i);
-    while (!heap_.empty()) {
+    for (size_t left_over = count; left_over > least && !heap_.empty();) {
       std::pop_heap(heap_.begin(), heap_.end(), Candidate::later);
       const Candidate candidate = heap_.back();
       heap_.pop_back();
@@ -136,6 +140,7 @@ class PieceMerger {
         continue;
       symbols_[left] = candidate.result;
       symbols_[right] = kGone;
+      left_over--;
       const uint32_t after = links_[left].next = links_[right].next;
       if (after < count) links_[after].previous = left;
       if (links_[left].previous < count) push(links_[left].previous);
@@ -186,6 +191,27 @@ class BpeTokenizer final : public BaseTokenizer {
            sizeof *this;
   }
 
+  std::vector<Token> base_tokens() const override {
+    std::vector<Token> tokens;
+    for (uint32_t byte = 0; byte < 256; byte++) {
+      const char itself = static_cast<char>(byte);
+      for (const Token token : {byte_symbols_[byte], vocabulary_.find({&itself, 1})})
+        if (token >= 0) tokens.push_back(token);
+    }
+    return tokens;
+  }
+
+  LastMerge last_merge(Token token) const override {
+    PieceMerger merger(merges_);
+    std::vector<Token>& symbols = merger.symbols();
+    if (!bytes_of_text(vocabulary_.text(token), symbols)) return {};
+    merger.merge(2);
+    if (symbols.size() == 1) return {-1, -1, symbols[0] == token};
+    if (symbols.size() == 2 && merges_.find(symbols[0], symbols[1]).result == token)
+      return {symbols[0], symbols[1], true};
+    return {-1, -1, pretokenizer_.ignores_merges()};  // as a whole word
+  }
+
  protected:
   bool prefixes_space() const override { return false; }
 
@@ -223,14 +249,8 @@ class BpeTokenizer final : public BaseTokenizer {
       const std::string_view character =
           std::string_view(canonical).substr(at, utf8_length(canonical[at]));
       at += character.size();
-      const uint32_t lead = static_cast<uint8_t>(character[0]);
-      uint32_t code_point = lead;
-      if (character.size() == 2)
-        code_point = (lead & 0x1F) << 6 | (static_cast<uint8_t>(character[1]) & 0x3F);
-      const bool known =
-          character.size() <= 2 && code_point < 512 && byte_characters().byte_of[code_point] >= 0;
-      if (known) {
-        bytes += static_cast<char>(byte_characters().byte_of[code_point]);
+      if (const int byte = byte_of_character(character); byte >= 0) {
+        bytes += static_cast<char>(byte);
         continue;
       }
       bytes += "[UNK_BYTE_0x";
@@ -245,6 +265,17 @@ class BpeTokenizer final : public BaseTokenizer {
   }
 
  private:
+  // The symbols that a token's text starts as; false where it holds what stands for no byte.
+  bool bytes_of_text(std::string_view text, std::vector<Token>& symbols) const {
+    if (!is_canonical_utf8(text)) return false;
+    for (size_t at = 0; at < text.size(); at += utf8_length(text[at])) {
+      const int byte = byte_of_character(text.substr(at, utf8_length(text[at])));
+      if (byte < 0) return false;
+      symbols.push_back(byte_symbols_[byte]);
+    }
+    return true;
+  }
+
   void append(Token symbol, std::vector<Token>& out) const {
     if (symbol >= 0) return out.push_back(symbol);
     for (const char c : byte_characters().of_byte[-2 - symbol])

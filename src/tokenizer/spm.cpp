@@ -29,6 +29,31 @@ class SpmTokenizer final : public BaseTokenizer {
     return vocabulary_.table_bytes() + splitter_.table_bytes() + sizeof *this;
   }
 
+  std::vector<Token> base_tokens() const override {
+    std::vector<Token> tokens;
+    const auto add = [&](Token token) {
+      if (token >= 0) tokens.push_back(token);
+    };
+    for (int byte = 0; byte < 256; byte++) {
+      const char itself = static_cast<char>(byte);
+      add(byte_tokens_[byte]);
+      add(vocabulary_.find({&itself, 1}));
+    }
+    add(vocabulary_.find(kSpace));  // its bytes would be read as U+2581, not as a space
+    return tokens;
+  }
+
+  LastMerge last_merge(Token token) const override {
+    const std::string text = vocabulary_.text(token);
+    if (vocabulary_.find(text) != token) return {};
+    Merging merging(vocabulary_, text);
+    merging.run(2);
+    std::vector<Token> parts;
+    merging.for_each([&](Token part, std::string_view) { parts.push_back(part); });
+    if (parts.size() == 2) return {parts[0], parts[1], true};
+    return {-1, -1, parts.size() == 1};
+  }
+
  protected:
   bool prefixes_space() const override { return prefixes_space_; }
 
@@ -73,9 +98,10 @@ class SpmTokenizer final : public BaseTokenizer {
       }
     }
 
-    void run() {
+    // Until no neighbours merge, or `least` symbols are left.
+    void run(size_t least = 1) {
       for (uint32_t i = 0; i + 1 < symbols_.size(); i++) push(i);
-      while (!heap_.empty()) {
+      for (size_t left_over = symbols_.size(); left_over > least && !heap_.empty();) {
         std::pop_heap(heap_.begin(), heap_.end(), Candidate::later);
         const Candidate candidate = heap_.back();
         heap_.pop_back();
@@ -87,6 +113,7 @@ class SpmTokenizer final : public BaseTokenizer {
         left.token = candidate.token;
         left.next = right.next;
         right.bytes = 0;
+        left_over--;
         if (left.next < symbols_.size()) symbols_[left.next].previous = candidate.left;
         if (left.previous < symbols_.size()) push(left.previous);
         push(candidate.left);

@@ -19,6 +19,15 @@ namespace enxuto {
 
 using Token = int32_t;
 
+class Vocabulary;
+
+// The last merge by which a token's own text becomes it. A side is -1 where it is a character that
+// is no token, both are where nothing is merged.
+struct LastMerge {
+  Token left = -1, right = -1;
+  bool reached = false;  // false: plain text never becomes this token
+};
+
 class Tokenizer {
  public:
   // The metadata's bytes must outlive the tokenizer.
@@ -47,6 +56,11 @@ class Tokenizer {
   virtual bool adds_bos() const = 0;
   virtual bool ends_generation(Token token) const = 0;  // EOS, EOT, <|im_end|> …
   virtual uint64_t table_bytes() const = 0;             // memory of its tables, for the memory map
+
+  // For those who change the vocabulary (smaller_vocabulary.h).
+  virtual const Vocabulary& vocabulary() const = 0;
+  virtual std::vector<Token> base_tokens() const = 0;  // what any text can be spelled with
+  virtual LastMerge last_merge(Token token) const = 0;
 
  protected:
   // True where encode() puts a space before the text, which decode() takes away again.

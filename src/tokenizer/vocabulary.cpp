@@ -224,6 +224,14 @@ Token Vocabulary::find(std::string_view text) const {
   return -1;
 }
 
+Vocabulary::MergeRule Vocabulary::merge_rule(std::string_view text) const {
+  const size_t space = text.find(' ', 1);
+  if (space == std::string_view::npos) return {};
+  std::string joined(text.substr(0, space));
+  joined += text.substr(space + 1);
+  return {find(text.substr(0, space)), find(text.substr(space + 1)), find(joined)};
+}
+
 std::string Vocabulary::text(Token token) const {
   const std::string_view text = texts_[token];
   return text.empty() ? "[EMPTY_" + std::to_string(token) + "]" : std::string(text);

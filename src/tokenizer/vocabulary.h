@@ -50,6 +50,10 @@ class Vocabulary {
   }
   float score(Token token) const { return scores_.empty() ? 0.0f : scores_[token]; }
   Token find(std::string_view text) const;  // -1 where there is none
+  struct MergeRule {
+    Token left = -1, right = -1, result = -1;  // -1 where there is no such token
+  };
+  MergeRule merge_rule(std::string_view text) const;  // an element of tokenizer.ggml.merges
   size_t longest_text() const { return longest_text_; }
   bool contains(Token token) const { return token >= 0 && static_cast<size_t>(token) < size(); }
 
