@@ -29,7 +29,7 @@ PruneWhat what_of(std::string_view name) {
 
 Status check_task(const PruneOptions& options) {
   const int targets = (options.remove > 0) + (options.size_bytes > 0) + (options.speedup > 0);
-  if (targets == 1) return {};
+  if (targets == 1 || (targets == 0 && options.what == "vocabulary")) return {};
   return Status::usage(targets == 0 ? "how much has to go is not said"
                                     : "how much has to go is said in more than one way",
                        "give one of --remove, --size and --speedup");

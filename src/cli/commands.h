@@ -64,7 +64,7 @@ struct CompressOptions : CommonOptions {
 
 struct PruneOptions : CommonOptions {
   std::string output;
-  double remove = 0;        // one of these three
+  double remove = 0;  // one of these three
   uint64_t size_bytes = 0;
   double speedup = 0;
   std::string what = "auto";

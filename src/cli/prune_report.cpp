@@ -17,34 +17,7 @@ const LayerShape* find_layer(const ModelShape& shape, uint32_t layer) {
   return nullptr;
 }
 
-}  // namespace
-
-Json prune_json(const PruneReport& report, const Model& model, const PruneOptions& options) {
-  Json layers = Json::array();
-  for (const LayerShape& layer : report.shape.layers)
-    layers.push_back(
-        {{"layer", layer.layer}, {"kv_heads", layer.kv_heads}, {"ffn_width", layer.channels}});
-  return {{"output", options.output},
-          {"what", options.what},
-          {"architecture", report.architecture},
-          {"input_bytes", report.source_bytes},
-          {"file_bytes", report.file_bytes},
-          {"input_layer_bytes", report.source_layer_bytes},
-          {"layer_bytes", report.layer_bytes},
-          {"input_token_bytes", report.source_token_bytes},
-          {"token_bytes", report.token_bytes},
-          {"layers", layers},
-          {"tokens", report.shape.tokens.empty() ? model.hyper.vocabulary
-                                                 : report.shape.tokens.size()},
-          {"predicted_kld", report.predicted_kld},
-          {"kld", report.kld},
-          {"seconds", report.seconds},
-          {"planned_bytes", report.map.total_bytes()},
-          {"peak_rss_bytes", peak_rss_bytes()}};
-}
-
-void print_prune(const PruneReport& report, const Model& model, const PruneOptions& options) {
-  const Paint paint(Stream::kOutput);
+void print_layers(const PruneReport& report, const Model& model, const Paint& paint) {
   Table table({">layer", ">heads", "", ">channels", ""});
   for (uint32_t l = 0; l < model.hyper.n_layers; ++l) {
     const LayerWidths whole = model.hyper.widths(l);
@@ -60,16 +33,56 @@ void print_prune(const PruneReport& report, const Model& model, const PruneOptio
                paint.cyan(bar(share(kept->channels, whole.ffn_width), 24))});
   }
   table.print(paint);
+}
+
+}  // namespace
+
+Json prune_json(const PruneReport& report, const Model& model, const PruneOptions& options) {
+  Json layers = Json::array();
+  for (const LayerShape& layer : report.shape.layers)
+    layers.push_back(
+        {{"layer", layer.layer}, {"kv_heads", layer.kv_heads}, {"ffn_width", layer.channels}});
+  return {
+      {"output", options.output},
+      {"what", options.what},
+      {"architecture", report.architecture},
+      {"input_bytes", report.source_bytes},
+      {"file_bytes", report.file_bytes},
+      {"input_layer_bytes", report.source_layer_bytes},
+      {"layer_bytes", report.layer_bytes},
+      {"input_token_bytes", report.source_token_bytes},
+      {"token_bytes", report.token_bytes},
+      {"layers", layers},
+      {"tokens", report.shape.tokens.empty() ? model.hyper.vocabulary : report.shape.tokens.size()},
+      {"tokens_met", report.tokens_met},
+      {"expected_growth", report.expected_growth},
+      {"predicted_kld", report.predicted_kld},
+      {"kld", report.kld},
+      {"seconds", report.seconds},
+      {"planned_bytes", report.map.total_bytes()},
+      {"peak_rss_bytes", peak_rss_bytes()}};
+}
+
+void print_prune(const PruneReport& report, const Model& model, const PruneOptions& options) {
+  const Paint paint(Stream::kOutput);
+  if (report.shape.tokens.empty())
+    print_layers(report, model, paint);
+  else
+    fmt::print(
+        "{} of {} tokens stay: the text has {}, and other text like it is expected to take {:.2f} "
+        "% "
+        "more of them\n",
+        format_count(report.shape.tokens.size()), format_count(model.hyper.vocabulary),
+        format_count(report.tokens_met), 100 * report.expected_growth);
   fmt::print("\n{}  {} bytes, {:.1f} % of the input's {}; architecture {}\n",
              paint.bold(options.output), format_count(report.file_bytes),
-             100 * share(report.file_bytes, report.source_bytes),
-             format_count(report.source_bytes), report.architecture);
+             100 * share(report.file_bytes, report.source_bytes), format_count(report.source_bytes),
+             report.architecture);
   fmt::print("layers {} of {}; a token reads {} of {}: about {:.2f} x as fast\n",
              format_bytes(report.layer_bytes), format_bytes(report.source_layer_bytes),
              format_bytes(report.token_bytes), format_bytes(report.source_token_bytes),
              share(report.source_token_bytes, report.token_bytes));
-  if (report.kld > 0)
-    fmt::print("KL divergence on text held out {:.4f} nats\n", report.kld);
+  if (report.kld > 0) fmt::print("KL divergence on text held out {:.4f} nats\n", report.kld);
   fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
              format_bytes(report.map.total_bytes()));
 }

@@ -164,7 +164,7 @@ uint64_t hash_of_formats(const std::vector<Emission>& emissions) {
 }  // namespace
 
 Metadata metadata_for(const Model& model, const std::vector<Emission>& emissions) {
-  return output_metadata(model, file_type_of(emissions));
+  return output_metadata(model.metadata, file_type_of(emissions));
 }
 
 Status emit(const Workbench& bench, const Metadata& metadata,

@@ -2,8 +2,7 @@
 
 namespace enxuto {
 
-Metadata output_metadata(const Model& model, uint32_t file_type) {
-  Metadata metadata = model.metadata;
+Metadata output_metadata(Metadata metadata, uint32_t file_type) {
   std::vector<std::string> stale;
   for (const auto& [key, value] : metadata.entries())
     if (key.starts_with("split.") || key.starts_with("quantize.")) stale.push_back(key);
@@ -14,7 +13,7 @@ Metadata output_metadata(const Model& model, uint32_t file_type) {
 }
 
 OutputHeader output_header(const Model& model) {
-  const Metadata metadata = output_metadata(model, 0);
+  const Metadata metadata = output_metadata(model.metadata, 0);
   GgufHeaderSize header(metadata);
   for (const Tensor& tensor : model.tensors) header.add(tensor.name, tensor.n_dims);
   return {header.bytes(), header.alignment()};

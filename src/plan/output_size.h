@@ -7,8 +7,8 @@
 
 namespace enxuto {
 
-// The model's metadata with the keys of quantization set anew. file_type: as llama.cpp numbers it.
-Metadata output_metadata(const Model& model, uint32_t file_type);
+// A model's metadata with the keys of quantization set anew. file_type: as llama.cpp numbers it.
+Metadata output_metadata(Metadata metadata, uint32_t file_type);
 
 struct OutputHeader {
   uint64_t bytes;      // all that lies before the tensors' data

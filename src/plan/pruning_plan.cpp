@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "plan/format_mix.h"
+#include "plan/output_size.h"
 #include "plan/pieces.h"
 
 namespace enxuto {
@@ -14,10 +15,13 @@ namespace {
 constexpr uint32_t kFitTokens = 512, kBatch = 256, kProbeTokens = 128, kLogitRows = 16;
 constexpr uint64_t kLargeModel = 500'000'000;  // parameters
 constexpr uint64_t kTile = 128;                // rows that products work on at once
+// Measured: of a text and its tokens, while they are made; of the tables that choose among tokens.
+constexpr uint64_t kBytesOfText = 6, kBytesOfToken = 400;
+constexpr uint64_t kOutputBytes = 1 << 20;  // that a file gathers before they are written
 constexpr uint64_t kFloat = sizeof(float), kBlock = 4096;
 // Effort: fast, normal, best.
-constexpr uint32_t kFitChunks[] = {12, 48, 96}, kLargeFitChunks[] = {6, 24, 48};
-constexpr uint32_t kProbeChunks[] = {2, 4, 8}, kLargeProbeChunks[] = {1, 2, 4};
+constexpr uint32_t kFitChunks[] = {12, 24, 96}, kLargeFitChunks[] = {6, 12, 48};
+constexpr uint32_t kProbeChunks[] = {2, 2, 6}, kLargeProbeChunks[] = {1, 1, 3};
 
 CalibrationShape shape_for(const Model& model, Effort effort) {
   const uint32_t most = model.hyper.trained_context;
@@ -36,8 +40,10 @@ OptionalSize larger(OptionalSize a, OptionalSize b) {
 OptionalSize removal_bytes(const Tensor* matrix, uint64_t unit) {
   if (!matrix) return 0;
   const uint64_t columns = matrix->columns(), rows = matrix->rows();
+  const OptionalSize values = checked_align(checked_mul(checked_mul(rows, columns), kFloat), kLine);
+  const OptionalSize tokens = checked_mul(columns, kBatch * kFloat);  // of one pass
   return checked_add(covariance_bytes(columns, removal_block(columns, unit)),
-                     checked_align(checked_mul(checked_mul(rows, columns), kFloat), kLine));
+                     checked_add(values, tokens));
 }
 
 class Sizes {
@@ -68,8 +74,7 @@ class Sizes {
       const uint64_t unit = head_group(model_, l);
       if (w.attn_output)
         scratch = removal_scratch(w.attn_output->rows(), w.attn_output->columns(), unit);
-      if (w.down)
-        scratch = larger(scratch, removal_scratch(w.down->rows(), w.down->columns(), 1));
+      if (w.down) scratch = larger(scratch, removal_scratch(w.down->rows(), w.down->columns(), 1));
       most = larger(most, checked_add(checked_add(removal_bytes(w.attn_output, unit),
                                                   removal_bytes(w.down, 1)),
                                       checked_align(checked_mul(scratch, kFloat), kLine)));
@@ -88,8 +93,7 @@ class Sizes {
         largest = larger(largest, covariance);
       }
       for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
-        if (t)
-          layer = checked_add(layer, checked_align(checked_mul(t->count(), kFloat), kLine));
+        if (t) layer = checked_add(layer, checked_align(checked_mul(t->count(), kFloat), kLine));
       most = larger(most, checked_add(layer, largest));
     }
     return most;
@@ -104,10 +108,9 @@ class Sizes {
   OptionalSize state_files(uint64_t probes) const {
     if (!plan_.states_on_disk) return 0;
     const auto& shape = plan_.shape;
-    return checked_add(
-        checked_mul(shape.fit_chunks, state_bytes(model_.hyper, shape.fit_tokens)),
-        checked_mul(probes, state_bytes(model_.hyper,
-                                        uint64_t{shape.probe_tokens} * shape.probe_chunks)));
+    return checked_add(checked_mul(shape.fit_chunks, state_bytes(model_.hyper, shape.fit_tokens)),
+                       checked_mul(probes, state_bytes(model_.hyper, uint64_t{shape.probe_tokens} *
+                                                                         shape.probe_chunks)));
   }
 
  private:
@@ -134,27 +137,27 @@ Result<CompressionPlan> plan_mode(const Model& model, const PruningRequest& requ
   const std::string texts = fmt::format("{} x {} tokens{}", plan.shape.fit_chunks,
                                         plan.shape.fit_tokens, on_disk ? ", in a file" : "");
   if (request.probes_parts)
-    stages.push_back({"probing",
-                      add(add(sizes.fit_states(), sizes.removal()),
-                          add(sizes.probe_states(parts), sizes.logits())),
-                      fmt::format("{}, {} pruned copies of {} x {} held-out tokens, second moments "
-                                  "of a layer",
-                                  texts, parts - 1, plan.shape.probe_chunks,
-                                  plan.shape.probe_tokens)});
+    stages.push_back(
+        {"probing",
+         add(add(sizes.fit_states(), sizes.removal()),
+             add(sizes.probe_states(parts), sizes.logits())),
+         fmt::format("{}, {} pruned copies of {} x {} held-out tokens, second moments "
+                     "of a layer",
+                     texts, parts - 1, plan.shape.probe_chunks, plan.shape.probe_tokens)});
   if (request.probes_blocks)
     stages.push_back({"probing", add(sizes.probe_states(blocks), sizes.logits()),
                       fmt::format("{} copies of {} x {} held-out tokens", blocks,
                                   plan.shape.probe_chunks, plan.shape.probe_tokens)});
   if (request.fits_columns)
-    stages.push_back({"pruning",
-                      add(add(sizes.fit_states(), sizes.removal()),
-                          add(sizes.probe_states(2), sizes.logits())),
-                      texts + ", second moments and matrices of a layer"});
+    stages.push_back(
+        {"pruning",
+         add(add(sizes.fit_states(), sizes.removal()), add(sizes.probe_states(2), sizes.logits())),
+         texts + ", second moments and matrices of a layer"});
   if (request.masks_weights)
-    stages.push_back({"pruning",
-                      add(add(sizes.fit_states(), sizes.masking()),
-                          add(sizes.probe_states(2), sizes.logits())),
-                      texts + ", second moments and matrices of a layer"});
+    stages.push_back(
+        {"pruning",
+         add(add(sizes.fit_states(), sizes.masking()), add(sizes.probe_states(2), sizes.logits())),
+         texts + ", second moments and matrices of a layer"});
   bool absurd = false;
   const auto known = [&](OptionalSize bytes) {
     absurd |= !bytes || *bytes > kAbsurdBytes;
@@ -180,14 +183,24 @@ Result<CompressionPlan> plan_mode(const Model& model, const PruningRequest& requ
   plan.inference.n_threads = request.n_threads;
   plan.inference.tokenizer_bytes = request.tokenizer_bytes;
   const MemoryPart library = dense_library_part(request.n_threads);
+  const MemoryPart output = {owner::kOutput, kOutputBytes + output_header(model).bytes,
+                             "the file's header, and what is gathered before it is written",
+                             "pruning", PartKind::kProcess};
   if (streams) {
-    const uint64_t taken = plan.stages.total_bytes() + library.bytes;
-    plan.inference.memory_bytes =
-        request.memory_bytes > taken ? request.memory_bytes - taken : 1;
+    const uint64_t taken = plan.stages.total_bytes() + library.bytes + output.bytes;
+    plan.inference.memory_bytes = request.memory_bytes > taken ? request.memory_bytes - taken : 1;
   }
+  plan.inference.batch = request.text_bytes ? 1 : plan.inference.batch;
   ASSIGN_OR_RETURN(plan.map, plan_inference(model, plan.inference));
+  if (request.text_bytes)
+    plan.map.parts.push_back(
+        {owner::kTokenCounts,
+         request.text_bytes * kBytesOfText + model.hyper.vocabulary * kBytesOfToken,
+         "the text's tokens, and what is known of each token (estimate)", "choosing tokens",
+         PartKind::kProcess});
   plan.map.parts.insert(plan.map.parts.end(), own.begin(), own.end());
   plan.map.parts.push_back(library);
+  plan.map.parts.push_back(output);
   return plan;
 }
 
@@ -195,9 +208,8 @@ Result<CompressionPlan> plan_mode(const Model& model, const PruningRequest& requ
 
 uint64_t head_group(const Model& model, uint32_t layer) {
   const LayerWidths widths = model.hyper.widths(layer);
-  return widths.n_kv_heads
-             ? uint64_t{widths.n_heads} / widths.n_kv_heads * model.hyper.value_dim
-             : 1;
+  return widths.n_kv_heads ? uint64_t{widths.n_heads} / widths.n_kv_heads * model.hyper.value_dim
+                           : 1;
 }
 
 uint64_t removal_block(uint64_t columns, uint64_t unit) {

@@ -16,7 +16,13 @@ struct PruningRequest {
   bool probes_parts = false;     // it measures what each layer's heads and channels are worth
   bool probes_blocks = false;    // or whole blocks
   bool masks_weights = false;    // single weights go
+  uint64_t text_bytes = 0;       // that tokens are counted in; 0: no token goes
 };
+
+namespace owner {
+inline constexpr const char* kTokenCounts = "token counts";
+inline constexpr const char* kOutput = "output";
+}  // namespace owner
 
 Result<CompressionPlan> plan_pruning(const Model& model, const PruningRequest& request);
 

@@ -130,8 +130,8 @@ double ColumnRemoval::keep(int64_t count) {
 
 const CovarianceBlock& ColumnRemoval::block_of(int64_t column) const {
   const auto& blocks = covariance_.blocks();
-  return *std::ranges::find_if(
-      blocks, [&](const CovarianceBlock& b) { return column < b.begin + b.n; });
+  return *std::ranges::find_if(blocks,
+                               [&](const CovarianceBlock& b) { return column < b.begin + b.n; });
 }
 
 void ColumnRemoval::score_columns(std::vector<Candidate>& candidates) {
@@ -148,8 +148,8 @@ void ColumnRemoval::score_columns(std::vector<Candidate>& candidates) {
     for (int64_t c = 0; c < block.n; ++c) {
       const auto at = static_cast<size_t>(block.begin + c);
       if (!gone_[at])
-        candidates.push_back(
-            {squares[at] / std::max<double>(block.matrix[c * block.n + c], 1e-30), block.begin + c});
+        candidates.push_back({squares[at] / std::max<double>(block.matrix[c * block.n + c], 1e-30),
+                              block.begin + c});
     }
 }
 
@@ -170,7 +170,8 @@ void ColumnRemoval::score_unit(int64_t u, std::vector<Candidate>& candidates) {
       double loss = 0;
       for (int64_t i = 0; i < unit_; ++i) {
         double sum = 0;
-        for (int64_t j = 0; j < unit_; ++j) sum += corner[static_cast<size_t>(i * unit_ + j)] * w[j];
+        for (int64_t j = 0; j < unit_; ++j)
+          sum += corner[static_cast<size_t>(i * unit_ + j)] * w[j];
         loss += sum * w[i];
       }
       losses[static_cast<size_t>(r)] = loss;
@@ -235,8 +236,7 @@ std::vector<uint32_t> ColumnRemoval::kept() const {
 std::vector<uint32_t> ColumnRemoval::kept_columns() const {
   std::vector<uint32_t> columns;
   for (const uint32_t u : kept())
-    for (int64_t c = 0; c < unit_; ++c)
-      columns.push_back(static_cast<uint32_t>(u * unit_ + c));
+    for (int64_t c = 0; c < unit_; ++c) columns.push_back(static_cast<uint32_t>(u * unit_ + c));
   return columns;
 }
 

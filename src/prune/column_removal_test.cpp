@@ -75,8 +75,7 @@ std::vector<float> least_squares(const Problem& p, std::span<const uint32_t> kep
   for (int64_t r = 0; r < p.rows; ++r) {
     std::vector<double> right(static_cast<size_t>(k), 0.0);
     for (int64_t i = 0; i < k; ++i)
-      for (int64_t j = 0; j < n; ++j)
-        right[i] += p.weights[r * n + j] * p.moments[j * n + kept[i]];
+      for (int64_t j = 0; j < n; ++j) right[i] += p.weights[r * n + j] * p.moments[j * n + kept[i]];
     for (int64_t i = 0; i < k; ++i) {
       double sum = 0;
       for (int64_t j = 0; j < k; ++j) sum += inverse[i * k + j] * right[j];

@@ -23,8 +23,8 @@ class Measurement {
   Result<std::vector<PartCosts>> run() {
     const uint32_t n_layers = bench_.model().hyper.n_layers;
     ASSIGN_OR_RETURN(FitTexts fit, FitTexts::begin(bench_, chunks_.fit));
-    ASSIGN_OR_RETURN(ProbeTexts probes, ProbeTexts::begin(bench_, chunks_.held_out,
-                                                          kProbesOfLayer * n_layers + 1));
+    ASSIGN_OR_RETURN(ProbeTexts probes,
+                     ProbeTexts::begin(bench_, chunks_.held_out, kProbesOfLayer * n_layers + 1));
     for (const Part part : parts_) {
       ASSIGN_OR_RETURN(PartRemoval removal, PartRemoval::create(bench_, dense_, part));
       removals_.push_back(std::move(removal));
@@ -83,8 +83,9 @@ class Measurement {
     std::vector<int64_t> probed = {counts.front(), counts.back()};
     if (part == Part::kFfn)
       for (size_t i = 0; i < probed.size(); ++i)
-        probed[i] = *std::ranges::find_if(
-            counts, [&](int64_t n) { return n <= all * kProbedQuarters[i] / 4 || n == counts.back(); });
+        probed[i] = *std::ranges::find_if(counts, [&](int64_t n) {
+          return n <= all * kProbedQuarters[i] / 4 || n == counts.back();
+        });
     for (const int64_t count : counts) {
       const double loss = count == 0 ? removal.removal().energy() : removal.removal().keep(count);
       costs.levels.push_back({static_cast<uint32_t>(count), loss, 0});

@@ -42,8 +42,7 @@ Result<std::span<float>> PartRemoval::take_scratch(const Workbench& bench) {
   for (uint32_t l = 0; l < model.layers.size(); ++l)
     for (const Part part : {Part::kAttention, Part::kFfn})
       if (const Tensor* t = matrix_of(model.layers[l], part))
-        most = std::max(most,
-                        *removal_scratch(t->rows(), t->columns(), unit_of(model, l, part)));
+        most = std::max(most, *removal_scratch(t->rows(), t->columns(), unit_of(model, l, part)));
   return bench.take<float>(most);
 }
 

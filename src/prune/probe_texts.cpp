@@ -20,8 +20,8 @@ Result<ProbeTexts> ProbeTexts::begin(const Workbench& bench,
   for (const auto& chunk : chunks) tokens += chunk.size();
   ASSIGN_OR_RETURN(HiddenStates states, bench.take_states(n_states, tokens));
   ProbeTexts texts(bench, chunks, std::move(states));
-  ASSIGN_OR_RETURN(texts.expected_,
-                   bench.take<float>(uint64_t{bench.session.logit_rows()} * bench.model().hyper.vocabulary));
+  ASSIGN_OR_RETURN(texts.expected_, bench.take<float>(uint64_t{bench.session.logit_rows()} *
+                                                      bench.model().hyper.vocabulary));
   TRY(texts.embed(0));
   return texts;
 }
@@ -69,8 +69,9 @@ Result<std::vector<double>> ProbeTexts::divergences(size_t reference,
         std::vector<double> klds(n);
         session.team().parallel_for(static_cast<int64_t>(n), 1, [&](int64_t i, int64_t, int) {
           const std::span<const float> logits(session.logits_buffer() + i * vocabulary, vocabulary);
-          klds[i] = score_row(logits, expected_.subspan(i * vocabulary, vocabulary), chunk[at + i + 1])
-                        .kld;
+          klds[i] =
+              score_row(logits, expected_.subspan(i * vocabulary, vocabulary), chunk[at + i + 1])
+                  .kld;
         });
         for (const double kld : klds) sums[s] += kld;
       }
@@ -78,7 +79,8 @@ Result<std::vector<double>> ProbeTexts::divergences(size_t reference,
     }
     begin += chunk.size();
   }
-  for (double& sum : sums) sum = std::max(sum / static_cast<double>(std::max<size_t>(n_scored, 1)), 1e-9);
+  for (double& sum : sums)
+    sum = std::max(sum / static_cast<double>(std::max<size_t>(n_scored, 1)), 1e-9);
   return sums;
 }
 

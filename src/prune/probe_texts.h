@@ -12,8 +12,8 @@ namespace enxuto {
 class ProbeTexts {
  public:
   // Room for so many states, at the beginning of a stage; state 0 is embedded.
-  static Result<ProbeTexts> begin(const Workbench& bench, const std::vector<std::vector<Token>>& chunks,
-                                  size_t n_states);
+  static Result<ProbeTexts> begin(const Workbench& bench,
+                                  const std::vector<std::vector<Token>>& chunks, size_t n_states);
 
   // A state begins at the embedding.
   Status embed(size_t state);

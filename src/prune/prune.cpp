@@ -14,9 +14,13 @@
 #include "prune/probe_texts.h"
 #include "prune/pruned_file.h"
 #include "prune/shape_search.h"
+#include "tokenizer/smaller_vocabulary.h"
 
 namespace enxuto {
 namespace {
+
+// Of a text, when tokens are counted in it.
+constexpr size_t kMostText = 16 << 20;
 
 class Pruning {
  public:
@@ -27,7 +31,7 @@ class Pruning {
     const auto start = std::chrono::steady_clock::now();
     TRY(choose_parts());
     TRY(set_room());
-    ASSIGN_OR_RETURN(chunks_, plan_memory());
+    TRY(plan_memory());
     ASSIGN_OR_RETURN(dense_, Dense::load());
     ASSIGN_OR_RETURN(arena_, Arena::open(plan_.stages));
     ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
@@ -37,7 +41,7 @@ class Pruning {
     const Workbench bench{plan_,     *session_, *arena_, *reader_, parent.empty() ? "." : parent,
                           progress_, nullptr};
     if (request_.announce) request_.announce(plan_.map);
-    ASSIGN_OR_RETURN(const ChosenShape chosen, choose(bench));
+    ASSIGN_OR_RETURN(const ChosenShape chosen, prunes_tokens() ? choose_tokens() : choose(bench));
     bench.clear();
     ASSIGN_OR_RETURN(PrunedFile file, PrunedFile::plan(*model_, chosen.shape));
     TRY(file.begin(out));
@@ -50,7 +54,7 @@ class Pruning {
     report_.file_bytes = file.bytes();
     report_.architecture = file.architecture();
     report_.layer_bytes = layer_bytes(*model_, chosen.shape);
-    report_.token_bytes = report_.layer_bytes + head_bytes();
+    report_.token_bytes = report_.layer_bytes + head_bytes(chosen.shape.tokens.size());
     report_.seconds = seconds_since(start);
     return std::move(report_);
   }
@@ -72,17 +76,25 @@ class Pruning {
         break;
       case PruneWhat::kBlocks:
         if (model_->hyper.sliding_window)
-          return Status::usage("every n-th layer of this model sees all of the text, the others a "
-                               "window: without some blocks others would change their kind",
-                               "remove channels or heads: --what channels");
+          return Status::usage(
+              "every n-th layer of this model sees all of the text, the others a "
+              "window: without some blocks others would change their kind",
+              "remove channels or heads: --what channels");
         break;
       case PruneWhat::kVocabulary:
+        if (request_.calibration_text.empty())
+          return Status::usage("which tokens are needed depends on the text, and none is given",
+                               "give text of the language or the domain: --calibration FILE");
         break;
     }
     return parts_.empty() || uniform_ ? Status() : uneven;
   }
 
-  uint64_t head_bytes() const { return model_->output->bytes(); }
+  bool prunes_tokens() const { return request_.what == PruneWhat::kVocabulary; }
+  // Of the head with so many tokens; 0: all.
+  uint64_t head_bytes(uint64_t tokens = 0) const {
+    return model_->output->row_bytes() * (tokens ? tokens : model_->output->rows());
+  }
 
   // The bytes that the layers may have.
   Status set_room() {
@@ -90,11 +102,13 @@ class Pruning {
     report_.source_bytes = model_->file_bytes;
     report_.source_layer_bytes = layer_bytes(*model_, whole);
     report_.source_token_bytes = report_.source_layer_bytes + head_bytes();
+    if (prunes_tokens()) return {};
     const auto all = static_cast<double>(report_.source_layer_bytes);
     if (request_.size_bytes) {
       ASSIGN_OR_RETURN(const PrunedFile file, PrunedFile::plan(*model_, whole));
       // The header of layers that differ is a little larger: three numbers for each of them.
-      const uint64_t fixed = file.bytes() - report_.source_layer_bytes + 12 * whole.layers.size() + 256;
+      const uint64_t fixed =
+          file.bytes() - report_.source_layer_bytes + 12 * whole.layers.size() + 256;
       room_ = request_.size_bytes > fixed ? request_.size_bytes - fixed : 0;
       if (room_ == 0)
         return Status::does_not_fit(
@@ -113,26 +127,79 @@ class Pruning {
     return {};
   }
 
-  Result<CalibrationChunks> plan_memory() {
+  // What the work will take; refused at once where that is more than it may. Cuts the text first:
+  // its tokenizer's tables are part of the plan.
+  Status plan_memory() {
     const std::string_view text = request_.calibration_text.empty()
                                       ? builtin_calibration_text()
                                       : std::string_view(request_.calibration_text);
-    ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model_->metadata));
+    ASSIGN_OR_RETURN(tokenizer_, Tokenizer::create(model_->metadata));
     PruningRequest request;
     request.n_threads = request_.n_threads;
     request.effort = request_.effort;
     request.memory_bytes = request_.memory_bytes;
-    request.tokenizer_bytes = tokenizer->table_bytes();
+    request.tokenizer_bytes = tokenizer_->table_bytes();
     request.fits_columns = !parts_.empty();
     request.probes_parts = !parts_.empty() && !uniform_;
     request.probes_blocks = request_.what == PruneWhat::kBlocks;
+    if (prunes_tokens()) request.text_bytes = std::min(text.size(), kMostText);
     ASSIGN_OR_RETURN(plan_, plan_pruning(*model_, request));
     TRY(check_fits(plan_, request_.memory_bytes, "prune"));
     report_.map = plan_.map;
+    if (prunes_tokens()) return {};
     const CalibrationShape& shape = plan_.shape;
-    return cut_calibration_text(
-        *tokenizer, text,
-        {shape.fit_tokens, shape.fit_chunks, shape.probe_tokens, shape.probe_chunks});
+    ASSIGN_OR_RETURN(chunks_, cut_calibration_text(*tokenizer_, text,
+                                                   {shape.fit_tokens, shape.fit_chunks,
+                                                    shape.probe_tokens, shape.probe_chunks}));
+    return {};
+  }
+
+  // Tokens that stay: so many, as few as the file's bytes or a token's ask for, or where nothing is
+  // asked those that such text needs.
+  Result<ChosenShape> choose_tokens() {
+    if (progress_) progress_("choosing tokens", 0);
+    const std::string_view text = std::string_view(request_.calibration_text).substr(0, kMostText);
+    const std::vector<Token> tokens = tokenizer_->encode(text, false, false);
+    const uint64_t all = model_->hyper.vocabulary;
+    uint64_t most = 0;
+    if (request_.remove > 0)
+      most = static_cast<uint64_t>(static_cast<double>(all) * (1 - request_.remove));
+    if (request_.speedup > 0) most = tokens_for_speed();
+    if (request_.size_bytes) most = all;
+    ChosenShape chosen{whole_shape(*model_), 0};
+    while (true) {
+      ASSIGN_OR_RETURN(TokenChoice choice,
+                       enxuto::choose_tokens(model_->metadata, *tokenizer_, tokens, most));
+      report_.expected_growth = choice.expected_growth;
+      report_.tokens_met = choice.met;
+      chosen.shape.tokens = std::move(choice.kept);
+      if (!request_.size_bytes) break;
+      ASSIGN_OR_RETURN(const PrunedFile file, PrunedFile::plan(*model_, chosen.shape));
+      if (file.bytes() <= request_.size_bytes) break;
+      const uint64_t row =
+          model_->token_embedding->row_bytes() + (model_->tied() ? 0 : model_->output->row_bytes());
+      const uint64_t fewer = (file.bytes() - request_.size_bytes + row - 1) / row;
+      if (fewer >= chosen.shape.tokens.size()) return no_tokens_left(file.bytes(), row);
+      most = chosen.shape.tokens.size() - fewer;
+    }
+    if (chosen.shape.tokens.size() == all)
+      return Status::usage("no token of this model can go for that", "say --remove");
+    return chosen;
+  }
+
+  uint64_t tokens_for_speed() const {
+    const auto layers = static_cast<double>(report_.source_layer_bytes);
+    const double head = (layers + static_cast<double>(head_bytes())) / request_.speedup - layers;
+    const auto row = static_cast<double>(model_->output->row_bytes());
+    return head > row ? static_cast<uint64_t>(head / row) : 1;
+  }
+
+  Status no_tokens_left(uint64_t bytes, uint64_t row) const {
+    return Status::does_not_fit(
+        fmt::format("even without its vocabulary the model is larger than {}",
+                    format_bytes(request_.size_bytes)),
+        fmt::format("it takes {} without: remove something else too",
+                    format_bytes(bytes - row * model_->hyper.vocabulary)));
   }
 
   Result<ChosenShape> choose(const Workbench& bench) {
@@ -150,10 +217,11 @@ class Pruning {
                       PrunedFile::part_bytes(*model_, layer, Part::kFfn));
     const uint64_t smallest = std::ranges::min(bytes);
     if (smallest > room_)
-      return Status::does_not_fit("not even one block is left of the model",
-                                  fmt::format("the least is --remove {:.2f}",
-                                              1 - static_cast<double>(smallest) /
-                                                      static_cast<double>(report_.source_layer_bytes)));
+      return Status::does_not_fit(
+          "not even one block is left of the model",
+          fmt::format(
+              "the least is --remove {:.2f}",
+              1 - static_cast<double>(smallest) / static_cast<double>(report_.source_layer_bytes)));
     // All blocks weigh nearly the same: how many go is known beforehand.
     const uint64_t each = report_.source_layer_bytes / whole.layers.size();
     const uint64_t gone = (report_.source_layer_bytes - room_ + each - 1) / each;
@@ -249,6 +317,7 @@ class Pruning {
   bool uniform_ = false;
   uint64_t room_ = 0;  // bytes of all layers
   CompressionPlan plan_;
+  std::unique_ptr<Tokenizer> tokenizer_;
   CalibrationChunks chunks_;
   Dense dense_;
   std::unique_ptr<Session> session_;

@@ -19,12 +19,13 @@ enum class PruneWhat { kAuto, kBlocks, kHeads, kChannels, kVocabulary };
 struct PruneRequest {
   PruneWhat what = PruneWhat::kAuto;
   // One of these: the part of the layers' bytes (of the vocabulary's tokens) that goes; most bytes
-  // of the file; how many times faster a token is to be decoded, by the bytes that it reads.
+  // of the file; how many times faster a token is to be decoded, by the bytes that it reads. Of the
+  // vocabulary none: those go that such text hardly needs.
   double remove = 0;
   uint64_t size_bytes = 0;
   double speedup = 0;
-  bool uniform = false;  // all layers stay as wide as each other
-  bool recover = true;   // what stays makes up for what goes
+  bool uniform = false;          // all layers stay as wide as each other
+  bool recover = true;           // what stays makes up for what goes
   std::string calibration_text;  // empty: the built-in one
   Effort effort = Effort::kNormal;
   int n_threads = 1;
@@ -41,9 +42,11 @@ struct PruneReport {
   uint64_t source_token_bytes = 0, token_bytes = 0;  // that decoding a token reads
   std::string architecture;                          // of what was written
   ModelShape shape;
-  double predicted_kld = 0;  // nats, of the parts one by one
-  double kld = 0;            // of the result, on text held out; 0: not measured
-  MemoryMap map;             // as planned
+  uint64_t tokens_met = 0;     // of the vocabulary: different ones in the text
+  double expected_growth = 0;  // and how many more tokens such text will take, as a share
+  double predicted_kld = 0;    // nats, of the parts one by one
+  double kld = 0;              // of the result, on text held out; 0: not measured
+  MemoryMap map;               // as planned
   double seconds = 0;
 };
 

@@ -9,6 +9,7 @@
 #include "models/architectures.h"
 #include "plan/output_size.h"
 #include "platform/interrupt.h"
+#include "tokenizer/smaller_vocabulary.h"
 
 namespace enxuto {
 namespace {
@@ -22,12 +23,6 @@ Type type_for(Type own, uint64_t columns) {
     if (const Codec* codec = find_codec(type); codec->encode && columns % codec->block_values == 0)
       return type;
   return Type::F16;
-}
-
-// Of a tensor's name in its layer.
-bool is_attention(std::string_view name) {
-  return name.find("attn") != std::string_view::npos ||
-         name.find("post_attention") != std::string_view::npos;
 }
 
 template <class Piece>
@@ -65,9 +60,10 @@ Status can_be_uneven(const Model& model) {
         fmt::format("layers of a {} have to be as wide as each other, in llama.cpp", name),
         "say --uniform");
   if (h.rope_dims != h.key_dim)
-    return Status::usage("its positions turn a part of each head only, which llama.cpp does not do "
-                         "where layers differ",
-                         "say --uniform");
+    return Status::usage(
+        "its positions turn a part of each head only, which llama.cpp does not do "
+        "where layers differ",
+        "say --uniform");
   return {};
 }
 
@@ -88,7 +84,11 @@ Status PrunedFile::set_metadata() {
   const HyperParameters& h = model_.hyper;
   const uint32_t file_type =
       static_cast<uint32_t>(model_.metadata.unsigned_at("general.file_type").value_or(1));
-  metadata_ = output_metadata(model_, file_type);
+  Metadata metadata = model_.metadata;
+  if (!shape_.tokens.empty()) {
+    ASSIGN_OR_RETURN(metadata, keep_tokens(model_.metadata, shape_.tokens));
+  }
+  metadata_ = output_metadata(std::move(metadata), file_type);
   std::string prefix = h.architecture + ".";
   if (!even_ && h.architecture != kUneven) {
     metadata_.rename_prefix(prefix, std::string(kUneven) + ".");
@@ -145,7 +145,7 @@ std::optional<PrunedFile::Piece> PrunedFile::piece(const Tensor* tensor, std::st
                                                    const LayerShape* layer, Which rows,
                                                    Which columns) const {
   if (!tensor) return std::nullopt;
-  Piece piece{tensor, std::move(name), tensor->type, {}, rows, columns};
+  Piece piece{tensor, std::move(name), tensor->type, {}, rows, columns, {}};
   piece.shape.push_back(length(columns, tensor->columns(), layer));
   if (tensor->n_dims > 1) piece.shape.push_back(length(rows, tensor->rows(), layer));
   if (columns != Which::kAll && tensor->n_dims > 1)
@@ -157,10 +157,13 @@ std::vector<PrunedFile::Piece> PrunedFile::layer_pieces(uint32_t place,
                                                         const LayerShape& layer) const {
   std::vector<Piece> pieces;
   for (const TensorRule& rule : find_architecture(model_.hyper.architecture)->layer) {
-    if (is_attention(rule.gguf) && layer.kv_heads == 0) continue;
+    const bool attention = is_of_attention(rule);
+    if (attention && layer.kv_heads == 0) continue;
     if (auto one = piece(model_.layers[layer.layer].*rule.slot, layer_tensor_name(place, rule),
-                         &layer, which_of(rule.rows), which_of(rule.columns)))
+                         &layer, which_of(rule.rows), which_of(rule.columns))) {
+      one->part = attention ? Part::kAttention : Part::kFfn;
       pieces.push_back(*std::move(one));
+    }
   }
   return pieces;
 }
@@ -170,8 +173,7 @@ uint64_t PrunedFile::part_bytes(const Model& model, const LayerShape& layer, Par
   const PrunedFile file(model, {});
   uint64_t bytes = 0;
   for (const Piece& piece : file.layer_pieces(0, layer))
-    if (is_attention(piece.name) == (part == Part::kAttention))
-      bytes += piece_bytes(piece, alignment);
+    if (piece.part == part) bytes += piece_bytes(piece, alignment);
   return bytes;
 }
 
@@ -265,8 +267,8 @@ Status PrunedFile::write_piece(const Piece& piece, const KeptLayer* kept, Tensor
                                ThreadTeam& team) {
   const bool vector = piece.from->n_dims < 2;
   const auto columns = indices(piece, piece.columns, piece.from->columns(), kept);
-  const auto rows = vector ? std::vector<uint64_t>{0}
-                           : indices(piece, piece.rows, piece.from->rows(), kept);
+  const auto rows =
+      vector ? std::vector<uint64_t>{0} : indices(piece, piece.rows, piece.from->rows(), kept);
   std::span<const float> values;
   if (kept && piece.from == model_.layers[kept->layer].attn_output) values = kept->attn_output;
   if (kept && piece.from == model_.layers[kept->layer].down) values = kept->down;

@@ -42,6 +42,7 @@ class PrunedFile {
     Type type;
     std::vector<uint64_t> shape;
     Which rows, columns;
+    std::optional<Part> part;  // of a layer
   };
   PrunedFile(const Model& model, ModelShape shape) : model_(model), shape_(std::move(shape)) {}
   Status list_pieces();

@@ -12,7 +12,8 @@ struct ChosenShape {
   double kld = 0;  // predicted: the sum over the parts
 };
 
-// Each layer as wide as suits it, by what its parts cost. kDoesNotFit names the least that there is.
+// Each layer as wide as suits it, by what its parts cost. kDoesNotFit names the least that there
+// is.
 Result<ChosenShape> choose_shape(const Model& model, const std::vector<PartCosts>& costs,
                                  uint64_t layer_bytes);
 

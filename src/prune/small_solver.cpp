@@ -11,7 +11,9 @@ void invert_positive(std::span<double> a, int64_t n) {
   double largest = 0;
   for (int64_t i = 0; i < n; ++i) largest = std::max(largest, a[static_cast<size_t>(i * n + i)]);
   const double least = std::max(largest * 1e-12, 1e-300);
-  const auto at = [&](int64_t i, int64_t j) -> double& { return a[static_cast<size_t>(i * n + j)]; };
+  const auto at = [&](int64_t i, int64_t j) -> double& {
+    return a[static_cast<size_t>(i * n + j)];
+  };
   for (int64_t j = 0; j < n; ++j) {
     for (int64_t k = 0; k < j; ++k) at(j, j) -= at(j, k) * at(j, k);
     at(j, j) = std::sqrt(std::max(at(j, j), least));

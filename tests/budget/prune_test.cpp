@@ -1,0 +1,269 @@
+// prune: parts that do nothing go and nothing changes, whatever lies between; sizes are obeyed.
+#include "prune/prune.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "base/bytes.h"
+#include "prune/pruned_file.h"
+#include "prune/shape_search.h"
+#include "tests/budget/budget.h"
+
+namespace enxuto {
+namespace {
+
+class Prune : public Budget {
+ protected:
+  Result<PruneReport> prune_model(const std::shared_ptr<const Model>& model, PruneRequest request) {
+    request.effort = Effort::kFast;
+    request.replace_output = true;
+    request.n_threads = 2;
+    return prune(model, out(), request, {});
+  }
+
+  std::shared_ptr<const Model> written() {
+    auto loaded = open_model(out());
+    EXPECT_TRUE(loaded.ok()) << loaded.status().what();
+    return loaded.ok() ? *loaded : nullptr;
+  }
+};
+
+// Columns of a matrix (columns, rows) that nothing comes out of.
+void silence(TinyTensor& matrix, const std::vector<uint32_t>& columns) {
+  for (uint64_t r = 0; r < matrix.shape[1]; ++r)
+    for (const uint32_t c : columns) matrix.values[r * matrix.shape[0] + c] = 0;
+}
+
+std::vector<uint32_t> range(uint32_t begin, uint32_t end) {
+  std::vector<uint32_t> all(end - begin);
+  std::iota(all.begin(), all.end(), begin);
+  return all;
+}
+
+// Every third channel up to as many.
+std::vector<uint32_t> scattered(uint32_t count) {
+  std::vector<uint32_t> all;
+  for (uint32_t i = 0; i < count; ++i) all.push_back(1 + 2 * i);
+  return all;
+}
+
+class PruneOf : public Prune, public testing::WithParamInterface<const char*> {};
+
+// Layers come out of different widths, one of them without attention; q and k of a qwen2 change the
+// order of their rows on the way. A layer's first heads are silent, so that the others move.
+TEST_P(PruneOf, IdlePartsGoAndNothingChanges) {
+  TinyModel tiny = tiny_model({.architecture = GetParam(), .attention_bias = true, .seed = 4});
+  ModelShape left;
+  for (uint32_t l = 0; l < tiny.n_layers; ++l) {
+    const TinyWidths w = tiny.widths(l);
+    left.layers.push_back({l, w.n_kv_heads, w.ffn_width});
+  }
+  silence(*tiny.find("blk.0.ffn_down.weight"), scattered(64));
+  left.layers[0].channels -= 64;
+  const TinyWidths w1 = tiny.widths(1);
+  silence(*tiny.find("blk.1.attn_output.weight"),
+          range(0, w1.n_heads / w1.n_kv_heads * tiny.head_dim));
+  left.layers[1].kv_heads -= 1;
+  const uint32_t last = tiny.n_layers - 1;
+  silence(*tiny.find(fmt::format("blk.{}.attn_output.weight", last)),
+          range(0, tiny.widths(last).n_heads * tiny.head_dim));
+  left.layers[last].kv_heads = 0;
+  const TemporaryModel model(tiny, Type::F32);
+  const double share = static_cast<double>(layer_bytes(*model.get(), left)) /
+                       static_cast<double>(layer_bytes(*model.get(), whole_shape(*model.get())));
+  PruneRequest request;
+  request.remove = 1 - share - 1e-9;
+  const auto report = prune_model(model.get(), request);
+  ASSERT_TRUE(report.ok()) << report.status().what();
+  EXPECT_EQ(report->architecture, "deci");
+  ASSERT_EQ(report->shape.layers.size(), left.layers.size());
+  for (size_t l = 0; l < left.layers.size(); ++l) {
+    EXPECT_EQ(report->shape.layers[l].kv_heads, left.layers[l].kv_heads) << l;
+    EXPECT_EQ(report->shape.layers[l].channels, left.layers[l].channels) << l;
+  }
+  const auto after = written();
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->file_bytes, report->file_bytes);
+  EXPECT_EQ(after->layers[last].q, nullptr);
+  EXPECT_LT(relative_difference(logits_of(model.get()), logits_of(after)), 1e-3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, PruneOf, testing::Values("llama", "qwen2", "deci"),
+                         [](const auto& of) { return std::string(of.param); });
+
+TEST_F(Prune, UniformLayersKeepTheArchitecture) {
+  for (const char* architecture : {"llama", "qwen3", "gemma3"}) {
+    TinyModel tiny = tiny_model({.architecture = architecture});
+    for (uint32_t l = 0; l < tiny.n_layers; ++l)
+      silence(*tiny.find(fmt::format("blk.{}.ffn_down.weight", l)), scattered(32));
+    const TemporaryModel model(tiny, Type::F32);
+    ModelShape left = whole_shape(*model.get());
+    for (LayerShape& layer : left.layers) layer.channels -= 32;
+    PruneRequest request;
+    request.what = PruneWhat::kChannels;
+    request.uniform = true;
+    request.remove = 1 -
+                     static_cast<double>(layer_bytes(*model.get(), left)) /
+                         static_cast<double>(layer_bytes(*model.get(), whole_shape(*model.get()))) -
+                     1e-9;
+    const auto report = prune_model(model.get(), request);
+    ASSERT_TRUE(report.ok()) << report.status().what();
+    EXPECT_EQ(report->architecture, architecture);
+    const auto after = written();
+    ASSERT_TRUE(after);
+    EXPECT_EQ(after->hyper.ffn_width, tiny.ffn_width - 32);
+    EXPECT_LT(relative_difference(logits_of(model.get()), logits_of(after)), 1e-3);
+  }
+}
+
+// A block that adds nothing is found and goes.
+TEST_F(Prune, IdleBlocksGoAndNothingChanges) {
+  TinyModel tiny = tiny_model({.n_layers = 5});
+  for (const uint32_t l : {1u, 3u}) {
+    silence(*tiny.find(fmt::format("blk.{}.ffn_down.weight", l)), range(0, tiny.ffn_width));
+    silence(*tiny.find(fmt::format("blk.{}.attn_output.weight", l)),
+            range(0, tiny.n_heads * tiny.head_dim));
+  }
+  const TemporaryModel model(tiny, Type::F32);
+  PruneRequest request;
+  request.what = PruneWhat::kBlocks;
+  request.remove = 0.4;
+  const auto report = prune_model(model.get(), request);
+  ASSERT_TRUE(report.ok()) << report.status().what();
+  const auto after = written();
+  ASSERT_TRUE(after);
+  ASSERT_EQ(after->hyper.n_layers, 3u);
+  EXPECT_EQ(report->shape.layers[1].layer, 2u);
+  EXPECT_LT(relative_difference(logits_of(model.get()), logits_of(after)), 1e-5);
+}
+
+// Of two channels that do the same one can go, if the other then does the work of both.
+TEST_F(Prune, RecoversByLeastSquares) {
+  TinyModel tiny = tiny_model({.architecture = "llama", .seed = 9});
+  for (uint32_t l = 0; l < tiny.n_layers; ++l)
+    for (const char* name : {"gate", "up"}) {
+      TinyTensor& rows = *tiny.find(fmt::format("blk.{}.ffn_{}.weight", l, name));
+      const uint64_t width = rows.shape[0];
+      for (uint64_t r = 0; r + 1 < rows.shape[1]; r += 2)
+        std::copy_n(rows.values.begin() + static_cast<int64_t>(r * width), width,
+                    rows.values.begin() + static_cast<int64_t>((r + 1) * width));
+    }
+  const TemporaryModel model(tiny, Type::F32);
+  PruneRequest request;
+  request.what = PruneWhat::kChannels;
+  request.remove = 0.2;
+  const auto fitted = prune_model(model.get(), request);
+  ASSERT_TRUE(fitted.ok()) << fitted.status().what();
+  request.recover = false;
+  const auto plain = prune_model(model.get(), request);
+  ASSERT_TRUE(plain.ok()) << plain.status().what();
+  EXPECT_LT(fitted->kld, 0.1 * plain->kld);
+}
+
+TEST_F(Prune, FilesAreNeverLargerThanTheirSize) {
+  for (const Type type : {Type::F16, Type::Q8_0, Type::Q4_0}) {
+    const TemporaryModel model({.architecture = "llama"}, type);
+    for (const double share : {0.9, 0.75}) {
+      PruneRequest request;
+      request.size_bytes =
+          static_cast<uint64_t>(share * static_cast<double>(model.get()->file_bytes));
+      const auto report = prune_model(model.get(), request);
+      ASSERT_TRUE(report.ok()) << report.status().what() << "; " << report.status().todo();
+      EXPECT_LE(report->file_bytes, request.size_bytes);
+      const auto after = written();
+      ASSERT_TRUE(after);
+      EXPECT_EQ(after->file_bytes, report->file_bytes);
+      EXPECT_EQ(after->layers[0].gate->type, type);
+    }
+  }
+}
+
+TEST_F(Prune, TheSameWhateverTheThreadsAndWhereWeightsLie) {
+  const TemporaryModel model({.architecture = "llama", .n_layers = 6}, Type::F16);
+  std::vector<std::vector<float>> answers;
+  for (const int n_threads : {1, 2, 3}) {
+    PruneRequest request;
+    request.effort = Effort::kFast;
+    request.remove = 0.25;
+    request.n_threads = n_threads;
+    request.replace_output = true;
+    if (n_threads == 3) {
+      const auto least = plan_pruning(*model.get(), {.n_threads = 3,
+                                                     .effort = Effort::kFast,
+                                                     .memory_bytes = 1,
+                                                     .fits_columns = true,
+                                                     .probes_parts = true});
+      ASSERT_TRUE(least.ok());
+      EXPECT_TRUE(least->streams);
+      request.memory_bytes = least->map.total_bytes() + 64 * kKiB;
+    }
+    const auto report = prune(model.get(), out(), request, {});
+    ASSERT_TRUE(report.ok()) << report.status().what();
+    answers.push_back(logits_of(written()));
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+  EXPECT_EQ(answers[0], answers[2]);
+}
+
+// Text whose tokens all stay is told as before, by rows that have moved.
+TEST_F(Prune, TokensGoAndTheOthersAnswerAsBefore) {
+  const TemporaryModel model({.architecture = "qwen2"}, Type::F16);
+  PruneRequest request;
+  request.what = PruneWhat::kVocabulary;
+  for (int i = 0; i < 200; ++i) request.calibration_text += "the other thing in the end; ";
+  request.remove = 0.05;
+  const auto report = prune_model(model.get(), request);
+  ASSERT_TRUE(report.ok()) << report.status().what();
+  const auto after = written();
+  ASSERT_TRUE(after);
+  ASSERT_LE(after->hyper.vocabulary, model.get()->hyper.vocabulary * 95 / 100);
+  ASSERT_EQ(after->hyper.vocabulary, report->shape.tokens.size());
+  const auto logits_after = [](const std::shared_ptr<const Model>& of) {
+    const auto tokenizer = Tokenizer::create(of->metadata);
+    EXPECT_TRUE(tokenizer.ok());
+    InferenceRequest run;
+    run.context = 64;
+    const auto session = Session::open(of, run);
+    EXPECT_TRUE(session.ok());
+    const auto logits = (*session)->feed((*tokenizer)->encode("the other end", false, false));
+    EXPECT_TRUE(logits.ok());
+    return std::vector<float>(logits->begin(), logits->end());
+  };
+  const auto before = logits_after(model.get()), now = logits_after(after);
+  for (size_t i = 0; i < now.size(); ++i) EXPECT_EQ(now[i], before[report->shape.tokens[i]]) << i;
+}
+
+TEST_F(Prune, RefusesWhatCannotBe) {
+  const TemporaryModel model({.architecture = "llama"}, Type::F16);
+  const TemporaryModel gemma({.architecture = "gemma3"}, Type::F16);
+  struct Case {
+    const Model* model;
+    PruneRequest request;
+    const char* says;
+  };
+  PruneRequest nearly_all, tiny_file, slow, uneven, blocks, no_text;
+  nearly_all.remove = 0.99;
+  tiny_file.size_bytes = 1000;
+  slow.size_bytes = uint64_t{1} << 40;
+  uneven.what = PruneWhat::kHeads, uneven.remove = 0.1;
+  blocks.what = PruneWhat::kBlocks, blocks.remove = 0.2;
+  no_text.what = PruneWhat::kVocabulary;
+  for (const auto& [of, request, says] : {Case{model.get().get(), nearly_all, "cannot shrink"},
+                                          {model.get().get(), tiny_file, "embedding"},
+                                          {model.get().get(), slow, "nothing has to go"},
+                                          {gemma.get().get(), uneven, "as wide as each other"},
+                                          {gemma.get().get(), blocks, "window"},
+                                          {model.get().get(), no_text, "none is given"}}) {
+    const auto report =
+        prune_model(std::shared_ptr<const Model>(std::shared_ptr<void>(), of), request);
+    ASSERT_FALSE(report.ok()) << says;
+    EXPECT_NE(report.status().what().find(says), std::string::npos) << report.status().what();
+    EXPECT_FALSE(report.status().todo().empty());
+    EXPECT_TRUE(is_empty());
+  }
+}
+
+}  // namespace
+}  // namespace enxuto
