@@ -70,6 +70,7 @@ class Covariance {
   void scale(ThreadTeam& team, std::span<const float> scales);
 
   int64_t columns() const { return columns_; }
+  double tokens() const { return weight_; }  // that were added, by their weights
   const std::vector<CovarianceBlock>& blocks() const { return blocks_; }
   const Dense& dense() const { return dense_; }
   std::span<float> memory() { return memory_; }

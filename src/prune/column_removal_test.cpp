@@ -11,8 +11,6 @@
 namespace enxuto {
 namespace {
 
-constexpr double kDamping = 0.05;
-
 struct Problem {
   int64_t rows, columns;
   std::vector<float> weights;
@@ -96,8 +94,8 @@ class Fixture {
     std::vector<float> ones(static_cast<size_t>(p.n_tokens), 1.0f);
     covariance_.clear();
     covariance_.add(team_, p.inputs.data(), p.columns, p.n_tokens, ones.data());
-    damp(p.moments, p.columns,
-         damping_for(covariance_.blocks().front().n, static_cast<double>(p.n_tokens)));
+    // As many tokens a column as these tests have: the least damping there is.
+    damp(p.moments, p.columns, 0.01);
     removal.emplace(team_, covariance_, weights, p.rows, unit, scratch_);
   }
 
