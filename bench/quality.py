@@ -75,11 +75,12 @@ class Quality:
                          self.args.calibration, "--effort", self.args.effort, "-t", self.args.threads, *state])
         return {"bytes": path.stat().st_size, **spent}
 
-    def judge(self, path):
+    def judge(self, path, judged=JUDGED):
+        """Figures of a file: name to (label, unit, pattern of llama-perplexity's line)."""
         for _ in range(ATTEMPTS):
             output, _ = took([self.peer / "llama-perplexity", "-m", path, "-t", self.args.threads, "--kl-divergence",
                               "--kl-divergence-base", self.logits(), "--chunks", self.args.chunks])
-            found = {name: re.search(pattern, output, re.MULTILINE) for name, (_, _, pattern) in JUDGED.items()}
+            found = {name: re.search(pattern, output, re.MULTILINE) for name, (_, _, pattern) in judged.items()}
             if all(found.values()):
                 return {name: float(match[1]) for name, match in found.items()}
         sys.exit(f"llama-perplexity says nothing of {path.name}: has the text {self.args.chunks} chunks?")
@@ -159,4 +160,5 @@ def main():
         speed.append(rows)
 
 
-main()
+if __name__ == "__main__":
+    main()

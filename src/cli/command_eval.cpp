@@ -16,11 +16,10 @@ namespace enxuto {
 namespace {
 
 Json report_json(const Evaluation& e, const Model& model) {
-  Json json = {{"file_bytes", model.file_bytes},
-               {"chunks", e.chunks},
-               {"scored_tokens", e.scored_tokens},
-               {"perplexity", e.perplexity},
-               {"perplexity_error", e.perplexity_error}};
+  Json json = {{"file_bytes", model.file_bytes},         {"chunks", e.chunks},
+               {"scored_tokens", e.scored_tokens},       {"perplexity", e.perplexity},
+               {"perplexity_error", e.perplexity_error}, {"scored_bytes", e.scored_bytes},
+               {"bits_per_byte", e.bits_per_byte}};
   if (e.compared) {
     json["reference_perplexity"] = e.reference_perplexity;
     json["kld_mean"] = e.kld_mean;
@@ -42,6 +41,7 @@ void report_text(const Evaluation& e) {
   };
   line("perplexity", fmt::format("{} ± {:.3f}", paint.bold(fmt::format("{:.3f}", e.perplexity)),
                                  e.perplexity_error));
+  line("bits per byte of text", fmt::format("{:.4f}", e.bits_per_byte));
   if (e.compared) {
     line("reference's perplexity", fmt::format("{:.3f}", e.reference_perplexity));
     line("KL divergence", fmt::format("mean {}, median {:.5f}, 99 % {:.4f}, largest {:.3f} (nats)",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "base/bytes.h"
 #include "infer/scores.h"
@@ -135,6 +136,12 @@ Result<Evaluation> evaluate(std::shared_ptr<const Model> model, const Tokenizer&
   if (progress) progress("evaluating", 1);
   Evaluation evaluation = summarize(scores, reference != nullptr);
   evaluation.chunks = static_cast<uint32_t>(n_chunks);
+  for (size_t i = 0; i < n_chunks; ++i)  // what ChunkScorer scores
+    for (size_t at = chunk_tokens / 2 + 1; at < chunk_tokens; ++at)
+      evaluation.scored_bytes += tokenizer.piece(tokens[i * chunk_tokens + at], true).size();
+  evaluation.bits_per_byte = std::log2(evaluation.perplexity) *
+                             static_cast<double>(evaluation.scored_tokens) /
+                             static_cast<double>(std::max<uint64_t>(evaluation.scored_bytes, 1));
   evaluation.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   constexpr double kMost = 1e300;  // beyond: infinite, or no number

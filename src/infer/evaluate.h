@@ -20,7 +20,9 @@ struct EvaluateOptions {
 struct Evaluation {
   uint32_t chunks = 0;
   uint64_t scored_tokens = 0;
+  uint64_t scored_bytes = 0;                    // of text
   double perplexity = 0, perplexity_error = 0;  // one standard error
+  double bits_per_byte = 0;  // of text: compares models of different vocabularies
   // With a reference only:
   bool compared = false;
   double reference_perplexity = 0;
