@@ -168,10 +168,10 @@ void add_plan(CLI::App& app, Action& action) {
          "Bytes that decoding reads a second, as 14GB: adds expected speeds");
   PlanOptions& o = *c.options;
   c.command->add_option("--for", o.goal, "What the plan is for (default: run)")
-      ->check(CLI::IsMember({"run", "serve", "eval", "bench", "compress", "train"}));
+      ->check(CLI::IsMember({"run", "serve", "eval", "bench", "compress", "prune", "train"}));
   c.command->add_option("--optimizer", o.optimizer, "Of --for train (default: adamw)")
       ->check(CLI::IsMember({"adamw", "adamw8bit"}));
-  c.effort(o.effort, "Of --for compress: fast, normal (default) or best");
+  c.effort(o.effort, "Of --for compress and prune: fast, normal (default) or best");
   c.number("--checkpoint-every", o.checkpoint_every,
            "Of --for train: keep the input of every n-th block only; 0: keep all", 0, 1e6);
   c.command->add_flag("--explain", o.explain,

@@ -7,6 +7,7 @@
 #include "plan/compression_plan.h"
 #include "plan/goal.h"
 #include "plan/html_page.h"
+#include "plan/pruning_plan.h"
 #include "plan/training.h"
 #include "platform/file.h"
 #include "tokenizer/tokenizer.h"
@@ -82,9 +83,23 @@ std::string smaller_training(const Model& model, TrainingRequest training) {
                      least.ok() ? format_bytes(least->total_bytes()) : "too much as well");
 }
 
-// The plan by which compress itself works within the budget.
-Result<CompressionPlan> compression_plan(const PlanOptions& options, const Model& model,
-                                         const InferenceRequest& request) {
+// Goals that run text through the model stage by stage, with a plan of their own.
+bool has_stages(const PlanOptions& options) {
+  return options.goal == "compress" || options.goal == "prune";
+}
+
+// The plan by which compress or prune itself works within the budget.
+Result<CompressionPlan> plan_of_stages(const PlanOptions& options, const Model& model,
+                                       const InferenceRequest& request) {
+  if (options.goal == "prune") {
+    PruningRequest pruning;
+    pruning.n_threads = request.n_threads;
+    pruning.effort = options.effort;
+    pruning.memory_bytes = memory_budget(options).bytes;
+    pruning.tokenizer_bytes = request.tokenizer_bytes;
+    pruning.fits_columns = pruning.probes_parts = true;
+    return plan_pruning(model, pruning);
+  }
   return plan_compression(model, {request.n_threads, options.effort, memory_budget(options).bytes,
                                   request.tokenizer_bytes});
 }
@@ -92,9 +107,9 @@ Result<CompressionPlan> compression_plan(const PlanOptions& options, const Model
 Status verdict(const PlanOptions& options, const Model& model, const InferenceRequest& request,
                const PlanReport& report) {
   if (report.fits()) return {};
-  if (options.goal == "compress") {
-    ASSIGN_OR_RETURN(const CompressionPlan plan, compression_plan(options, model, request));
-    return check_fits(plan, report.budget.bytes);
+  if (has_stages(options)) {
+    ASSIGN_OR_RETURN(const CompressionPlan plan, plan_of_stages(options, model, request));
+    return check_fits(plan, report.budget.bytes, options.goal);
   }
   if (options.goal != "train") return check_budget(model, request, options);
   const uint64_t total = report.map.total_bytes();
@@ -127,8 +142,8 @@ Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
   PlanReport report;
   report.goal = options.goal == "run" && options.sequences > 1 ? "serve" : options.goal;
   report.budget = memory_budget(options);
-  if (options.goal == "compress") {
-    ASSIGN_OR_RETURN(CompressionPlan plan, compression_plan(options, model, request));
+  if (has_stages(options)) {
+    ASSIGN_OR_RETURN(CompressionPlan plan, plan_of_stages(options, model, request));
     ASSIGN_OR_RETURN(report.layout, lay_out_session(model, plan.inference));
     report.map = std::move(plan.map);
     return report;

@@ -64,6 +64,15 @@ TEST_F(Prune, ReachesASizeAndASpeed) {
   EXPECT_GE(json["input_token_bytes"].get<double>(), 1.2 * json["token_bytes"].get<double>());
 }
 
+TEST_F(Prune, IsPlannedAsItIsDone) {
+  const Outcome plan =
+      run_program({"plan", model_, "--for", "prune", "--effort", "fast", "-t", "2", "--json"});
+  ASSERT_EQ(plan.exit_code, 0) << plan.error;
+  const Outcome outcome = run_program(arguments({"--remove", "0.2", "-t", "2", "--json"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  EXPECT_EQ(Json::parse(plan.out)["total_bytes"], Json::parse(outcome.out)["planned_bytes"]);
+}
+
 TEST_F(Prune, CutsTheVocabularyToTheText) {
   const Outcome outcome =
       run_program(arguments({"--what", "vocabulary", "--remove", "0.05", "--json"}));
