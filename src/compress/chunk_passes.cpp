@@ -39,21 +39,25 @@ Status run_chunk(Session& session, uint32_t layer, size_t n_tokens, float* state
   });
 }
 
-Status show_chunk(Session& session, uint32_t layer, size_t n_tokens, const float* state) {
+Status show_chunk(Session& session, uint32_t layer, size_t n_tokens, const float* state,
+                  const AfterPass& after) {
   const size_t width = session.model().hyper.width;
   return for_passes(session, n_tokens, [&](size_t begin, size_t n) {
     std::copy_n(state + begin * width, n * width, session.hidden_buffer());
-    return run_pass(session, layer, begin, n, session.hidden_buffer());
+    TRY(run_pass(session, layer, begin, n, session.hidden_buffer()));
+    if (after) after(begin, n, session.hidden_buffer());
+    return Status();
   });
 }
 
-void add_tokens(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
-                Covariance& covariance) {
+std::vector<float> add_tokens(ThreadTeam& team, const float* x, int64_t x_stride, int64_t n_tokens,
+                              Covariance& covariance) {
   const auto energies = token_energies(team, x, x_stride, n_tokens, covariance.columns());
   std::vector<double> sorted = energies;
   std::ranges::nth_element(sorted, sorted.begin() + n_tokens / 2);
-  const auto weights = cap_energies(energies, kEnergyCap * sorted[n_tokens / 2]);
+  auto weights = cap_energies(energies, kEnergyCap * sorted[n_tokens / 2]);
   covariance.add(team, x, x_stride, n_tokens, weights.data());
+  return weights;
 }
 
 }  // namespace enxuto

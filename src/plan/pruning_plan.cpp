@@ -81,6 +81,18 @@ class Sizes {
     }
     return most;
   }
+  // Moments of what is missing after an FFN and its input; inputs and differences of a pass.
+  OptionalSize comparison() const {
+    OptionalSize most = 0;
+    for (const LayerWeights& w : model_.layers)
+      if (w.down)
+        most = larger(
+            most,
+            floats(1, checked_add(
+                          w.down->count(),
+                          kBatch * checked_add(w.down->columns(), w.down->rows()).value_or(0))));
+    return checked_align(most, kBlock);
+  }
   // Second moments of a layer's inputs, the values of its matrices, and a copy of one of each.
   OptionalSize masking() const {
     OptionalSize most = 0;
@@ -108,9 +120,10 @@ class Sizes {
   OptionalSize state_files(uint64_t probes) const {
     if (!plan_.states_on_disk) return 0;
     const auto& shape = plan_.shape;
-    return checked_add(checked_mul(shape.fit_chunks, state_bytes(model_.hyper, shape.fit_tokens)),
-                       checked_mul(probes, state_bytes(model_.hyper, uint64_t{shape.probe_tokens} *
-                                                                         shape.probe_chunks)));
+    return checked_add(
+        checked_mul(2 * shape.fit_chunks, state_bytes(model_.hyper, shape.fit_tokens)),
+        checked_mul(probes,
+                    state_bytes(model_.hyper, uint64_t{shape.probe_tokens} * shape.probe_chunks)));
   }
 
  private:
@@ -151,8 +164,9 @@ Result<CompressionPlan> plan_mode(const Model& model, const PruningRequest& requ
   if (request.fits_columns)
     stages.push_back(
         {"pruning",
-         add(add(sizes.fit_states(), sizes.removal()), add(sizes.probe_states(2), sizes.logits())),
-         texts + ", second moments and matrices of a layer"});
+         add(add(checked_mul(2, sizes.fit_states()), sizes.removal()),
+             add(add(sizes.probe_states(2), sizes.logits()), sizes.comparison())),
+         texts + " in the pruned and the whole model, second moments and matrices of a layer"});
   if (request.masks_weights)
     stages.push_back(
         {"pruning",

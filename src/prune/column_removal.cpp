@@ -108,6 +108,18 @@ void ColumnRemoval::invert(const CovarianceBlock& block) {
   std::copy_n(product, n * n, t);
 }
 
+// The least-squares fit of what is missing is C H^-1.
+void ColumnRemoval::make_up_for(std::span<const float> moments, float part) {
+  for (const CovarianceBlock& block : covariance_.blocks())
+    team_.parallel_for(tiles_of(rows_) * tiles_of(block.n), 1, [&](int64_t pair, int64_t, int) {
+      const int64_t row = pair / tiles_of(block.n) * kTile, col = pair % tiles_of(block.n) * kTile;
+      dense_.multiply(std::min(kTile, rows_ - row), std::min(kTile, block.n - col), block.n, part,
+                      {moments.data() + row * columns_ + block.begin, columns_},
+                      {block.matrix + col, block.n}, 1,
+                      weights_.data() + row * columns_ + block.begin + col, columns_);
+    });
+}
+
 double ColumnRemoval::keep(int64_t count) {
   // Those that cost least hardly change places while some of them go.
   const int64_t at_once =

@@ -26,6 +26,9 @@ class ColumnRemoval {
   ColumnRemoval(ThreadTeam& team, Covariance& covariance, std::span<float> weights, int64_t rows,
                 int64_t unit, std::span<float> scratch);
 
+  // Before any column goes: the matrix also makes up for a part of what else is missing after it.
+  // moments (rows, columns): of that and the input, C = sum of weight * missing x'.
+  void make_up_for(std::span<const float> moments, float part);
   // The loss of removing all of them, before any is.
   double energy() const { return energy_; }
   // Removes units until `count` of them are left, and says what that loses in all.

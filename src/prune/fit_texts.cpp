@@ -41,13 +41,23 @@ Status FitTexts::run(uint32_t layer, ForwardHooks hooks) {
   return {};
 }
 
-Status FitTexts::show(uint32_t layer, ForwardHooks hooks) {
+Status FitTexts::show(uint32_t layer, ForwardHooks hooks, const AfterPass& after) {
   const HooksFor scope(bench_.session, std::move(hooks));
   for (size_t c = 0; c < chunks_.size(); ++c) {
     ASSIGN_OR_RETURN(const float* state, states_.load(c));
-    TRY(show_chunk(bench_.session, layer, chunks_[c].size(), state));
+    Status told;
+    const auto tell = [&](size_t begin, size_t n, const float* out) {
+      if (after && told.ok()) told = after(c, begin, n, out);
+    };
+    TRY(show_chunk(bench_.session, layer, chunks_[c].size(), state, tell));
+    TRY(told);
   }
   return {};
+}
+
+Result<const float*> FitTexts::chunk(size_t c) {
+  ASSIGN_OR_RETURN(const float* state, states_.load(c));
+  return state;
 }
 
 }  // namespace enxuto

@@ -10,6 +10,9 @@
 namespace enxuto {
 namespace {
 
+// Of what the layers before have lost. All of it would be chance where text is short.
+constexpr float kMadeUpFor = 0.25f;
+
 const Tensor* matrix_of(const LayerWeights& w, Part part) {
   return part == Part::kAttention ? w.attn_output : w.down;
 }
@@ -20,19 +23,25 @@ uint64_t unit_of(const Model& model, uint32_t layer, Part part) {
 
 }  // namespace
 
-Result<PartRemoval> PartRemoval::create(const Workbench& bench, const Dense& dense, Part part) {
+Result<PartRemoval> PartRemoval::create(const Workbench& bench, const Dense& dense, Part part,
+                                        bool compares) {
   const Model& model = bench.model();
-  uint64_t covariance = 0, values = 0;
+  uint64_t covariance = 0, values = 0, columns = 0;
   for (uint32_t l = 0; l < model.layers.size(); ++l) {
     const Tensor* t = matrix_of(model.layers[l], part);
     if (!t) continue;
     const uint64_t most = removal_block(t->columns(), unit_of(model, l, part));
     covariance = std::max(covariance, *covariance_bytes(t->columns(), most));  // planned, so sane
     values = std::max(values, t->count());
+    columns = std::max(columns, t->columns());
   }
   PartRemoval removal(bench, dense, part);
   ASSIGN_OR_RETURN(removal.covariance_memory_, bench.take<float>(covariance / sizeof(float)));
   ASSIGN_OR_RETURN(removal.values_memory_, bench.take<float>(values));
+  if (compares) {
+    ASSIGN_OR_RETURN(removal.moments_memory_, bench.take<float>(values));
+    ASSIGN_OR_RETURN(removal.seen_memory_, bench.take<float>(bench.session.batch() * columns));
+  }
   return removal;
 }
 
@@ -58,13 +67,39 @@ void PartRemoval::open(uint32_t layer) {
                       most);
   covariance_->clear();
   values_ = values_memory_.first(tensor_->count());
+  compared_ = false;
+  moments_ = moments_memory_.empty() ? moments_memory_ : moments_memory_.first(tensor_->count());
+  std::ranges::fill(moments_, 0.0f);
   view_ = {Type::F32, reinterpret_cast<const uint8_t*>(values_.data()),
            static_cast<int64_t>(tensor_->rows()), static_cast<int64_t>(columns),
            columns * sizeof(float)};
 }
 
 void PartRemoval::see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens) {
-  if (&tensor == tensor_) add_tokens(bench_.session.team(), x, x_stride, n_tokens, *covariance_);
+  if (&tensor != tensor_) return;
+  token_weights_ = add_tokens(bench_.session.team(), x, x_stride, n_tokens, *covariance_);
+  if (moments_.empty()) return;
+  const auto columns = static_cast<int64_t>(tensor_->columns());
+  for (int64_t t = 0; t < n_tokens; ++t)
+    std::copy_n(x + t * x_stride, columns, seen_memory_.data() + t * columns);
+}
+
+void PartRemoval::compare(const float* out, const float* whole, int64_t n_tokens) {
+  constexpr int64_t kTile = 128;
+  const auto rows = static_cast<int64_t>(tensor_->rows()),
+             columns = static_cast<int64_t>(tensor_->columns());
+  std::vector<float> missing(static_cast<size_t>(n_tokens * rows));
+  for (int64_t t = 0; t < n_tokens; ++t)
+    for (int64_t r = 0; r < rows; ++r)
+      missing[static_cast<size_t>(t * rows + r)] =
+          token_weights_[static_cast<size_t>(t)] * (whole[t * rows + r] - out[t * rows + r]);
+  bench_.session.team().parallel_for((rows + kTile - 1) / kTile, 1, [&](int64_t i, int64_t, int) {
+    const int64_t row = i * kTile;
+    dense_.multiply(std::min(kTile, rows - row), columns, n_tokens, 1,
+                    {missing.data() + row, rows, true}, {seen_memory_.data(), columns}, 1,
+                    moments_.data() + row * columns, columns);
+  });
+  compared_ = true;
 }
 
 Status PartRemoval::read() {
@@ -90,6 +125,7 @@ Status PartRemoval::start(std::span<float> scratch) {
                              "its weights are damaged: try another file");
   removal_.emplace(bench_.session.team(), *covariance_, values_,
                    static_cast<int64_t>(tensor_->rows()), unit_, scratch);
+  if (compared_) removal_->make_up_for(moments_, kMadeUpFor);
   return {};
 }
 

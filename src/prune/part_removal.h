@@ -14,14 +14,19 @@ enum class Part { kAttention, kFfn };
 
 class PartRemoval {
  public:
-  // Room for the part of any layer, at the beginning of a stage. scratch: shared by both parts.
-  static Result<PartRemoval> create(const Workbench& bench, const Dense& dense, Part part);
+  // Room for the part of any layer, at the beginning of a stage; scratch is shared by both parts.
+  // compares: compare() will be called.
+  static Result<PartRemoval> create(const Workbench& bench, const Dense& dense, Part part,
+                                    bool compares = false);
   static Result<std::span<float>> take_scratch(const Workbench& bench);
 
   // Of a layer, of no tokens yet. The part must be there.
   void open(uint32_t layer);
   // To be called with each input of the layer's matrices.
   void see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens);
+  // Of the pass that was seen last: what its tokens have become, and what they would have become in
+  // the whole model, (n, width) each. The part then makes up for some of the difference.
+  void compare(const float* out, const float* whole, int64_t n_tokens);
   // Reads the values; from here on units can go.
   Status start(std::span<float> scratch);
   ColumnRemoval& removal() { return *removal_; }
@@ -43,10 +48,13 @@ class PartRemoval {
   const Workbench& bench_;
   const Dense& dense_;
   Part part_;
-  std::span<float> covariance_memory_, values_memory_;
+  std::span<float> covariance_memory_, values_memory_, moments_memory_, seen_memory_;
   const Tensor* tensor_ = nullptr;
   int64_t unit_ = 1;
   std::optional<Covariance> covariance_;
+  std::vector<float> token_weights_;  // of the pass seen last, whose inputs are in seen_memory_
+  std::span<float> moments_;          // of differences and inputs
+  bool compared_ = false;
   std::optional<ColumnRemoval> removal_;
   std::span<float> values_;
   MatrixView view_{};

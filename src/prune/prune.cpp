@@ -245,22 +245,30 @@ class Pruning {
     ASSIGN_OR_RETURN(ProbeTexts probes, ProbeTexts::begin(bench, chunks_.held_out, 2));
     TRY(probes.embed(kPruned));
     ASSIGN_OR_RETURN(PartRemoval attention, PartRemoval::create(bench, dense_, Part::kAttention));
-    ASSIGN_OR_RETURN(PartRemoval ffn, PartRemoval::create(bench, dense_, Part::kFfn));
+    ASSIGN_OR_RETURN(PartRemoval ffn,
+                     PartRemoval::create(bench, dense_, Part::kFfn, request_.recover));
+    std::optional<FitTexts> whole_texts;
+    if (request_.recover) {
+      ASSIGN_OR_RETURN(FitTexts texts, FitTexts::begin(bench, chunks_.fit));
+      whole_texts.emplace(std::move(texts));
+    }
     ASSIGN_OR_RETURN(const auto scratch, PartRemoval::take_scratch(bench));
     for (const LayerShape& layer : shape.layers) {
       if (progress_)
         progress_("pruning", static_cast<double>(layer.layer) / model_->hyper.n_layers);
       TRY(session_->hold_layer(layer.layer));
+      if (whole_texts) TRY(whole_texts->run(layer.layer, {}));
       KeptLayer kept = all_of(layer);
       std::vector<const PartRemoval*> changed;
       const LayerWidths whole = model_->hyper.widths(layer.layer);
       if (layer.kv_heads < whole.n_kv_heads) {
-        TRY(narrow(fit, attention, layer.layer, layer.kv_heads, scratch, changed));
+        TRY(narrow(fit, nullptr, attention, layer.layer, layer.kv_heads, scratch, changed));
         kept.kv_heads = layer.kv_heads ? attention.removal().kept() : std::vector<uint32_t>();
         kept.attn_output = attention.values();
       }
       if (layer.channels < whole.ffn_width) {
-        TRY(narrow(fit, ffn, layer.layer, layer.channels, scratch, changed));
+        TRY(narrow(fit, whole_texts ? &*whole_texts : nullptr, ffn, layer.layer, layer.channels,
+                   scratch, changed));
         kept.channels = ffn.removal().kept();
         kept.down = ffn.values();
       }
@@ -282,7 +290,9 @@ class Pruning {
   static constexpr size_t kWhole = 0, kPruned = 1;
 
   // One part of a layer, on what the pruned layers before it and the part before it hand it.
-  Status narrow(FitTexts& fit, PartRemoval& part, uint32_t layer, uint32_t count,
+  // whole: the same texts after this layer of the whole model, to be nearer to; null: they are not
+  // looked at.
+  Status narrow(FitTexts& fit, FitTexts* whole, PartRemoval& part, uint32_t layer, uint32_t count,
                 std::span<float> scratch, std::vector<const PartRemoval*>& changed) {
     part.open(layer);
     if (count == 0) {
@@ -294,7 +304,12 @@ class Pruning {
     hooks.on_linear_input = [&](const Tensor& t, const float* x, int64_t stride, int64_t n) {
       part.see(t, x, stride, n);
     };
-    TRY(fit.show(layer, std::move(hooks)));
+    const auto compare = [&](size_t chunk, size_t begin, size_t n, const float* out) -> Status {
+      ASSIGN_OR_RETURN(const float* there, whole->chunk(chunk));
+      part.compare(out, there + begin * model_->hyper.width, static_cast<int64_t>(n));
+      return {};
+    };
+    TRY(fit.show(layer, std::move(hooks), whole ? compare : FitTexts::AfterPass()));
     TRY(part.start(scratch));
     part.removal().keep(count);
     if (!request_.recover) TRY(part.forget_the_fit());
