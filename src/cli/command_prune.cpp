@@ -59,7 +59,7 @@ Result<MaskPattern> parse_pattern(const std::string& text) {
       group <= 64 && std::has_single_bit(group))
     return MaskPattern{1 - static_cast<double>(kept) / group, kept, group};
   return Status::usage(fmt::format("'{}' is no pattern", text),
-                       "say how many of how many weights stay: 2:4, 4:8; at most of 64");
+                       "say how many of how many stay: 2:4 or 4:8; of a power of two up to 64");
 }
 
 // Which single weights go.
