@@ -1,3 +1,5 @@
+// Which weights go, against brute force; whole models are compared with tools/golden_pruning.py in
+// docs/pruning.md.
 #include "prune/weight_masks.h"
 
 #include <gtest/gtest.h>
