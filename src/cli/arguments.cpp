@@ -254,21 +254,33 @@ void add_prune(CLI::App& app, Action& action) {
       "  enxuto prune model.gguf -o lean.gguf --speedup 1.3 --calibration notes.txt\n"
       "  enxuto prune model.gguf -o lean.gguf --size 220MB --what blocks\n"
       "  enxuto prune model.gguf -o english.gguf --what vocabulary --calibration english.txt\n"
+      "  enxuto prune model.gguf -o zeros.gguf --what weights --pattern 2:4\n"
       "Prune before compress: enxuto compress lean.gguf -o small.gguf --size 80MB\n",
       prune_command, action);
   PruneOptions& o = *c.options;
   c.command->add_option("-o,--output", o.output, "The GGUF file to write")->required();
-  c.number("--remove", o.remove,
-           "The part of the layers' weights (with --what vocabulary: of the tokens) to take out",
-           0.001, 0.999);
+  c.number(
+      "--remove", o.remove,
+      "The part of the layers' weights (with --what vocabulary: of the tokens) to take out; with "
+      "--what weights the part that becomes zero",
+      0.001, 0.999);
   c.size("--size", o.size_bytes, "Most bytes of the file");
   c.number("--speedup", o.speedup, "How many times faster a token is to be, by the bytes it reads",
            1.001, 1000);
   c.command
       ->add_option("--what", o.what,
                    "blocks, heads (with the keys and values they share), channels of the FFN, "
-                   "vocabulary, or auto (default): heads and channels, in each layer as it suits")
-      ->check(CLI::IsMember({"auto", "blocks", "heads", "channels", "vocabulary"}));
+                   "vocabulary, or auto (default): heads and channels, in each layer as it suits; "
+                   "weights: zeros for study, the file stays as large")
+      ->check(CLI::IsMember({"auto", "blocks", "heads", "channels", "vocabulary", "weights"}));
+  c.command
+      ->add_option("--method", o.method,
+                   "With --what weights: sparsegpt (default), wanda, magnitude or random")
+      ->check(CLI::IsMember({"sparsegpt", "wanda", "magnitude", "random"}));
+  c.command
+      ->add_option("--pattern", o.pattern,
+                   "With --what weights: of each M neighbouring inputs of a row N stay, as 2:4")
+      ->type_name("N:M");
   c.command->add_flag("--uniform", o.uniform,
                       "Leave all layers as wide as each other, and the architecture as it is");
   c.command

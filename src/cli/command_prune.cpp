@@ -1,5 +1,9 @@
-// prune: a model with fewer heads, channels, blocks or tokens.
+// prune: a model with fewer heads, channels, blocks or tokens, or with zeros for study.
 #include <fmt/format.h>
+
+#include <bit>
+#include <charconv>
+#include <cmath>
 
 #include "base/bytes.h"
 #include "cli/budget.h"
@@ -19,7 +23,13 @@ constexpr std::pair<std::string_view, PruneWhat> kWhat[] = {{"auto", PruneWhat::
                                                             {"blocks", PruneWhat::kBlocks},
                                                             {"heads", PruneWhat::kHeads},
                                                             {"channels", PruneWhat::kChannels},
-                                                            {"vocabulary", PruneWhat::kVocabulary}};
+                                                            {"vocabulary", PruneWhat::kVocabulary},
+                                                            {"weights", PruneWhat::kWeights}};
+constexpr std::pair<std::string_view, MaskMethod> kMethods[] = {
+    {"sparsegpt", MaskMethod::kSparseGpt},
+    {"wanda", MaskMethod::kWanda},
+    {"magnitude", MaskMethod::kMagnitude},
+    {"random", MaskMethod::kRandom}};
 
 PruneWhat what_of(std::string_view name) {
   for (const auto& [known, what] : kWhat)
@@ -29,17 +39,60 @@ PruneWhat what_of(std::string_view name) {
 
 Status check_task(const PruneOptions& options) {
   const int targets = (options.remove > 0) + (options.size_bytes > 0) + (options.speedup > 0);
-  if (targets == 1 || (targets == 0 && options.what == "vocabulary")) return {};
+  if (targets == 1 || (targets == 0 && (options.what == "vocabulary" || !options.pattern.empty())))
+    return {};
   return Status::usage(targets == 0 ? "how much has to go is not said"
                                     : "how much has to go is said in more than one way",
                        "give one of --remove, --size and --speedup");
 }
 
+// N:M, with M a power of two up to 64.
+Result<MaskPattern> parse_pattern(const std::string& text) {
+  const auto colon = text.find(':');
+  uint32_t kept = 0, group = 0;
+  const auto number = [](std::string_view digits, uint32_t& value) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc() && end == digits.data() + digits.size();
+  };
+  if (colon != std::string::npos && number(std::string_view(text).substr(0, colon), kept) &&
+      number(std::string_view(text).substr(colon + 1), group) && kept > 0 && kept < group &&
+      group <= 64 && std::has_single_bit(group))
+    return MaskPattern{1 - static_cast<double>(kept) / group, kept, group};
+  return Status::usage(fmt::format("'{}' is no pattern", text),
+                       "say how many of how many stay: 2:4 or 4:8; of a power of two up to 64");
+}
+
+// Which single weights go.
+Result<MaskRequest> masks_of(const PruneOptions& options) {
+  if (options.what != "weights") {
+    if (options.method.empty() && options.pattern.empty()) return MaskRequest{};
+    return Status::usage("--method and --pattern tell which single weights go",
+                         "say --what weights, or leave them out");
+  }
+  if (options.size_bytes || options.speedup > 0)
+    return Status::usage("zeros make a file neither smaller nor faster",
+                         "say how many there shall be: --remove, or --pattern");
+  if (options.recover != "local")
+    return Status::usage("whether other weights make up for those that go is the method's choice",
+                         "say --method wanda, which changes none, and leave out --recover");
+  MaskRequest masks{MaskMethod::kSparseGpt, {options.remove, 0, 0}};
+  for (const auto& [name, method] : kMethods)
+    if (name == options.method) masks.method = method;
+  if (options.pattern.empty()) return masks;
+  ASSIGN_OR_RETURN(masks.pattern, parse_pattern(options.pattern));
+  if (options.remove > 0 && std::abs(options.remove - masks.pattern.share) > 1e-9)
+    return Status::usage(fmt::format("--pattern {} removes {:g} of the weights, --remove says {:g}",
+                                     options.pattern, masks.pattern.share, options.remove),
+                         "leave one of them out");
+  return masks;
+}
+
 }  // namespace
 
 Status prune_command(const PruneOptions& options) {
-  TRY(check_task(options));
   PruneRequest request;
+  ASSIGN_OR_RETURN(request.masks, masks_of(options));
+  TRY(check_task(options));
   request.what = what_of(options.what);
   request.remove = options.remove;
   request.size_bytes = options.size_bytes;

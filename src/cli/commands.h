@@ -69,6 +69,7 @@ struct PruneOptions : CommonOptions {
   double speedup = 0;
   std::string what = "auto";
   std::string recover = "local";
+  std::string method, pattern;  // of single weights; empty: sparsegpt, none
   bool uniform = false;
   std::string calibration_file;  // empty: the built-in text
   Effort effort = Effort::kNormal;

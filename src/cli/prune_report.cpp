@@ -35,6 +35,56 @@ void print_layers(const PruneReport& report, const Model& model, const Paint& pa
   table.print(paint);
 }
 
+// Bits of one weight of the matrices that zeros are in, as the file has them.
+double bits_of_weight(const Model& model) {
+  uint64_t bytes = 0, weights = 0;
+  for (const LayerWeights& w : model.layers)
+    for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
+      if (t) bytes += t->row_bytes() * t->rows(), weights += t->count();
+  return weights ? 8 * static_cast<double>(bytes) / static_cast<double>(weights) : 0;
+}
+
+double zeros_of(const PruneReport& report) {
+  uint64_t zeros = 0, weights = 0;
+  for (const MaskedKind& kind : report.masked) zeros += kind.zeros, weights += kind.weights;
+  return share(zeros, weights);
+}
+
+// A bit for each weight, and those that are not zero one after the other.
+double bitmap_bits(double zeros, double bits) { return 1 + (1 - zeros) * bits; }
+
+constexpr double kBitsOfQ4 = 4.5;
+
+void print_masked(const PruneReport& report, const Model& model, const Paint& paint) {
+  Table table({"matrices", ">zeros", ""});
+  for (const MaskedKind& kind : report.masked)
+    if (kind.weights)
+      table.add({kind.kind, fmt::format("{:.2f} %", 100 * share(kind.zeros, kind.weights)),
+                 paint.cyan(bar(share(kind.zeros, kind.weights), 24))});
+  table.print(paint);
+  const double zeros = zeros_of(report);
+  fmt::print(
+      "\nthe file is as large as before, and as fast: a sparse form pays from a share of "
+      "zeros above 1 / bits of a weight\n");
+  for (const double bits : {bits_of_weight(model), kBitsOfQ4}) {
+    const double sparse = bitmap_bits(zeros, bits);
+    fmt::print(
+        "of {:.3g} bits a weight, a bitmap and what is not zero would take {:.2f}: {} "
+        "({:.0f} %)\n",
+        bits, sparse, sparse < bits ? "smaller" : "not smaller", 100 * sparse / bits);
+  }
+}
+
+Json masked_json(const PruneReport& report, const Model& model) {
+  Json kinds = Json::array(), forms = Json::array();
+  for (const MaskedKind& kind : report.masked)
+    kinds.push_back({{"kind", kind.kind}, {"zeros", kind.zeros}, {"weights", kind.weights}});
+  for (const double bits : {bits_of_weight(model), kBitsOfQ4})
+    forms.push_back({{"bits_per_weight", bits},
+                     {"sparse_bits_per_weight", bitmap_bits(zeros_of(report), bits)}});
+  return {{"zero_share", zeros_of(report)}, {"kinds", kinds}, {"bitmap_forms", forms}};
+}
+
 }  // namespace
 
 Json prune_json(const PruneReport& report, const Model& model, const PruneOptions& options) {
@@ -42,7 +92,7 @@ Json prune_json(const PruneReport& report, const Model& model, const PruneOption
   for (const LayerShape& layer : report.shape.layers)
     layers.push_back(
         {{"layer", layer.layer}, {"kv_heads", layer.kv_heads}, {"ffn_width", layer.channels}});
-  return {
+  Json json = {
       {"output", options.output},
       {"what", options.what},
       {"architecture", report.architecture},
@@ -61,11 +111,15 @@ Json prune_json(const PruneReport& report, const Model& model, const PruneOption
       {"seconds", report.seconds},
       {"planned_bytes", report.map.total_bytes()},
       {"peak_rss_bytes", peak_rss_bytes()}};
+  if (!report.masked.empty()) json["masked"] = masked_json(report, model);
+  return json;
 }
 
 void print_prune(const PruneReport& report, const Model& model, const PruneOptions& options) {
   const Paint paint(Stream::kOutput);
-  if (report.shape.tokens.empty())
+  if (!report.masked.empty())
+    print_masked(report, model, paint);
+  else if (report.shape.tokens.empty())
     print_layers(report, model, paint);
   else
     fmt::print(
@@ -78,10 +132,11 @@ void print_prune(const PruneReport& report, const Model& model, const PruneOptio
              paint.bold(options.output), format_count(report.file_bytes),
              100 * share(report.file_bytes, report.source_bytes), format_count(report.source_bytes),
              report.architecture);
-  fmt::print("layers {} of {}; a token reads {} of {}: about {:.2f} x as fast\n",
-             format_bytes(report.layer_bytes), format_bytes(report.source_layer_bytes),
-             format_bytes(report.token_bytes), format_bytes(report.source_token_bytes),
-             share(report.source_token_bytes, report.token_bytes));
+  if (report.masked.empty())
+    fmt::print("layers {} of {}; a token reads {} of {}: about {:.2f} x as fast\n",
+               format_bytes(report.layer_bytes), format_bytes(report.source_layer_bytes),
+               format_bytes(report.token_bytes), format_bytes(report.source_token_bytes),
+               share(report.source_token_bytes, report.token_bytes));
   if (report.kld > 0) fmt::print("KL divergence on text held out {:.4f} nats\n", report.kld);
   fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
              format_bytes(report.map.total_bytes()));

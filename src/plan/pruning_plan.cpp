@@ -46,6 +46,14 @@ OptionalSize removal_bytes(const Tensor* matrix, uint64_t unit) {
                      checked_add(values, tokens));
 }
 
+// One of the matrices that read each of a layer's inputs.
+std::vector<const Tensor*> inputs_of(const LayerWeights& w) {
+  std::vector<const Tensor*> inputs;
+  for (const Tensor* t : {w.q, w.attn_output, w.gate ? w.gate : w.up, w.down})
+    if (t) inputs.push_back(t);
+  return inputs;
+}
+
 class Sizes {
  public:
   Sizes(const Model& model, const CompressionPlan& plan) : model_(model), plan_(plan) {}
@@ -93,22 +101,21 @@ class Sizes {
                           kBatch * checked_add(w.down->columns(), w.down->rows()).value_or(0))));
     return checked_align(most, kBlock);
   }
-  // Second moments of a layer's inputs, the values of its matrices, and a copy of one of each.
+  // Of the layer that needs most: second moments and values, scratch, and the tokens of one pass
+  // that are seen.
   OptionalSize masking() const {
-    OptionalSize most = 0;
+    OptionalSize layer = 0, scratch = 0, tokens = 0;
     for (const LayerWeights& w : model_.layers) {
-      OptionalSize layer = 0, largest = 0;
-      for (const Tensor* t : {w.q, w.attn_output, w.gate, w.down}) {
-        if (!t) continue;
-        const OptionalSize covariance = covariance_bytes(t->columns());
-        layer = checked_add(layer, covariance);
-        largest = larger(largest, covariance);
-      }
-      for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
-        if (t) layer = checked_add(layer, checked_align(checked_mul(t->count(), kFloat), kLine));
-      most = larger(most, checked_add(layer, largest));
+      const auto floats = masking_floats(w);
+      if (!floats) return std::nullopt;
+      layer = larger(layer, checked_mul(floats->layer, kFloat));
+      scratch = larger(scratch, checked_mul(floats->scratch, kFloat));
+      OptionalSize inputs = 0;
+      for (const Tensor* t : inputs_of(w)) inputs = checked_add(inputs, t->columns());
+      tokens = larger(tokens, checked_mul(inputs, kBatch * kFloat));
     }
-    return most;
+    return checked_add(checked_add(checked_align(layer, kLine), checked_align(scratch, kLine)),
+                       tokens);
   }
   OptionalSize read_buffer() const {
     OptionalSize piece = 0;
@@ -184,7 +191,9 @@ Result<CompressionPlan> plan_mode(const Model& model, const PruningRequest& requ
   if (streams)
     own.push_back({owner::kReadBuffer, known(sizes.read_buffer()), "rows of a tensor on their way",
                    "always", PartKind::kArena});
-  plan.disk_bytes = known(sizes.state_files(request.probes_parts ? parts : blocks));
+  plan.disk_bytes = known(sizes.state_files(request.probes_parts    ? parts
+                                            : request.probes_blocks ? blocks
+                                                                    : 2));
   own.push_back({owner::kWorking, known(largest->bytes),
                  fmt::format("most of all {}: {}", largest->name, largest->why), largest->name,
                  PartKind::kArena});
@@ -238,6 +247,25 @@ OptionalSize removal_scratch(uint64_t rows, uint64_t columns, uint64_t unit) {
   return checked_add(larger(checked_mul(block, block),
                             checked_mul(at_once, checked_add(checked_mul(2, block), rows))),
                      checked_mul(kTile, block));
+}
+
+std::optional<MaskingFloats> masking_floats(const LayerWeights& w) {
+  OptionalSize layer = 0, scratch = 0;
+  const auto add = [&](OptionalSize floats) {
+    layer = checked_add(layer, checked_align(floats, kLine / kFloat));
+  };
+  for (const Tensor* t : inputs_of(w)) {
+    const OptionalSize covariance = covariance_bytes(t->columns());
+    add(covariance ? OptionalSize(*covariance / kFloat) : std::nullopt);
+    scratch = larger(scratch, checked_mul(kTile, covariance_block(t->columns())));
+  }
+  for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
+    if (t) {
+      add(t->count());
+      scratch = larger(scratch, checked_mul(2 * kTile, t->rows()));  // scores and errors
+    }
+  if (!layer || !scratch) return std::nullopt;
+  return MaskingFloats{*layer, *scratch};
 }
 
 Result<CompressionPlan> plan_pruning(const Model& model, const PruningRequest& request) {

@@ -26,6 +26,13 @@ inline constexpr const char* kOutput = "output";
 
 Result<CompressionPlan> plan_pruning(const Model& model, const PruningRequest& request);
 
+// What masking single weights of a layer takes (prune/layer_masking.h): second moments of its
+// inputs with the values of its matrices, and scratch.
+struct MaskingFloats {
+  uint64_t layer = 0, scratch = 0;
+};
+std::optional<MaskingFloats> masking_floats(const LayerWeights& layer);
+
 // States of pruning that one layer's parts are probed in: attention and FFN in two each.
 inline constexpr uint64_t kProbesOfLayer = 4;
 // Columns of attn_output that stay or go together, in one layer.

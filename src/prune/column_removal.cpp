@@ -5,6 +5,7 @@
 
 #include "plan/pruning_plan.h"
 #include "prune/small_solver.h"
+#include "prune/triangle_inverse.h"
 
 namespace enxuto {
 namespace {
@@ -35,11 +36,7 @@ ColumnRemoval::ColumnRemoval(ThreadTeam& team, Covariance& covariance, std::span
       left_(columns_ / unit) {
   covariance_.factor(team_, damping_of(covariance_));
   for (const CovarianceBlock& block : covariance_.blocks()) {
-    // Above the diagonal lies U: the unit triangle that is inverted has nothing below it.
-    for (int64_t i = 0; i < block.n; ++i) {
-      std::fill_n(block.matrix + i * block.n, i, 0.0f);
-      block.matrix[i * block.n + i] = 1;
-    }
+    clear_below(block);
     energy_ += energy_of(block);
     invert(block);
   }
@@ -72,26 +69,8 @@ double ColumnRemoval::energy_of(const CovarianceBlock& block) const {
 // The unit upper triangle T of H = T D T' becomes H^-1 = T'^-1 D^-1 T^-1.
 void ColumnRemoval::invert(const CovarianceBlock& block) {
   const int64_t n = block.n;
-  float *t = block.matrix, *panel = scratch_.data() + n * n;  // (kTile, n)
-  std::vector<double> corner(kTile * kTile);
-  std::vector<float> inverse(kTile * kTile);
-  for (int64_t i = tiles_of(n) - 1; i >= 0; --i) {
-    const int64_t begin = i * kTile, end = std::min(begin + kTile, n), rows = end - begin;
-    invert_unit_triangle(t + begin * n + begin, n, rows, inverse.data());
-    // Right of the corner: -T_ii^-1 T_i,rest X_rest
-    team_.parallel_for(tiles_of(n - end), 1, [&](int64_t tile, int64_t, int) {
-      const int64_t from = end + tile * kTile, to = std::min(from + kTile, n);
-      dense_.multiply(rows, to - from, to - end, 1, {t + begin * n + end, n},
-                      {t + end * n + from, n}, 0, panel + from, n);
-    });
-    team_.parallel_for(tiles_of(n - end), 1, [&](int64_t tile, int64_t, int) {
-      const int64_t from = end + tile * kTile, to = std::min(from + kTile, n);
-      dense_.multiply(rows, to - from, rows, -1, {inverse.data(), rows}, {panel + from, n}, 0,
-                      t + begin * n + from, n);
-    });
-    for (int64_t r = 0; r < rows; ++r)
-      std::copy_n(inverse.data() + r * rows, rows, t + (begin + r) * n + begin);
-  }
+  float* t = block.matrix;
+  invert_triangle(team_, dense_, block, scratch_.data() + n * n);
   for (int64_t i = 0; i < n; ++i) {
     const auto root = static_cast<float>(1 / std::sqrt(double{block.conditional[i]}));
     for (int64_t j = i; j < n; ++j) t[i * n + j] *= root;

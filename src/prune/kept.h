@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -29,12 +30,12 @@ ModelShape whole_shape(const Model& model);
 // Whether all layers are as wide as each other.
 bool is_even(const ModelShape& shape);
 
-// Which parts of a layer stay, ascending, and the matrices that make up for the others: as large as
-// the source's, (width, heads or channels of the source), or empty where they are the source's own.
+// Which parts of a layer stay, ascending, and what matrices have become: as large as the source's,
+// those that are not here are the source's own.
 struct KeptLayer {
   uint32_t layer;
   std::vector<uint32_t> kv_heads, channels;
-  std::span<const float> attn_output, down;
+  std::map<const Tensor*, std::span<const float>> values;
 };
 
 }  // namespace enxuto

@@ -10,6 +10,7 @@
 #include "platform/clock.h"
 #include "prune/block_search.h"
 #include "prune/fit_texts.h"
+#include "prune/layer_masking.h"
 #include "prune/part_costs.h"
 #include "prune/probe_texts.h"
 #include "prune/pruned_file.h"
@@ -86,10 +87,14 @@ class Pruning {
           return Status::usage("which tokens are needed depends on the text, and none is given",
                                "give text of the language or the domain: --calibration FILE");
         break;
+      case PruneWhat::kWeights:
+        TRY(can_be_masked(*model_, request_.masks));
+        break;
     }
     return parts_.empty() || uniform_ ? Status() : uneven;
   }
 
+  bool masks_weights() const { return request_.what == PruneWhat::kWeights; }
   bool prunes_tokens() const { return request_.what == PruneWhat::kVocabulary; }
   // Of the head with so many tokens; 0: all.
   uint64_t head_bytes(uint64_t tokens = 0) const {
@@ -102,7 +107,7 @@ class Pruning {
     report_.source_bytes = model_->file_bytes;
     report_.source_layer_bytes = layer_bytes(*model_, whole);
     report_.source_token_bytes = report_.source_layer_bytes + head_bytes();
-    if (prunes_tokens()) return {};
+    if (prunes_tokens() || masks_weights()) return {};
     const auto all = static_cast<double>(report_.source_layer_bytes);
     if (request_.size_bytes) {
       ASSIGN_OR_RETURN(const PrunedFile file, PrunedFile::plan(*model_, whole));
@@ -142,6 +147,7 @@ class Pruning {
     request.fits_columns = !parts_.empty();
     request.probes_parts = !parts_.empty() && !uniform_;
     request.probes_blocks = request_.what == PruneWhat::kBlocks;
+    request.masks_weights = masks_weights();
     if (prunes_tokens()) request.text_bytes = std::min(text.size(), kMostText);
     ASSIGN_OR_RETURN(plan_, plan_pruning(*model_, request));
     TRY(check_fits(plan_, request_.memory_bytes, "prune"));
@@ -204,6 +210,7 @@ class Pruning {
 
   Result<ChosenShape> choose(const Workbench& bench) {
     if (request_.what == PruneWhat::kBlocks) return choose_blocks(bench);
+    if (masks_weights()) return ChosenShape{whole_shape(*model_), 0};
     if (uniform_) return choose_uniform_shape(*model_, parts_, room_);
     ASSIGN_OR_RETURN(const auto costs, measure_parts(bench, dense_, chunks_, parts_));
     return choose_shape(*model_, costs, room_);
@@ -236,6 +243,7 @@ class Pruning {
 
   // Layer after layer: which parts stay, what makes up for the others, into the file.
   Status settle(const Workbench& bench, const ModelShape& shape, PrunedFile& file) {
+    if (masks_weights()) return mask(bench, shape, file);
     if (parts_.empty()) {
       for (const LayerShape& layer : shape.layers)
         TRY(file.write_layer(all_of(layer), *reader_, session_->team()));
@@ -264,23 +272,54 @@ class Pruning {
       if (layer.kv_heads < whole.n_kv_heads) {
         TRY(narrow(fit, nullptr, attention, layer.layer, layer.kv_heads, scratch, changed));
         kept.kv_heads = layer.kv_heads ? attention.removal().kept() : std::vector<uint32_t>();
-        kept.attn_output = attention.values();
+        kept.values[&attention.tensor()] = attention.values();
       }
       if (layer.channels < whole.ffn_width) {
         TRY(narrow(fit, whole_texts ? &*whole_texts : nullptr, ffn, layer.layer, layer.channels,
                    scratch, changed));
         kept.channels = ffn.removal().kept();
-        kept.down = ffn.values();
+        kept.values[&ffn.tensor()] = ffn.values();
       }
       TRY(fit.run(layer.layer, replacing(changed)));
-      TRY(probes.run(kWhole, layer.layer));
-      session_->set_hooks(replacing(changed));
-      const Status status = probes.run(kPruned, layer.layer);
-      session_->set_hooks({});
-      TRY(status);
+      TRY(run_probes(probes, layer.layer, replacing(changed)));
       session_->let_go();
       TRY(file.write_layer(kept, *reader_, session_->team()));
     }
+    return compare(probes);
+  }
+
+  // The same, where single weights of each layer go.
+  Status mask(const Workbench& bench, const ModelShape& shape, PrunedFile& file) {
+    ASSIGN_OR_RETURN(FitTexts fit, FitTexts::begin(bench, chunks_.fit));
+    ASSIGN_OR_RETURN(ProbeTexts probes, ProbeTexts::begin(bench, chunks_.held_out, 2));
+    TRY(probes.embed(kPruned));
+    ASSIGN_OR_RETURN(LayerMasking masking, LayerMasking::create(bench, dense_, request_.masks));
+    for (const LayerShape& layer : shape.layers) {
+      if (progress_)
+        progress_("pruning", static_cast<double>(layer.layer) / model_->hyper.n_layers);
+      TRY(session_->hold_layer(layer.layer));
+      TRY(masking.mask(layer.layer, fit));
+      TRY(fit.run(layer.layer, masking.hooks()));
+      TRY(run_probes(probes, layer.layer, masking.hooks()));
+      session_->let_go();
+      KeptLayer kept = all_of(layer);
+      masking.put_values(kept);
+      TRY(file.write_layer(kept, *reader_, session_->team()));
+    }
+    report_.masked = masking.kinds();
+    return compare(probes);
+  }
+
+  // The model as it was, and as it is with these hooks, through a layer.
+  Status run_probes(ProbeTexts& probes, uint32_t layer, ForwardHooks pruned) {
+    TRY(probes.run(kWhole, layer));
+    session_->set_hooks(std::move(pruned));
+    const Status status = probes.run(kPruned, layer);
+    session_->set_hooks({});
+    return status;
+  }
+
+  Status compare(ProbeTexts& probes) {
     const size_t pruned[] = {kPruned};
     ASSIGN_OR_RETURN(const auto klds, probes.divergences(kWhole, pruned));
     report_.kld = klds.front();
@@ -318,7 +357,7 @@ class Pruning {
   }
 
   static KeptLayer all_of(const LayerShape& layer) {
-    KeptLayer kept{layer.layer, {}, {}, {}, {}};
+    KeptLayer kept{layer.layer, {}, {}, {}};
     for (uint32_t i = 0; i < layer.kv_heads; ++i) kept.kv_heads.push_back(i);
     for (uint32_t i = 0; i < layer.channels; ++i) kept.channels.push_back(i);
     return kept;

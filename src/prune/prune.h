@@ -1,5 +1,6 @@
-// A model with fewer heads, channels, blocks or tokens: measure what each is worth, choose what
-// goes, let what stays make up for it, write. Output is a GGUF file that stock llama.cpp runs.
+// A model with fewer heads, channels, blocks or tokens, or with zeros for study: measure what each
+// is worth, choose what goes, let what stays make up for it, write. Output is a GGUF file that
+// stock llama.cpp runs.
 #pragma once
 
 #include <functional>
@@ -11,10 +12,11 @@
 #include "models/model.h"
 #include "plan/pruning_plan.h"
 #include "prune/kept.h"
+#include "prune/layer_masking.h"
 
 namespace enxuto {
 
-enum class PruneWhat { kAuto, kBlocks, kHeads, kChannels, kVocabulary };
+enum class PruneWhat { kAuto, kBlocks, kHeads, kChannels, kVocabulary, kWeights };
 
 struct PruneRequest {
   PruneWhat what = PruneWhat::kAuto;
@@ -24,6 +26,7 @@ struct PruneRequest {
   double remove = 0;
   uint64_t size_bytes = 0;
   double speedup = 0;
+  MaskRequest masks;             // single weights go: which, and how many of them
   bool uniform = false;          // all layers stay as wide as each other
   bool recover = true;           // what stays makes up for what goes
   std::string calibration_text;  // empty: the built-in one
@@ -42,11 +45,12 @@ struct PruneReport {
   uint64_t source_token_bytes = 0, token_bytes = 0;  // that decoding a token reads
   std::string architecture;                          // of what was written
   ModelShape shape;
-  uint64_t tokens_met = 0;     // of the vocabulary: different ones in the text
-  double expected_growth = 0;  // and how many more tokens such text will take, as a share
-  double predicted_kld = 0;    // nats, of the parts one by one
-  double kld = 0;              // of the result, on text held out; 0: not measured
-  MemoryMap map;               // as planned
+  uint64_t tokens_met = 0;         // of the vocabulary: different ones in the text
+  double expected_growth = 0;      // and how many more tokens such text will take, as a share
+  double predicted_kld = 0;        // nats, of the parts one by one
+  std::vector<MaskedKind> masked;  // single weights that went
+  double kld = 0;                  // of the result, on text held out; 0: not measured
+  MemoryMap map;                   // as planned
   double seconds = 0;
 };
 

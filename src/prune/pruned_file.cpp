@@ -270,8 +270,7 @@ Status PrunedFile::write_piece(const Piece& piece, const KeptLayer* kept, Tensor
   const auto rows =
       vector ? std::vector<uint64_t>{0} : indices(piece, piece.rows, piece.from->rows(), kept);
   std::span<const float> values;
-  if (kept && piece.from == model_.layers[kept->layer].attn_output) values = kept->attn_output;
-  if (kept && piece.from == model_.layers[kept->layer].down) values = kept->down;
+  if (kept && kept->values.contains(piece.from)) values = kept->values.at(piece.from);
   const bool copied = values.empty() && piece.columns == Which::kAll;
   for (size_t i = 0, n = 0; i < rows.size(); i += n) {
     if (interrupted()) return Status::interrupted();

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/bytes.h"
+#include "compress/weights.h"
 #include "prune/pruned_file.h"
 #include "prune/shape_search.h"
 #include "tests/budget/budget.h"
@@ -233,6 +234,101 @@ TEST_F(Prune, TokensGoAndTheOthersAnswerAsBefore) {
   };
   const auto before = logits_after(model.get()), now = logits_after(after);
   for (size_t i = 0; i < now.size(); ++i) EXPECT_EQ(now[i], before[report->shape.tokens[i]]) << i;
+}
+
+PruneRequest masking(MaskMethod method, const MaskPattern& pattern) {
+  PruneRequest request;
+  request.what = PruneWhat::kWeights;
+  request.masks = {method, pattern};
+  return request;
+}
+
+std::vector<const Tensor*> matrices_of(const Model& model) {
+  std::vector<const Tensor*> all;
+  for (const LayerWeights& w : model.layers)
+    for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
+      if (t) all.push_back(t);
+  return all;
+}
+
+// What is written has the pattern, in every matrix of every layer, and nothing else changes.
+TEST_F(Prune, ZerosFollowThePattern) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "deci"})
+    for (const MaskMethod method : {MaskMethod::kSparseGpt, MaskMethod::kMagnitude}) {
+      const TemporaryModel model({.architecture = architecture}, Type::F16);
+      const auto report = prune_model(model.get(), masking(method, {0.5, 2, 4}));
+      ASSERT_TRUE(report.ok()) << report.status().what();
+      EXPECT_EQ(report->architecture, architecture);
+      const auto after = written();
+      ASSERT_TRUE(after);
+      EXPECT_EQ(after->file_bytes, report->file_bytes);
+      for (const Tensor* t : matrices_of(*after)) {
+        ASSERT_EQ(t->type, Type::F16);
+        std::vector<float> row(t->columns());
+        for (uint64_t r = 0; r < t->rows(); ++r) {
+          decode_row(*t, r, row.data());
+          for (uint64_t c = 0; c < row.size(); c += 4)
+            ASSERT_GE(std::count(row.begin() + c, row.begin() + c + 4, 0.0f), 2) << t->name;
+        }
+      }
+      for (const MaskedKind& kind : report->masked) EXPECT_GE(2 * kind.zeros, kind.weights);
+      const Tensor &before = *model.get()->token_embedding, &now = *after->token_embedding;
+      EXPECT_TRUE(std::ranges::equal(before.data, now.data));
+    }
+}
+
+// Channels that do the same stand in for each other, if the method lets them.
+TEST_F(Prune, WeightsThatStayMakeUpForThoseThatGo) {
+  TinyModel tiny = tiny_model({.architecture = "llama", .seed = 9});
+  for (uint32_t l = 0; l < tiny.n_layers; ++l)
+    for (const char* name : {"gate", "up"}) {
+      TinyTensor& rows = *tiny.find(fmt::format("blk.{}.ffn_{}.weight", l, name));
+      const uint64_t width = rows.shape[0];
+      for (uint64_t r = 0; r + 1 < rows.shape[1]; r += 2)
+        std::copy_n(rows.values.begin() + static_cast<int64_t>(r * width), width,
+                    rows.values.begin() + static_cast<int64_t>((r + 1) * width));
+    }
+  const TemporaryModel model(tiny, Type::F32);
+  const auto kld = [&](MaskMethod method) {
+    const auto report = prune_model(model.get(), masking(method, {0.3, 0, 0}));
+    EXPECT_TRUE(report.ok()) << report.status().what();
+    return report.ok() ? report->kld : 0;
+  };
+  const double sparse = kld(MaskMethod::kSparseGpt), magnitude = kld(MaskMethod::kMagnitude),
+               lot = kld(MaskMethod::kRandom);
+  EXPECT_LT(sparse, 0.8 * magnitude);
+  EXPECT_LT(magnitude, lot);
+}
+
+TEST_F(Prune, MasksAreTheSameWhateverTheThreadsAndWhereWeightsLie) {
+  const TemporaryModel model({.architecture = "llama", .n_layers = 6}, Type::F16);
+  std::vector<std::vector<float>> answers;
+  for (const int n_threads : {1, 3}) {
+    PruneRequest request = masking(MaskMethod::kSparseGpt, {0.5, 0, 0});
+    request.effort = Effort::kFast;
+    request.n_threads = n_threads;
+    request.replace_output = true;
+    if (n_threads == 3) {
+      const auto least = plan_pruning(
+          *model.get(),
+          {.n_threads = 3, .effort = Effort::kFast, .memory_bytes = 1, .masks_weights = true});
+      ASSERT_TRUE(least.ok());
+      request.memory_bytes = least->map.total_bytes() + 64 * kKiB;
+    }
+    const auto report = prune(model.get(), out(), request, {});
+    ASSERT_TRUE(report.ok()) << report.status().what();
+    answers.push_back(logits_of(written()));
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+}
+
+TEST_F(Prune, RefusesToMaskWhatWouldNotStayZero) {
+  const TemporaryModel coded({.architecture = "llama"}, Type::Q8_0);
+  const auto report = prune_model(coded.get(), masking(MaskMethod::kWanda, {0.5, 0, 0}));
+  ASSERT_FALSE(report.ok());
+  EXPECT_NE(report.status().what().find("zeros would not survive"), std::string::npos);
+  EXPECT_NE(report.status().todo().find("compress"), std::string::npos);
+  EXPECT_TRUE(is_empty());
 }
 
 TEST_F(Prune, RefusesWhatCannotBe) {

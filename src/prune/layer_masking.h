@@ -1,0 +1,70 @@
+// A layer whose single weights go: the second moments of what its matrices read, their values, and
+// the matrices in the layer's place while text is run.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "compress/workbench.h"
+#include "prune/fit_texts.h"
+#include "prune/kept.h"
+#include "prune/weight_masks.h"
+
+namespace enxuto {
+
+struct MaskRequest {
+  MaskMethod method = MaskMethod::kSparseGpt;
+  MaskPattern pattern;
+};
+
+// Of one kind of matrix, in all layers.
+struct MaskedKind {
+  const char* kind;
+  uint64_t zeros = 0, weights = 0;
+};
+
+// Zeros have to survive in the file: kUsage where a matrix is not of floats, or where a pattern's
+// groups do not divide its inputs.
+Status can_be_masked(const Model& model, const MaskRequest& request);
+
+class LayerMasking {
+ public:
+  // Room for any layer, at the beginning of a stage.
+  static Result<LayerMasking> create(const Workbench& bench, const Dense& dense,
+                                     const MaskRequest& request);
+  // Looks at the texts before the layer, which is held, and masks all its matrices.
+  Status mask(uint32_t layer, FitTexts& texts);
+  // Text meets what the matrices have become.
+  ForwardHooks hooks() const;
+  void put_values(KeptLayer& kept) const;
+  // Of all layers so far.
+  std::vector<MaskedKind> kinds() const { return {kinds_.begin(), kinds_.end()}; }
+
+ private:
+  struct Matrix {
+    size_t kind;
+    const Tensor* tensor;
+    std::span<float> values;
+    MatrixView view;
+  };
+  struct Input {
+    std::optional<Covariance> covariance;
+    std::vector<Matrix> readers;
+  };
+  static constexpr size_t kKinds = 7;
+  LayerMasking(const Workbench& bench, const Dense& dense, const MaskRequest& request);
+  void open(uint32_t layer);
+  void see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens);
+  Status read(const Matrix& matrix);
+  Status mask_readers(Input& input);
+  void count(const Matrix& matrix);
+
+  const Workbench& bench_;
+  Dense dense_;
+  MaskRequest request_;
+  std::span<float> memory_, scratch_;
+  std::vector<Input> inputs_;
+  std::array<MaskedKind, kKinds> kinds_;
+};
+
+}  // namespace enxuto
