@@ -165,7 +165,7 @@ class PruneAndCompress {
   Status prune_source() {
     PruneRequest request = prune_request();
     request.choose_share = [this](const std::vector<ShareCost>& costs) { return choose(costs); };
-    ASSIGN_OR_RETURN(const PruneReport report, prune(model_, pruned_.path(), request, phase()));
+    ASSIGN_OR_RETURN(const PruneReport report, prune(model_, pruned_.path(), request, phase("pruning")));
     pruning_kld_ = report.kld;
     if (report.file_bytes || has_unpruned()) return {};
     return Status::does_not_fit(
@@ -208,7 +208,7 @@ class PruneAndCompress {
     request.replace_output = true;
     request.announce = nullptr;
     request.notice = nullptr;  // the same as of the source
-    auto report = compress(pruned_model_, rounded_.path(), request, phase());
+    auto report = compress(pruned_model_, rounded_.path(), request, phase("pruned"));
     // A format that a pin asks for does not divide what is left, or the embedding, of which nothing
     // went, leaves too few bits.
     const Code code = report.status().code();
@@ -231,7 +231,7 @@ class PruneAndCompress {
     for (const auto& chunk : judged_) tokens.insert(tokens.end(), chunk.begin(), chunk.end());
     ASSIGN_OR_RETURN(auto candidate, open_model(path));
     ASSIGN_OR_RETURN(const Evaluation evaluation,
-                     evaluate_tokens(std::move(candidate), model_, tokens, judging(), phase()));
+                     evaluate_tokens(std::move(candidate), model_, tokens, judging(), phase("comparing")));
     choice_.judged_tokens = evaluation.scored_tokens;
     return evaluation.kld_mean;
   }
@@ -249,11 +249,11 @@ class PruneAndCompress {
     chosen.choice.share = chosen.choice.tried_share;
   }
 
-  // Names the stages of what follows apart from those of the source.
-  Progress phase() const {
+  // Stages of what follows have other names than those of the source.
+  Progress phase(std::string name) const {
     if (!progress_) return {};
-    return [this](std::string_view stage, double done) {
-      progress_(fmt::format("pruned: {}", stage), done);
+    return [this, name = std::move(name)](std::string_view stage, double done) {
+      progress_(fmt::format("{}: {}", name, stage), done);
     };
   }
 
