@@ -194,6 +194,7 @@ void add_compress(CLI::App& app, Action& action) {
       "  enxuto compress folder -o small.gguf --memory 1GiB --effort fast\n"
       "  enxuto compress model.gguf -o small.gguf --size 90MB --state work   goes on in work\n"
       "  enxuto compress model.gguf -o small.gguf --size 90MB --for-speed\n"
+      "  enxuto compress model.gguf -o small.gguf --size 60MB --prune auto\n"
       "  enxuto compress model.gguf --curve             what each size would lose; writes no "
       "file\n",
       compress_command, action);
@@ -236,6 +237,12 @@ void add_compress(CLI::App& app, Action& action) {
                    "over. plan --for compress says how many bytes it takes; it stays, and may be "
                    "removed at any time")
       ->type_name("DIR");
+  c.command
+      ->add_option(
+          "--prune", o.prune,
+          "auto: take out parts of the model too, where what is left is then better in the "
+          "same bytes on text held out; none (default): keep all")
+      ->check(CLI::IsMember({"none", "auto"}));
   c.command->add_flag("--for-speed", o.for_speed,
                       "Time every format on this machine, and take those that decode faster for "
                       "at most 10 % more predicted loss");

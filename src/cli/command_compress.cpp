@@ -15,6 +15,7 @@
 #include "cli/text_input.h"
 #include "cli/usage_report.h"
 #include "compress/compress.h"
+#include "prune/prune_and_compress.h"
 #include "tokenizer/tokenizer.h"
 
 namespace enxuto {
@@ -39,6 +40,30 @@ Status check_task(const CompressOptions& options) {
   if (!has_size(options)) return {};
   return Status::usage("--curve alone writes no file, so it takes no size",
                        "leave the size out, or name a file with -o");
+}
+
+// Pruning is weighed for a file, by what the text says, and by loss alone.
+Status check_pruning(const CompressOptions& options) {
+  if (options.prune != "auto") return {};
+  if (options.output.empty())
+    return Status::usage("--prune auto is about a file, and none is named", "name it with -o");
+  if (options.for_speed)
+    return Status::usage("--prune auto weighs loss against bytes alone, not against speed",
+                         "leave out --for-speed or --prune");
+  if (!options.imatrix_file.empty() || !options.save_imatrix_file.empty())
+    return Status::usage("an importance matrix is of the model as it is, not of a pruned one",
+                         "leave out the matrix or --prune");
+  return {};
+}
+
+// The same as compress() where pruning is not asked for, or cannot be.
+Result<ChosenCompression> compress_as_told(const std::shared_ptr<const Model>& model,
+                                           const CompressOptions& options, bool prunes,
+                                           const CompressRequest& request,
+                                           const Progress& progress) {
+  if (prunes) return prune_and_compress(model, options.output, request, progress);
+  ASSIGN_OR_RETURN(CompressReport report, compress(model, options.output, request, progress));
+  return ChosenCompression{std::move(report), model, {}};
 }
 
 // --size as it is, --bpw of the whole file, or the largest file that runs in --memory.
@@ -106,6 +131,13 @@ Status check_outputs(const Model& model, const CompressOptions& options) {
   return check_output(model, saved, options.force);
 }
 
+bool weighs_pruning(const Model& model, const CompressOptions& options) {
+  if (options.prune != "auto") return false;
+  const Status can = can_prune_and_compress(model);
+  if (!can.ok()) print_note(fmt::format("pruning is not weighed: {}", can.what()));
+  return can.ok();
+}
+
 // What is about to be done, and what it takes.
 std::string announcement(const Model& model, const CompressOptions& options,
                          const CompressRequest& request, const MemoryMap& map, double seconds) {
@@ -122,6 +154,7 @@ std::string announcement(const Model& model, const CompressOptions& options,
 
 Status compress_command(const CompressOptions& options) {
   TRY(check_task(options));
+  TRY(check_pruning(options));
   CompressRequest request;
   ASSIGN_OR_RETURN(request.types, menu(options.types));
   ASSIGN_OR_RETURN(request.pins, pins(options.keep));
@@ -156,18 +189,21 @@ Status compress_command(const CompressOptions& options) {
     if (!options.json) print_note(announcement(*model, options, request, map, predicted_seconds));
     progress.expect(stages);
   };
-  auto report = compress(model, options.output, request, progress.callback());
+  const bool prunes = weighs_pruning(*model, options);
+  auto chosen = compress_as_told(model, options, prunes, request, progress.callback());
   progress.erase();
-  if (report.status().code() == Code::kInterrupted && !options.state_folder.empty())
+  if (chosen.status().code() == Code::kInterrupted && !options.state_folder.empty())
     print_note("interrupted: the same command goes on where it was");
-  TRY(report.status());
-  usage->plan(report->map, memory_budget(options));
+  TRY(chosen.status());
+  usage->plan(chosen->report.map, memory_budget(options));
+  const CompressOutcome outcome{chosen->report, *model, *chosen->model,
+                                prunes ? &chosen->choice : nullptr};
   if (options.json)
-    print_json(compress_json(*report, *model, options, predicted_seconds));
+    print_json(compress_json(outcome, options, predicted_seconds));
   else
-    print_compress(*report, *model, options);
+    print_compress(outcome, options);
   if (options.report_file.empty()) return {};
-  ASSIGN_OR_RETURN(Json json, compress_report_json(*report, *model, options, predicted_seconds));
+  ASSIGN_OR_RETURN(Json json, compress_report_json(outcome, options, predicted_seconds));
   return usage->finish(std::move(json), compress_page);
 }
 

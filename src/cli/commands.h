@@ -57,6 +57,7 @@ struct CompressOptions : CommonOptions {
   std::vector<std::string> keep;  // REGEX=TYPE
   Effort effort = Effort::kNormal;
   std::string state_folder;  // empty: none
+  std::string prune = "none";
   bool for_speed = false;
   bool curve = false;
   bool force = false;

@@ -50,6 +50,18 @@ Json state_json(const CompressReport& report, const CompressOptions& options) {
   return {{"folder", options.state_folder}, {"bytes", report.state_bytes}, {"taken_over", stages}};
 }
 
+Json choice_json(const PruningChoice& choice) {
+  Json weighed = Json::array();
+  for (const WeighedShare& one : choice.weighed)
+    weighed.push_back({{"share", one.share}, {"predicted_kld", one.predicted_kld}});
+  return {{"weighed", weighed},
+          {"tried_share", choice.tried_share},
+          {"share", choice.share},
+          {"kld_pruned", choice.kld_pruned},
+          {"kld_unpruned", choice.kld_unpruned},
+          {"judged_tokens", choice.judged_tokens}};
+}
+
 Json speed_json(const SpeedReport& speed) {
   return {{"seconds_per_token", speed.seconds},
           {"seconds_per_token_without", speed.seconds_without},
@@ -169,8 +181,8 @@ void print_file(const CompressReport& report, const Model& model, const Compress
   print_lossiest(report, paint);
   fmt::print("\n{}  {} of {} bytes, {:.1f} % of the input's {}\n", paint.bold(options.output),
              format_count(report.file_bytes), format_count(report.target_bytes),
-             100 * static_cast<double>(report.file_bytes) / static_cast<double>(model.file_bytes),
-             format_count(model.file_bytes));
+             100 * static_cast<double>(report.file_bytes) / static_cast<double>(report.input_bytes),
+             format_count(report.input_bytes));
   if (report.imatrix_tensors)
     fmt::print("importance of {} tensors from {}\n", report.imatrix_tensors, options.imatrix_file);
   fmt::print("predicted KL divergence {:.4f} nats, ", report.predicted_kld);
@@ -181,6 +193,31 @@ void print_speed(const SpeedReport& speed) {
       "weights of a token in {:.2f} ms by their formats' speed here; without --for-speed {:.2f} "
       "ms, and a predicted KL divergence of {:.4f} nats\n",
       1e3 * speed.seconds, 1e3 * speed.seconds_without, speed.predicted_kld_without);
+}
+
+// Shares that were weighed, and what came of it.
+void print_choice(const PruningChoice& choice) {
+  std::string weighed;
+  for (const WeighedShare& one : choice.weighed)
+    weighed += fmt::format("{}{:.0f} %: {:.4f}", weighed.empty() ? "" : ", ", 100 * one.share,
+                           one.predicted_kld);
+  fmt::print("predicted where so much of the layers goes: {}\n", weighed);
+  if (choice.tried_share == 0) {
+    fmt::print("nothing was pruned: it would not help\n");
+    return;
+  }
+  const double tried = 100 * choice.tried_share;
+  if (choice.kld_unpruned > 0)
+    fmt::print(
+        "measured on {} tokens held out: {:.4f} nats with {:.0f} % pruned, {:.4f} without: {}\n",
+        format_count(choice.judged_tokens), choice.kld_pruned, tried, choice.kld_unpruned,
+        choice.share > 0 ? "it was pruned" : "nothing was pruned");
+  else if (choice.share == 0)
+    fmt::print("nothing was pruned: with {:.0f} % less it cannot be so small\n", tried);
+  else
+    fmt::print(
+        "{:.0f} % pruned, {:.4f} nats on {} tokens held out: without, it cannot be so small\n",
+        tried, choice.kld_pruned, format_count(choice.judged_tokens));
 }
 
 void print_state(const CompressReport& report, const CompressOptions& options) {
@@ -202,12 +239,13 @@ std::string_view tensor_kind(std::string_view name) {
   return name;
 }
 
-Json compress_json(const CompressReport& report, const Model& model, const CompressOptions& options,
+Json compress_json(const CompressOutcome& outcome, const CompressOptions& options,
                    double predicted_seconds) {
+  const auto& [report, source, model, choice] = outcome;
   Json json = Json::object();
   if (!options.output.empty()) json = file_json(report, model, options);
   json.update({{"smallest_bytes", report.smallest_bytes},
-               {"input_bytes", model.file_bytes},
+               {"input_bytes", report.input_bytes},
                {"imatrix_tensors", report.imatrix_tensors},
                {"cautions", report.cautions},
                {"seconds", report.seconds},
@@ -216,31 +254,34 @@ Json compress_json(const CompressReport& report, const Model& model, const Compr
                {"peak_rss_bytes", peak_rss_bytes()}});
   if (!options.state_folder.empty()) json["state"] = state_json(report, options);
   if (options.for_speed) json["for_speed"] = speed_json(report.speed);
-  if (!report.curve.points.empty()) json.update(curve_json(report.curve, model, report.file_bytes));
+  if (!report.curve.points.empty())
+    json.update(curve_json(report.curve, source, report.file_bytes));
+  if (choice) json["prune"] = choice_json(*choice);
   return json;
 }
 
-Result<Json> compress_report_json(const CompressReport& report, const Model& model,
-                                  const CompressOptions& options, double predicted_seconds) {
-  Json json = compress_json(report, model, options, predicted_seconds);
-  ASSIGN_OR_RETURN(json["before"], size_json(model, options));
+Result<Json> compress_report_json(const CompressOutcome& outcome, const CompressOptions& options,
+                                  double predicted_seconds) {
+  Json json = compress_json(outcome, options, predicted_seconds);
+  ASSIGN_OR_RETURN(json["before"], size_json(outcome.source, options));
   if (options.output.empty()) return json;
   ASSIGN_OR_RETURN(const auto written, open_model(options.output));
   ASSIGN_OR_RETURN(json["after"], size_json(*written, options));
-  json["tensors"] = tensors_json(report, model);
+  json["tensors"] = tensors_json(outcome.report, outcome.model);
   return json;
 }
 
-void print_compress(const CompressReport& report, const Model& model,
-                    const CompressOptions& options) {
+void print_compress(const CompressOutcome& outcome, const CompressOptions& options) {
+  const auto& [report, source, model, choice] = outcome;
   const Paint paint(Stream::kOutput);
   if (options.curve) {
-    print_curve(report.curve, model, report.file_bytes, paint);
+    print_curve(report.curve, source, report.file_bytes, paint);
     fmt::print("\n");
   }
   if (!options.output.empty()) print_file(report, model, options, paint);
   fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
              format_bytes(report.map.total_bytes()));
+  if (choice) print_choice(*choice);
   if (options.for_speed) print_speed(report.speed);
   if (!options.state_folder.empty()) print_state(report, options);
 }

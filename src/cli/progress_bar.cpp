@@ -63,7 +63,9 @@ void ProgressBar::expect(std::vector<StageTime> stages) {
 
 void ProgressBar::show(std::string_view stage, double done) {
   if (!on_) return;
-  if (remaining_) remaining_->see(stage, done, seconds_since(start_));
+  // What nobody has forecast has a bar of its own.
+  const bool forecast = remaining_ && remaining_->knows(stage);
+  if (forecast) remaining_->see(stage, done, seconds_since(start_));
   if (stage != stage_) {
     stage_ = stage;
     stage_start_ = Clock::now();
@@ -73,7 +75,7 @@ void ProgressBar::show(std::string_view stage, double done) {
   if (seconds_since(start_) < kQuietSeconds) return;
   last_ = Clock::now();
   std::optional<double> left = seconds_left(done, seconds_since(stage_start_));
-  if (remaining_) done = remaining_->done(), left = remaining_->seconds_left();
+  if (forecast) done = remaining_->done(), left = remaining_->seconds_left();
   fmt::print(stderr, "\r{}\033[K", progress_line(stage, done, left, terminal_columns()));
   std::fflush(stderr);
   drawn_ = true;

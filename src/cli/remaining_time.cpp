@@ -11,6 +11,10 @@ RemainingTime::RemainingTime(std::vector<StageTime> stages) : stages_(std::move(
   for (const StageTime& stage : stages_) total_ += stage.seconds;
 }
 
+bool RemainingTime::knows(std::string_view stage) const {
+  return std::ranges::find(stages_, stage, &StageTime::stage) != stages_.end();
+}
+
 void RemainingTime::see(std::string_view stage, double done, double seconds) {
   constexpr double kTrust = 0.05;  // the forecast counts as much as this part of the work
   const auto found = std::ranges::find(stages_, stage, &StageTime::stage);

@@ -14,6 +14,7 @@ class RemainingTime {
  public:
   explicit RemainingTime(std::vector<StageTime> stages);
 
+  bool knows(std::string_view stage) const;
   // `stage` has come to `done` in [0, 1], so many seconds after the start. What a stage has done
   // when it is first seen is not in its forecast; stages that are left out took no time.
   void see(std::string_view stage, double done, double seconds);

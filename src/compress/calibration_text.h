@@ -31,4 +31,16 @@ Result<CalibrationChunks> cut_calibration_text(const Tokenizer& tokenizer, std::
 Result<CalibrationChunks> cut_tokens(std::span<const Token> tokens, Token bos,
                                      const ChunkLimits& limits);
 
+// Chunks of equal length for a judgement on what was fitted on such cuts of the text: none overlaps
+// what one of them fits on, nor, where there is enough beside it, what one of them probes on. At
+// most so many of so many tokens, spread evenly; fewer and shorter ones where the text has no more,
+// and none where it leaves next to nothing.
+std::vector<std::vector<Token>> cut_beside(const Tokenizer& tokenizer, std::string_view text,
+                                           std::span<const ChunkLimits> cuts, uint32_t chunk_tokens,
+                                           uint32_t most_chunks);
+// The same over ids.
+std::vector<std::vector<Token>> cut_tokens_beside(std::span<const Token> tokens, Token bos,
+                                                  std::span<const ChunkLimits> cuts,
+                                                  uint32_t chunk_tokens, uint32_t most_chunks);
+
 }  // namespace enxuto

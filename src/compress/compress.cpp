@@ -35,6 +35,11 @@ class Compression {
               const Progress& progress)
       : model_(std::move(model)), request_(request), progress_(progress) {}
 
+  Result<uint64_t> smallest() {
+    TRY(plan_bytes(false));
+    return report_.smallest_bytes;
+  }
+
   Result<CompressReport> run(const std::string& output_path) {
     const auto start = std::chrono::steady_clock::now();
     for (const auto& file : model_->files)
@@ -106,6 +111,7 @@ class Compression {
     fixed_bytes_ = *fixed;
     report_.smallest_bytes = fixed_bytes_ + smallest_bytes(choices_);
     report_.target_bytes = request_.target_bytes;
+    report_.input_bytes = model_->file_bytes;
     if (!writes || report_.smallest_bytes <= request_.target_bytes) return Status();
     return Status::does_not_fit(
         fmt::format("{} bytes are too few for this model", format_count(request_.target_bytes)),
@@ -285,6 +291,12 @@ class Compression {
 Result<CompressReport> compress(std::shared_ptr<const Model> model, const std::string& output_path,
                                 const CompressRequest& request, const Progress& progress) {
   return Compression(std::move(model), request, progress).run(output_path);
+}
+
+Result<uint64_t> smallest_file_bytes(std::shared_ptr<const Model> model,
+                                     const CompressRequest& request) {
+  const Progress quiet;
+  return Compression(std::move(model), request, quiet).smallest();
 }
 
 }  // namespace enxuto

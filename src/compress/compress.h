@@ -48,6 +48,7 @@ struct TensorReport {
 };
 
 struct CompressReport {
+  uint64_t input_bytes = 0;
   uint64_t file_bytes = 0, target_bytes = 0, smallest_bytes = 0;
   double predicted_kld = 0;
   uint64_t imatrix_tensors = 0;  // that took their importance from a file
@@ -64,5 +65,9 @@ struct CompressReport {
 // An empty output_path writes no file, needs no target, and reports the curve only.
 Result<CompressReport> compress(std::shared_ptr<const Model> model, const std::string& output_path,
                                 const CompressRequest& request, const Progress& progress);
+
+// The least that a file with this menu and these pins takes; at once.
+Result<uint64_t> smallest_file_bytes(std::shared_ptr<const Model> model,
+                                     const CompressRequest& request);
 
 }  // namespace enxuto

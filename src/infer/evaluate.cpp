@@ -114,34 +114,43 @@ Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> m
 Result<Evaluation> evaluate(std::shared_ptr<const Model> model, const Tokenizer& tokenizer,
                             std::shared_ptr<const Model> reference, std::string_view text,
                             const EvaluateOptions& options, const Progress& progress) {
-  const auto start = std::chrono::steady_clock::now();
-  const uint32_t chunk_tokens = options.request.context;
-  if (chunk_tokens < 4) return Status::usage("chunks of fewer than 4 tokens score nothing");
+  if (options.request.context < 4)
+    return Status::usage("chunks of fewer than 4 tokens score nothing");
   if (reference) TRY(check_same_vocabulary(*model, *reference));
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, read_tokens(*model, tokenizer, text, options));
+  ASSIGN_OR_RETURN(Evaluation evaluation, evaluate_tokens(std::move(model), std::move(reference),
+                                                          tokens, options, progress));
+  const size_t chunk = options.request.context;
+  for (size_t i = 0; i < tokens.size(); ++i)  // what ChunkScorer scores
+    if (i % chunk > chunk / 2) evaluation.scored_bytes += tokenizer.piece(tokens[i], true).size();
+  evaluation.bits_per_byte = std::log2(evaluation.perplexity) *
+                             static_cast<double>(evaluation.scored_tokens) /
+                             static_cast<double>(std::max<uint64_t>(evaluation.scored_bytes, 1));
+  return evaluation;
+}
+
+Result<Evaluation> evaluate_tokens(std::shared_ptr<const Model> model,
+                                   std::shared_ptr<const Model> reference,
+                                   std::span<const Token> tokens, const EvaluateOptions& options,
+                                   const Progress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  const uint32_t chunk_tokens = options.request.context;
   const EvaluationRequests requests = share_evaluation(options.request, reference != nullptr);
   ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, requests.model));
   std::unique_ptr<Session> other;
   if (reference) {
     ASSIGN_OR_RETURN(other, open_for_scoring(reference, requests.reference));
   }
-  const std::span<const Token> all(tokens);
   const size_t n_chunks = tokens.size() / chunk_tokens;
   std::vector<RowScore> scores;
   ChunkScorer scorer(*session, other.get());
   for (size_t i = 0; i < n_chunks; ++i) {
     if (progress) progress("evaluating", static_cast<double>(i) / static_cast<double>(n_chunks));
-    TRY(scorer.score(all.subspan(i * chunk_tokens, chunk_tokens), scores));
+    TRY(scorer.score(tokens.subspan(i * chunk_tokens, chunk_tokens), scores));
   }
   if (progress) progress("evaluating", 1);
   Evaluation evaluation = summarize(scores, reference != nullptr);
   evaluation.chunks = static_cast<uint32_t>(n_chunks);
-  for (size_t i = 0; i < n_chunks; ++i)  // what ChunkScorer scores
-    for (size_t at = chunk_tokens / 2 + 1; at < chunk_tokens; ++at)
-      evaluation.scored_bytes += tokenizer.piece(tokens[i * chunk_tokens + at], true).size();
-  evaluation.bits_per_byte = std::log2(evaluation.perplexity) *
-                             static_cast<double>(evaluation.scored_tokens) /
-                             static_cast<double>(std::max<uint64_t>(evaluation.scored_bytes, 1));
   evaluation.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   constexpr double kMost = 1e300;  // beyond: infinite, or no number

@@ -3,6 +3,7 @@
 // rounded as there (InputScales::kOfLlamaCpp).
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "base/progress.h"
@@ -37,5 +38,11 @@ struct Evaluation {
 Result<Evaluation> evaluate(std::shared_ptr<const Model> model, const Tokenizer& tokenizer,
                             std::shared_ptr<const Model> reference, std::string_view text,
                             const EvaluateOptions& options, const Progress& progress);
+
+// The same of tokens that are cut already: whole chunks of options.request.context.
+Result<Evaluation> evaluate_tokens(std::shared_ptr<const Model> model,
+                                   std::shared_ptr<const Model> reference,
+                                   std::span<const Token> tokens, const EvaluateOptions& options,
+                                   const Progress& progress);
 
 }  // namespace enxuto

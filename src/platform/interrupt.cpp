@@ -16,7 +16,7 @@ struct UnfinishedFile {
   volatile std::sig_atomic_t there;
   char path[PATH_MAX];
 };
-UnfinishedFile unfinished_files[4];
+UnfinishedFile unfinished_files[8];
 
 void remove_unfinished_files() {
   for (const UnfinishedFile& file : unfinished_files)

@@ -28,11 +28,17 @@ class Pruning {
   Pruning(std::shared_ptr<const Model> model, const PruneRequest& request, const Progress& progress)
       : model_(std::move(model)), request_(request), progress_(progress) {}
 
-  Result<PruneReport> run(const std::string& output_path) {
-    const auto start = std::chrono::steady_clock::now();
+  Result<CompressionPlan> plan() {
     TRY(choose_parts());
     TRY(set_room());
     TRY(plan_memory());
+    return plan_;
+  }
+
+  Result<PruneReport> run(const std::string& output_path) {
+    const auto start = std::chrono::steady_clock::now();
+    TRY(plan().status());
+    TRY(cut_text());
     ASSIGN_OR_RETURN(dense_, Dense::load());
     ASSIGN_OR_RETURN(arena_, Arena::open(plan_.stages));
     ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(output_path, request_.replace_output));
@@ -42,7 +48,10 @@ class Pruning {
     const Workbench bench{plan_,     *session_, *arena_, *reader_, parent.empty() ? "." : parent,
                           progress_, nullptr};
     if (request_.announce) request_.announce(plan_.map);
-    ASSIGN_OR_RETURN(const ChosenShape chosen, prunes_tokens() ? choose_tokens() : choose(bench));
+    ASSIGN_OR_RETURN(const auto answer, choose(bench));
+    report_.seconds = seconds_since(start);
+    if (!answer) return std::move(report_);
+    const ChosenShape& chosen = *answer;
     bench.clear();
     ASSIGN_OR_RETURN(PrunedFile file, PrunedFile::plan(*model_, chosen.shape));
     TRY(file.begin(out));
@@ -107,7 +116,7 @@ class Pruning {
     report_.source_bytes = model_->file_bytes;
     report_.source_layer_bytes = layer_bytes(*model_, whole);
     report_.source_token_bytes = report_.source_layer_bytes + head_bytes();
-    if (prunes_tokens() || masks_weights()) return {};
+    if (prunes_tokens() || masks_weights() || request_.choose_share) return {};
     const auto all = static_cast<double>(report_.source_layer_bytes);
     if (request_.size_bytes) {
       ASSIGN_OR_RETURN(const PrunedFile file, PrunedFile::plan(*model_, whole));
@@ -132,12 +141,14 @@ class Pruning {
     return {};
   }
 
-  // What the work will take; refused at once where that is more than it may. Cuts the text first:
-  // its tokenizer's tables are part of the plan.
+  std::string_view text() const {
+    return request_.calibration_text.empty() ? builtin_calibration_text()
+                                             : std::string_view(request_.calibration_text);
+  }
+
+  // What the work will take, its tokenizer's tables too; refused at once where that is more than it
+  // may.
   Status plan_memory() {
-    const std::string_view text = request_.calibration_text.empty()
-                                      ? builtin_calibration_text()
-                                      : std::string_view(request_.calibration_text);
     ASSIGN_OR_RETURN(tokenizer_, Tokenizer::create(model_->metadata));
     PruningRequest request;
     request.n_threads = request_.n_threads;
@@ -148,13 +159,17 @@ class Pruning {
     request.probes_parts = !parts_.empty() && !uniform_;
     request.probes_blocks = request_.what == PruneWhat::kBlocks;
     request.masks_weights = masks_weights();
-    if (prunes_tokens()) request.text_bytes = std::min(text.size(), kMostText);
+    if (prunes_tokens()) request.text_bytes = std::min(text().size(), kMostText);
     ASSIGN_OR_RETURN(plan_, plan_pruning(*model_, request));
     TRY(check_fits(plan_, request_.memory_bytes, "prune"));
     report_.map = plan_.map;
+    return {};
+  }
+
+  Status cut_text() {
     if (prunes_tokens()) return {};
     const CalibrationShape& shape = plan_.shape;
-    ASSIGN_OR_RETURN(chunks_, cut_calibration_text(*tokenizer_, text,
+    ASSIGN_OR_RETURN(chunks_, cut_calibration_text(*tokenizer_, text(),
                                                    {shape.fit_tokens, shape.fit_chunks,
                                                     shape.probe_tokens, shape.probe_chunks}));
     return {};
@@ -208,12 +223,38 @@ class Pruning {
                     format_bytes(bytes - row * model_->hyper.vocabulary)));
   }
 
-  Result<ChosenShape> choose(const Workbench& bench) {
+  // Nothing: choose_share answered so.
+  Result<std::optional<ChosenShape>> choose(const Workbench& bench) {
+    if (request_.choose_share) return choose_among_shares(bench);
+    ASSIGN_OR_RETURN(ChosenShape chosen, choose_one(bench));
+    return std::optional(std::move(chosen));
+  }
+
+  Result<ChosenShape> choose_one(const Workbench& bench) {
+    if (prunes_tokens()) return choose_tokens();
     if (request_.what == PruneWhat::kBlocks) return choose_blocks(bench);
     if (masks_weights()) return ChosenShape{whole_shape(*model_), 0};
     if (uniform_) return choose_uniform_shape(*model_, parts_, room_);
     ASSIGN_OR_RETURN(const auto costs, measure_parts(bench, dense_, chunks_, parts_));
     return choose_shape(*model_, costs, room_);
+  }
+
+  Result<std::optional<ChosenShape>> choose_among_shares(const Workbench& bench) {
+    ASSIGN_OR_RETURN(const auto costs, measure_parts(bench, dense_, chunks_, parts_));
+    std::vector<ChosenShape> shapes;
+    std::vector<ShareCost> shares;
+    for (const double share : request_.shares) {
+      const double room = static_cast<double>(report_.source_layer_bytes) * (1 - share);
+      auto shape = choose_shape(*model_, costs, static_cast<uint64_t>(room));
+      if (shape.status().code() == Code::kDoesNotFit) continue;  // so much cannot go
+      TRY(shape.status());
+      ASSIGN_OR_RETURN(const PrunedFile file, PrunedFile::plan(*model_, shape->shape));
+      shares.push_back({share, shape->kld, file.parameters()});
+      shapes.push_back(*std::move(shape));
+    }
+    const std::optional<size_t> which = request_.choose_share(shares);
+    if (!which) return std::optional<ChosenShape>();
+    return std::optional(std::move(shapes[*which]));
   }
 
   Result<ChosenShape> choose_blocks(const Workbench& bench) {
@@ -384,6 +425,12 @@ class Pruning {
 Result<PruneReport> prune(std::shared_ptr<const Model> model, const std::string& output_path,
                           const PruneRequest& request, const Progress& progress) {
   return Pruning(std::move(model), request, progress).run(output_path);
+}
+
+Result<CompressionPlan> plan_prune(std::shared_ptr<const Model> model,
+                                   const PruneRequest& request) {
+  const Progress quiet;
+  return Pruning(std::move(model), request, quiet).plan();
 }
 
 }  // namespace enxuto

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,13 @@ namespace enxuto {
 
 enum class PruneWhat { kAuto, kBlocks, kHeads, kChannels, kVocabulary, kWeights };
 
+// What it would cost to take out a part of the layers' bytes.
+struct ShareCost {
+  double share;
+  double kld;           // predicted, nats
+  uint64_t parameters;  // that the model would have
+};
+
 struct PruneRequest {
   PruneWhat what = PruneWhat::kAuto;
   // One of these: the part of the layers' bytes (of the vocabulary's tokens) that goes; most bytes
@@ -26,7 +34,11 @@ struct PruneRequest {
   double remove = 0;
   uint64_t size_bytes = 0;
   double speedup = 0;
-  MaskRequest masks;             // single weights go: which, and how many of them
+  MaskRequest masks;  // single weights go: which, and how many of them
+  // In place of those three: the costs of these shares are measured, and the one goes that
+  // choose_share answers with (which of those it is told); nothing: no file is written.
+  std::vector<double> shares;
+  std::function<std::optional<size_t>(const std::vector<ShareCost>& costs)> choose_share;
   bool uniform = false;          // all layers stay as wide as each other
   bool recover = true;           // what stays makes up for what goes
   std::string calibration_text;  // empty: the built-in one
@@ -40,7 +52,7 @@ struct PruneRequest {
 };
 
 struct PruneReport {
-  uint64_t source_bytes = 0, file_bytes = 0;
+  uint64_t source_bytes = 0, file_bytes = 0;         // file_bytes 0: nothing was written
   uint64_t source_layer_bytes = 0, layer_bytes = 0;  // of all layers
   uint64_t source_token_bytes = 0, token_bytes = 0;  // that decoding a token reads
   std::string architecture;                          // of what was written
@@ -56,5 +68,8 @@ struct PruneReport {
 
 Result<PruneReport> prune(std::shared_ptr<const Model> model, const std::string& output_path,
                           const PruneRequest& request, const Progress& progress);
+
+// What prune() will take; kDoesNotFit where that is more than it may.
+Result<CompressionPlan> plan_prune(std::shared_ptr<const Model> model, const PruneRequest& request);
 
 }  // namespace enxuto

@@ -214,6 +214,17 @@ Status PrunedFile::list_pieces() {
   return {};
 }
 
+uint64_t PrunedFile::parameters() const {
+  uint64_t sum = 0;
+  for (const auto& pieces : pieces_)
+    for (const Piece& piece : pieces) {
+      uint64_t count = 1;
+      for (const uint64_t side : piece.shape) count *= side;
+      sum += count;
+    }
+  return sum;
+}
+
 Status PrunedFile::begin(OutputFile& out) {
   writer_ = std::make_unique<GgufWriter>(out, metadata_);
   for (const auto& pieces : pieces_)

@@ -24,6 +24,7 @@ class PrunedFile {
   // kUsage where the model cannot have this shape (see fits_architecture).
   static Result<PrunedFile> plan(const Model& model, ModelShape shape);
   uint64_t bytes() const { return bytes_; }
+  uint64_t parameters() const;
   std::string architecture() const;
   // Of one layer's attention or FFN in a file.
   static uint64_t part_bytes(const Model& model, const LayerShape& layer, Part part);
