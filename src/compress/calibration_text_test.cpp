@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 namespace enxuto {
 namespace {
@@ -37,6 +38,30 @@ TEST(CalibrationText, ChunksKeepTheLimitsWhateverTheTextsLength) {
 TEST(CalibrationText, ATextThatIsTooShortIsAnError) {
   const std::vector<Token> tokens(63);
   EXPECT_EQ(cut_tokens(tokens, -1, {512, 48, 64, 3}).status().code(), Code::kBadInput);
+}
+
+// What is judged on was neither fitted on nor, in a long text, probed on, by any of the cuts.
+TEST(CutBeside, TakesWhatNoCutHasTaken) {
+  for (const size_t n_tokens : {200u, 3000u, 100000u}) {
+    std::vector<Token> tokens(n_tokens);
+    std::iota(tokens.begin(), tokens.end(), 0);
+    const std::vector<ChunkLimits> cuts = {{512, 6, 64, 4}, {512, 12, 128, 2}};
+    std::set<Token> taken;
+    for (const ChunkLimits& limits : cuts) {
+      const auto cut = cut_tokens(tokens, -1, limits);
+      ASSERT_TRUE(cut.ok());
+      for (const auto& chunk : cut->fit) taken.insert(chunk.begin(), chunk.end());
+      if (n_tokens == 100000)
+        for (const auto& chunk : cut->held_out) taken.insert(chunk.begin(), chunk.end());
+    }
+    const auto beside = cut_tokens_beside(tokens, -1, cuts, 256, 32);
+    ASSERT_FALSE(beside.empty());
+    EXPECT_EQ(beside.size() == 32, n_tokens == 100000);
+    for (const auto& chunk : beside) {
+      EXPECT_EQ(chunk.size(), beside.front().size());
+      for (const Token token : chunk) EXPECT_FALSE(taken.contains(token)) << token;
+    }
+  }
 }
 
 }  // namespace

@@ -82,6 +82,10 @@ void MappedFile::set_apart(ByteView part) const {
     ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
 }
 
+void MappedFile::let_go() const {
+  if (data_) ::madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED);
+}
+
 Result<std::string> read_text_file(const std::string& path, uint64_t limit) {
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   ASSIGN_OR_RETURN(const uint64_t size, open_regular(path, fd));

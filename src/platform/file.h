@@ -28,6 +28,8 @@ class MappedFile {
   void expect_reuse() const;
   // These bytes are hardly looked at: what is touched beside them does not bring their pages along.
   void set_apart(ByteView part) const;
+  // Its pages no longer count as this process's memory until they are looked at again.
+  void let_go() const;
 
  private:
   MappedFile(std::string path, const uint8_t* data, uint64_t size)

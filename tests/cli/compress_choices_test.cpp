@@ -51,6 +51,37 @@ TEST_F(CompressChoices, ForSpeedWritesTheSameFileFromTheSameState) {
   EXPECT_EQ(read_whole(again), read_whole(small_));
 }
 
+TEST_F(CompressChoices, WeighsPruningAndSaysWhatCameOfIt) {
+  const std::string report = scratch_.path("report.json");
+  const Outcome outcome = compress(model_, small_, {"--prune", "auto", "--report", report});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  const Json json = Json::parse(outcome.out), choice = json["prune"];
+  EXPECT_GT(choice["weighed"].size(), 1u);
+  EXPECT_EQ(choice["weighed"][0]["share"], 0.0);
+  EXPECT_GT(choice["weighed"][0]["predicted_kld"], 0.0);
+  for (const char* key : {"share", "tried_share", "kld_pruned", "kld_unpruned", "judged_tokens"})
+    EXPECT_TRUE(choice[key].is_number()) << key;
+  EXPECT_EQ(json["input_bytes"], size_of(model_));
+  EXPECT_EQ(json["file_bytes"], size_of(small_));
+  EXPECT_LE(size_of(small_), 90000u);
+  EXPECT_FALSE(Json::parse(read_whole(report))["tensors"].empty());
+  EXPECT_THAT(scratch_.names(), testing::ElementsAre("report.json", "small.gguf", "tiny.gguf"));
+  EXPECT_FALSE(Json::parse(compress(model_, small_, {"--force"}).out).contains("prune"));
+}
+
+TEST_F(CompressChoices, RefusesToWeighPruningWithWhatHasNoSenseThen) {
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--for-speed"}, {"--save-imatrix", scratch_.path("i.gguf")}}) {
+    std::vector<std::string> all = {"--prune", "auto"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome outcome = compress(model_, small_, all);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.error, HasSubstr("--prune"));
+  }
+  EXPECT_EQ(run_program({"compress", model_, "--curve", "--prune", "auto"}).exit_code, 2);
+  EXPECT_THAT(scratch_.names(), testing::ElementsAre("tiny.gguf"));
+}
+
 TEST_F(CompressChoices, SaysWhenTheTextIsShort) {
   scratch_.write("long.txt", sample_text(200000));
   scratch_.write("short.txt", sample_text(1000));
