@@ -24,7 +24,7 @@ struct TokenChoice {
 };
 
 // Growth that a choice without a target accepts.
-inline constexpr double kAcceptedGrowth = 0.003;
+inline constexpr double kAcceptedGrowth = 0.001;
 
 // Which tokens stay when there is room for `most`: what is no plain text (control, unknown, user
 // defined, byte; what a key of the metadata names), what any text can be spelled with, then what
