@@ -123,9 +123,8 @@ void print_prune(const PruneReport& report, const Model& model, const PruneOptio
     print_layers(report, model, paint);
   else
     fmt::print(
-        "{} of {} tokens stay: the text has {}, and other text like it is expected to take {:.2f} "
-        "% "
-        "more of them\n",
+        "{} of {} tokens stay: the text has {}, and other text like it is expected to take\n"
+        "{:.2f} % more of them\n",
         format_count(report.shape.tokens.size()), format_count(model.hyper.vocabulary),
         format_count(report.tokens_met), 100 * report.expected_growth);
   fmt::print("\n{}  {} bytes, {:.1f} % of the input's {}; architecture {}\n",

@@ -73,6 +73,8 @@ class Pruning {
   Status choose_parts() {
     const Status uneven = can_be_uneven(*model_);
     uniform_ = request_.uniform || (request_.what == PruneWhat::kAuto && !uneven.ok());
+    if (uniform_ && !model_->hyper.uneven.empty())
+      return Status::usage("the layers of this model differ already", "leave out --uniform");
     switch (request_.what) {
       case PruneWhat::kAuto:
         parts_ = uneven.ok() && !uniform_ ? std::vector{Part::kAttention, Part::kFfn}

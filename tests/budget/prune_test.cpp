@@ -339,7 +339,9 @@ TEST_F(Prune, RefusesWhatCannotBe) {
     PruneRequest request;
     const char* says;
   };
-  PruneRequest nearly_all, tiny_file, slow, uneven, blocks, no_text;
+  const TemporaryModel deci({.architecture = "deci"}, Type::F16);
+  PruneRequest nearly_all, tiny_file, slow, uneven, blocks, no_text, uniform;
+  uniform.remove = 0.1, uniform.uniform = true;
   nearly_all.remove = 0.99;
   tiny_file.size_bytes = 1000;
   slow.size_bytes = uint64_t{1} << 40;
@@ -351,6 +353,7 @@ TEST_F(Prune, RefusesWhatCannotBe) {
                                           {model.get().get(), slow, "nothing has to go"},
                                           {gemma.get().get(), uneven, "as wide as each other"},
                                           {gemma.get().get(), blocks, "window"},
+                                          {deci.get().get(), uniform, "differ already"},
                                           {model.get().get(), no_text, "none is given"}}) {
     const auto report =
         prune_model(std::shared_ptr<const Model>(std::shared_ptr<void>(), of), request);
