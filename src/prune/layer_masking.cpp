@@ -8,6 +8,7 @@
 #include "models/finite.h"
 #include "plan/pieces.h"
 #include "plan/pruning_plan.h"
+#include "prune/matrix_values.h"
 
 namespace enxuto {
 namespace {
@@ -28,10 +29,6 @@ struct Readers {
   size_t begin, end;
 };
 constexpr Readers kInputs[] = {{0, 3}, {3, 4}, {4, 6}, {6, 7}};
-
-Status damaged(const std::string& what) {
-  return Status::bad_input(what, "its weights are damaged: try another file");
-}
 
 }  // namespace
 
@@ -130,11 +127,13 @@ Status LayerMasking::mask_readers(Input& input) {
   const MaskPattern& pattern = request_.pattern;
   std::vector<float> energies(static_cast<size_t>(input.covariance->columns()));
   input.covariance->diagonal(energies);
-  if (!all_finite(energies)) return damaged("the model overflows on the calibration text");
+  if (!all_finite(energies))
+    return Status::bad_input("the model overflows on the calibration text",
+                             "its weights are damaged: try another file");
   if (request_.method == MaskMethod::kSparseGpt)
     prepare_sparsegpt(team, *input.covariance, scratch_.data());
   for (const Matrix& matrix : input.readers) {
-    TRY(read(matrix));
+    TRY(read_values(bench_, *matrix.tensor, matrix.values));
     const MaskedMatrix m = {matrix.values, matrix.view.rows, matrix.view.columns};
     switch (request_.method) {
       case MaskMethod::kSparseGpt:
@@ -152,21 +151,6 @@ Status LayerMasking::mask_readers(Input& input) {
     }
     count(matrix);
   }
-  return {};
-}
-
-Status LayerMasking::read(const Matrix& matrix) {
-  const Tensor& t = *matrix.tensor;
-  TRY(bench_.reader.for_pieces(t, [&](uint64_t first, const Tensor& rows) -> Status {
-    bench_.session.team().parallel_for(
-        static_cast<int64_t>(rows.rows()), 1, [&](int64_t begin, int64_t end, int) {
-          for (auto r = static_cast<uint64_t>(begin); r < static_cast<uint64_t>(end); ++r)
-            decode_row(rows, r, matrix.values.data() + (first + r) * t.columns());
-        });
-    return {};
-  }));
-  if (!all_finite(matrix.values))
-    return damaged(t.name + " holds numbers that are none (NaN or infinity)");
   return {};
 }
 

@@ -55,7 +55,6 @@ class LayerMasking {
   LayerMasking(const Workbench& bench, const Dense& dense, const MaskRequest& request);
   void open(uint32_t layer);
   void see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens);
-  Status read(const Matrix& matrix);
   Status mask_readers(Input& input);
   void count(const Matrix& matrix);
 

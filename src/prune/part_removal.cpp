@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "compress/chunk_passes.h"
-#include "compress/weights.h"
 #include "models/finite.h"
 #include "plan/pruning_plan.h"
+#include "prune/matrix_values.h"
 
 namespace enxuto {
 namespace {
@@ -102,27 +102,13 @@ void PartRemoval::compare(const float* out, const float* whole, int64_t n_tokens
   compared_ = true;
 }
 
-Status PartRemoval::read() {
-  return bench_.reader.for_pieces(*tensor_, [&](uint64_t first, const Tensor& rows) -> Status {
-    bench_.session.team().parallel_for(
-        static_cast<int64_t>(rows.rows()), 1, [&](int64_t begin, int64_t end, int) {
-          for (auto r = static_cast<uint64_t>(begin); r < static_cast<uint64_t>(end); ++r)
-            decode_row(rows, r, values_.data() + (first + r) * tensor_->columns());
-        });
-    return {};
-  });
-}
-
 Status PartRemoval::start(std::span<float> scratch) {
   std::vector<float> mean(tensor_->columns());
   covariance_->mean_squares(mean);
   if (!all_finite(mean))
     return Status::bad_input("the model overflows on the calibration text",
                              "its weights are damaged: try another file");
-  TRY(read());
-  if (!all_finite(values_))
-    return Status::bad_input(tensor_->name + " holds numbers that are none (NaN or infinity)",
-                             "its weights are damaged: try another file");
+  TRY(read_values(bench_, *tensor_, values_));
   removal_.emplace(bench_.session.team(), *covariance_, values_,
                    static_cast<int64_t>(tensor_->rows()), unit_, scratch);
   if (compared_) removal_->make_up_for(moments_, kMadeUpFor);
@@ -131,7 +117,7 @@ Status PartRemoval::start(std::span<float> scratch) {
 
 Status PartRemoval::forget_the_fit() {
   const std::vector<uint32_t> kept = removal_->kept_columns();
-  TRY(read());
+  TRY(read_values(bench_, *tensor_, values_));
   const uint64_t columns = tensor_->columns();
   std::vector<bool> stays(columns, false);
   for (const uint32_t c : kept) stays[c] = true;

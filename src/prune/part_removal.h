@@ -44,7 +44,6 @@ class PartRemoval {
  private:
   PartRemoval(const Workbench& bench, const Dense& dense, Part part)
       : bench_(bench), dense_(dense), part_(part) {}
-  Status read();
   const Workbench& bench_;
   const Dense& dense_;
   Part part_;

@@ -50,6 +50,18 @@ std::vector<uint32_t> scattered(uint32_t count) {
   return all;
 }
 
+// Each second channel does what the one before it does.
+void double_channels(TinyModel& tiny) {
+  for (uint32_t l = 0; l < tiny.n_layers; ++l)
+    for (const char* name : {"gate", "up"}) {
+      TinyTensor& rows = *tiny.find(fmt::format("blk.{}.ffn_{}.weight", l, name));
+      const uint64_t width = rows.shape[0];
+      for (uint64_t r = 0; r + 1 < rows.shape[1]; r += 2)
+        std::copy_n(rows.values.begin() + static_cast<int64_t>(r * width), width,
+                    rows.values.begin() + static_cast<int64_t>((r + 1) * width));
+    }
+}
+
 class PruneOf : public Prune, public testing::WithParamInterface<const char*> {};
 
 // Layers come out of different widths, one of them without attention; q and k of a qwen2 change the
@@ -143,14 +155,7 @@ TEST_F(Prune, IdleBlocksGoAndNothingChanges) {
 // Of two channels that do the same one can go, if the other then does the work of both.
 TEST_F(Prune, RecoversByLeastSquares) {
   TinyModel tiny = tiny_model({.architecture = "llama", .seed = 9});
-  for (uint32_t l = 0; l < tiny.n_layers; ++l)
-    for (const char* name : {"gate", "up"}) {
-      TinyTensor& rows = *tiny.find(fmt::format("blk.{}.ffn_{}.weight", l, name));
-      const uint64_t width = rows.shape[0];
-      for (uint64_t r = 0; r + 1 < rows.shape[1]; r += 2)
-        std::copy_n(rows.values.begin() + static_cast<int64_t>(r * width), width,
-                    rows.values.begin() + static_cast<int64_t>((r + 1) * width));
-    }
+  double_channels(tiny);
   const TemporaryModel model(tiny, Type::F32);
   PruneRequest request;
   request.what = PruneWhat::kChannels;
@@ -280,14 +285,7 @@ TEST_F(Prune, ZerosFollowThePattern) {
 // Channels that do the same stand in for each other, if the method lets them.
 TEST_F(Prune, WeightsThatStayMakeUpForThoseThatGo) {
   TinyModel tiny = tiny_model({.architecture = "llama", .seed = 9});
-  for (uint32_t l = 0; l < tiny.n_layers; ++l)
-    for (const char* name : {"gate", "up"}) {
-      TinyTensor& rows = *tiny.find(fmt::format("blk.{}.ffn_{}.weight", l, name));
-      const uint64_t width = rows.shape[0];
-      for (uint64_t r = 0; r + 1 < rows.shape[1]; r += 2)
-        std::copy_n(rows.values.begin() + static_cast<int64_t>(r * width), width,
-                    rows.values.begin() + static_cast<int64_t>((r + 1) * width));
-    }
+  double_channels(tiny);
   const TemporaryModel model(tiny, Type::F32);
   const auto kld = [&](MaskMethod method) {
     const auto report = prune_model(model.get(), masking(method, {0.3, 0, 0}));
