@@ -73,8 +73,8 @@ Status OutputCovariances::measure(const Workbench& bench,
       [&](const Tensor& tensor, const auto& body) { return bench.reader.for_pieces(tensor, body); },
       texts);
   TRY(walk.run(
-      [&](size_t, const Tensor& tensor, const float* gradients, int64_t n_rows, int64_t n_tokens) {
-        if (kept.ok()) kept = add(team, tensor, gradients, n_rows, n_tokens);
+      [&](size_t, const LinearGradient& of) {
+        if (kept.ok()) kept = add(team, of.w, of.dy, of.n_rows, of.n_tokens);
       },
       [&](double done) {
         if (bench.progress) bench.progress("weighing outputs", done);

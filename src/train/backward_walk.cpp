@@ -46,7 +46,7 @@ Status BackwardWalk::layers_there() {
     for (size_t text = 0; text < texts_.size(); ++text) {
       if (interrupted()) return Status::interrupted();
       ASSIGN_OR_RETURN(float* x, memory_.states.load(text));
-      layers_.forward(l, n_tokens(text), x, x);
+      layers_.forward(l, {1, n_tokens(text)}, x, x);
       TRY(memory_.states.store(text));
       TRY(keep_input(l + 1, text, x));
     }
@@ -68,9 +68,7 @@ Status BackwardWalk::head_there_and_back(const See& see) {
       ASSIGN_OR_RETURN(gradient, memory_.states.load(text));
     }
     head_.backward(text, x, block, gradient,
-                   [&](const Tensor& w, const float* dy, int64_t n_rows, int64_t n) {
-                     see(text, w, dy, n_rows, n);
-                   });
+                   [&](const LinearGradient& linear) { see(text, linear); });
     return memory_.states.store(text);
   }));
   for (size_t text = 0; text < texts_.size(); ++text) {
@@ -89,10 +87,8 @@ Status BackwardWalk::layers_back(const See& see) {
       if (interrupted()) return Status::interrupted();
       ASSIGN_OR_RETURN(const float* x, input_of(l, text));
       ASSIGN_OR_RETURN(float* gradient, memory_.states.load(text));
-      layers_.backward(l, n_tokens(text), x, gradient,
-                       [&](const Tensor& w, const float* dy, int64_t n_rows, int64_t n) {
-                         see(text, w, dy, n_rows, n);
-                       });
+      layers_.backward(l, {1, n_tokens(text)}, x, gradient,
+                       {[&](const LinearGradient& linear) { see(text, linear); }, {}});
       TRY(memory_.states.store(text));
     }
     session_.let_go();

@@ -36,8 +36,7 @@ class BackwardWalk {
 
   // Told are the head, in blocks of rows, and then the layers from the last to the first; of each
   // all texts in order.
-  using See = std::function<void(size_t text, const Tensor& w, const float* dy, int64_t n_rows,
-                                 int64_t n_tokens)>;
+  using See = std::function<void(size_t text, const LinearGradient& linear)>;
   Status run(const See& see, const std::function<void(double done)>& tell);
 
   // After run: the gradient by what the embedding gave, in the states; and the labels.

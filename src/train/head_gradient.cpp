@@ -56,7 +56,7 @@ void HeadGradient::draw(size_t text, const float* x, const Block& block) {
 }
 
 void HeadGradient::backward(size_t text, const float* x, const Block& block, float* dnormed,
-                            const SeeGradient& see) {
+                            const std::function<void(const LinearGradient&)>& see) {
   run(text, x, block);
   const float cap = hyper_.final_logit_softcap;
   for_tokens(text, block, [&](size_t t, std::span<float> logits) {
@@ -69,7 +69,7 @@ void HeadGradient::backward(size_t text, const float* x, const Block& block, flo
     }
   });
   const auto n = static_cast<int64_t>(texts_[text].size());
-  see(*session_.model().output, logits_, block.rows.rows, n);
+  see({*session_.model().output, nullptr, normed_, logits_, block.rows.rows, n});
   products_.backward(block.rows, logits_, n, block.first == 0 ? 0.0f : 1.0f, dnormed);
 }
 

@@ -27,7 +27,7 @@ class HeadGradient {
   // dnormed, the gradient by the final norm of x, is begun by the first block and added to by the
   // others.
   void backward(size_t text, const float* x, const Block& block, float* dnormed,
-                const SeeGradient& see);
+                const std::function<void(const LinearGradient&)>& see);
   // dnormed becomes the gradient by x.
   void norm_back(size_t text, const float* x, float* dnormed);
 

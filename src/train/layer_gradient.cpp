@@ -39,81 +39,96 @@ LayerGradient::LayerGradient(Session& session, const Dense& dense, const Gradien
   if (hyper_.sliding_window) sliding_rope_.fill(0, l.n_tokens, at_.sliding_angles);
 }
 
-void LayerGradient::forward(uint32_t layer, int64_t n_tokens, const float* x, float* y) {
-  there(layer, n_tokens, x, y);
+void LayerGradient::forward(uint32_t layer, const TextRows& texts, const float* x, float* y) {
+  there(layer, texts, x, y);
 }
 
-void LayerGradient::backward(uint32_t layer, int64_t n_tokens, const float* x, float* dy,
+void LayerGradient::backward(uint32_t layer, const TextRows& texts, const float* x, float* dy,
                              const SeeGradient& see) {
-  there(layer, n_tokens, x, nullptr);
-  feed_forward_back(layer, n_tokens, dy, see);
-  if (hyper_.attends(layer)) attention_back(layer, n_tokens, x, dy, see);
+  there(layer, texts, x, nullptr);
+  feed_forward_back(layer, texts.rows(), dy, see);
+  if (hyper_.attends(layer)) attention_back(layer, texts, x, dy, see);
 }
 
 // middle = x + attention(norm(x))
-void LayerGradient::attend(uint32_t layer, int64_t n, const float* x) {
+void LayerGradient::attend(uint32_t layer, const TextRows& texts, const float* x) {
   const LayerWeights& w = session_.model().layers[layer];
   const LayerWidths widths = hyper_.widths(layer);
+  const int64_t n = texts.rows();
   norm(x, w.attn_norm, n, at_.normed);
   linear(w.q, w.q_bias, at_.normed, n, at_.q);
   linear(w.k, w.k_bias, at_.normed, n, at_.k);
   linear(w.v, w.v_bias, at_.normed, n, at_.v);
-  shape_heads({floats(w.q_norm), widths.n_heads, at_.raw_q, at_.q}, layer, n);
-  shape_heads({floats(w.k_norm), widths.n_kv_heads, at_.raw_k, at_.k}, layer, n);
-  attention_.forward(shape(layer, n), {at_.q, at_.k, at_.v}, {at_.attended, at_.log_sums});
+  shape_heads({w.q_norm, widths.n_heads, at_.raw_q, at_.q}, layer, texts);
+  shape_heads({w.k_norm, widths.n_kv_heads, at_.raw_k, at_.k}, layer, texts);
+  for_texts(layer, texts,
+            [&](const AttentionShape& shape, int64_t wide, int64_t narrow, int64_t sums) {
+              attention_.forward(shape, {at_.q + wide, at_.k + narrow, at_.v + narrow},
+                                 {at_.attended + wide, at_.log_sums + sums});
+            });
   linear(w.attn_output, nullptr, at_.attended, n, at_.projected);
   add_branch(x, at_.projected, w.post_attn_norm, n, at_.middle);
 }
 
 // y: null on the way to a gradient, which does not ask for it.
-void LayerGradient::there(uint32_t layer, int64_t n, const float* x, float* y) {
+void LayerGradient::there(uint32_t layer, const TextRows& texts, const float* x, float* y) {
   const LayerWeights& w = session_.model().layers[layer];
+  const int64_t n = texts.rows();
   if (hyper_.attends(layer))
-    attend(layer, n, x);
+    attend(layer, texts, x);
   else
     std::copy_n(x, n * hyper_.width, at_.middle);
   norm(at_.middle, w.ffn_norm, n, at_.normed);
   linear(w.gate, nullptr, at_.normed, n, at_.gate);
   linear(w.up, nullptr, at_.normed, n, at_.up);
+  activate(layer, n);
   if (!y && !w.post_ffn_norm) return;
+  linear(w.down, nullptr, at_.act, n, at_.fed);
+  if (y) add_branch(at_.middle, at_.fed, w.post_ffn_norm, n, y);
+}
+
+void LayerGradient::activate(uint32_t layer, int64_t n) {
   const auto mul = hyper_.gate == Gate::kGelu ? k_.gelu_mul : k_.silu_mul;
   const int64_t width = hyper_.widths(layer).ffn_width;
   for_tokens(n, [&](int64_t t) {
     mul(at_.gate + t * width, at_.up + t * width, width, at_.act + t * width);
   });
-  linear(w.down, nullptr, at_.act, n, at_.fed);
-  if (y) add_branch(at_.middle, at_.fed, w.post_ffn_norm, n, y);
 }
 
 void LayerGradient::feed_forward_back(uint32_t layer, int64_t n, float* dy,
                                       const SeeGradient& see) {
   const LayerWeights& w = session_.model().layers[layer];
-  const float* dfed = into_branch(dy, at_.fed, w.post_ffn_norm, n);
-  linear_back(w.down, dfed, n, 0, at_.act, see);
+  const float* dfed = into_branch(dy, at_.fed, w.post_ffn_norm, n, see);
+  linear_back({{w.down, nullptr, dfed}}, at_.act, n, at_.act, see);
   const auto back = hyper_.gate == Gate::kGelu ? gelu_mul_gradient : silu_mul_gradient;
   const int64_t width = hyper_.widths(layer).ffn_width;
   for_tokens(n, [&](int64_t t) {
     back(at_.gate + t * width, at_.up + t * width, at_.act + t * width, width);
   });
-  linear_back(w.gate, at_.gate, n, 0, at_.normed, see);
-  linear_back(w.up, at_.up, n, 1, at_.normed, see);
-  add_norm_gradient(at_.middle, w.ffn_norm, n, at_.normed, dy);
+  linear_back({{w.gate, nullptr, at_.gate}, {w.up, nullptr, at_.up}}, at_.normed, n, at_.normed,
+              see);
+  add_norm_gradient(at_.middle, w.ffn_norm, n, at_.normed, dy, see);
 }
 
-void LayerGradient::attention_back(uint32_t layer, int64_t n, const float* x, float* dy,
+void LayerGradient::attention_back(uint32_t layer, const TextRows& texts, const float* x, float* dy,
                                    const SeeGradient& see) {
   const LayerWeights& w = session_.model().layers[layer];
   const LayerWidths widths = hyper_.widths(layer);
-  const float* dprojected = into_branch(dy, at_.projected, w.post_attn_norm, n);
-  linear_back(w.attn_output, dprojected, n, 0, at_.dattended, see);
-  attention_.backward(shape(layer, n), {at_.q, at_.k, at_.v}, {at_.attended, at_.log_sums},
-                      at_.dattended, {at_.dq, at_.dk, at_.dv});
-  shape_heads_back({floats(w.q_norm), widths.n_heads, at_.raw_q, at_.dq}, layer, n);
-  shape_heads_back({floats(w.k_norm), widths.n_kv_heads, at_.raw_k, at_.dk}, layer, n);
-  linear_back(w.q, at_.dq, n, 0, at_.normed, see);
-  linear_back(w.k, at_.dk, n, 1, at_.normed, see);
-  linear_back(w.v, at_.dv, n, 1, at_.normed, see);
-  add_norm_gradient(x, w.attn_norm, n, at_.normed, dy);
+  const int64_t n = texts.rows();
+  const float* dprojected = into_branch(dy, at_.projected, w.post_attn_norm, n, see);
+  linear_back({{w.attn_output, nullptr, dprojected}}, at_.attended, n, at_.dattended, see);
+  for_texts(layer, texts,
+            [&](const AttentionShape& shape, int64_t wide, int64_t narrow, int64_t sums) {
+              attention_.backward(shape, {at_.q + wide, at_.k + narrow, at_.v + narrow},
+                                  {at_.attended + wide, at_.log_sums + sums}, at_.dattended + wide,
+                                  {at_.dq + wide, at_.dk + narrow, at_.dv + narrow});
+            });
+  shape_heads_back({w.q_norm, widths.n_heads, at_.raw_q, at_.dq}, layer, texts, see);
+  shape_heads_back({w.k_norm, widths.n_kv_heads, at_.raw_k, at_.dk}, layer, texts, see);
+  norm(x, w.attn_norm, n, at_.normed);
+  linear_back({{w.q, w.q_bias, at_.dq}, {w.k, w.k_bias, at_.dk}, {w.v, w.v_bias, at_.dv}},
+              at_.normed, n, at_.normed, see);
+  add_norm_gradient(x, w.attn_norm, n, at_.normed, dy, see);
 }
 
 void LayerGradient::linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n,
@@ -121,11 +136,16 @@ void LayerGradient::linear(const Tensor* w, const Tensor* bias, const float* x, 
   products_.forward(session_.weight_rows(*w), x, n, floats(bias), y);
 }
 
-void LayerGradient::linear_back(const Tensor* w, const float* dy, int64_t n, float beta, float* dx,
-                                const SeeGradient& see) {
-  const WeightRows rows = session_.weight_rows(*w);
-  see(*w, dy, rows.rows, n);
-  products_.backward(rows, dy, n, beta, dx);
+void LayerGradient::linear_back(std::initializer_list<Output> outputs, const float* x, int64_t n,
+                                float* dx, const SeeGradient& see) {
+  if (see.linear)
+    for (const Output& output : outputs)
+      see.linear({*output.w, output.bias, x, output.dy, static_cast<int64_t>(output.w->rows()), n});
+  float beta = 0;
+  for (const Output& output : outputs) {
+    products_.backward(session_.weight_rows(*output.w), output.dy, n, beta, dx);
+    beta = 1;
+  }
 }
 
 void LayerGradient::norm(const float* x, const Tensor* weight, int64_t n, float* y) {
@@ -152,8 +172,10 @@ void LayerGradient::add_branch(const float* x, const float* branch, const Tensor
 
 // The gradient by what a branch's last linear layer gives, from that by the sum it was added to.
 const float* LayerGradient::into_branch(const float* dy, const float* branch,
-                                        const Tensor* post_norm, int64_t n) {
+                                        const Tensor* post_norm, int64_t n,
+                                        const SeeGradient& see) {
   if (!post_norm) return dy;
+  if (see.norm) see.norm({*post_norm, branch, dy, n});
   const int64_t width = hyper_.width;
   const float* weights = floats(post_norm);
   for_tokens(n, [&](int64_t t) {
@@ -165,7 +187,8 @@ const float* LayerGradient::into_branch(const float* dy, const float* branch,
 
 // dy += the gradient by x, from dnormed, that by x's norm; dnormed is used up.
 void LayerGradient::add_norm_gradient(const float* x, const Tensor* weight, int64_t n,
-                                      float* dnormed, float* dy) {
+                                      float* dnormed, float* dy, const SeeGradient& see) {
+  if (see.norm) see.norm({*weight, x, dnormed, n});
   const int64_t width = hyper_.width;
   const float* weights = floats(weight);
   for_tokens(n, [&](int64_t t) {
@@ -177,45 +200,58 @@ void LayerGradient::add_norm_gradient(const float* x, const Tensor* weight, int6
 
 // body(rope, angles, offset of the head)
 template <class Body>
-void LayerGradient::for_heads(const Heads& of, uint32_t layer, int64_t n, const Body& body) {
+void LayerGradient::for_heads(const Heads& of, uint32_t layer, const TextRows& texts,
+                              const Body& body) {
   const bool slides = hyper_.slides(layer);
   const Rope& rope = slides ? sliding_rope_ : rope_;
   const float* angles = slides ? at_.sliding_angles : at_.angles;
-  for_tokens(n, [&](int64_t t) {
+  for_tokens(texts.rows(), [&](int64_t t) {
     for (int64_t h = t * of.n_heads; h < (t + 1) * of.n_heads; ++h)
-      body(rope, angles + t * rope.dims(), h * hyper_.key_dim);
+      body(rope, angles + t % texts.n_tokens * rope.dims(), h * hyper_.key_dim);
   });
 }
 
-void LayerGradient::shape_heads(const Heads& of, uint32_t layer, int64_t n) {
-  for_heads(of, layer, n, [&](const Rope& rope, const float* angles, int64_t at) {
+void LayerGradient::shape_heads(const Heads& of, uint32_t layer, const TextRows& texts) {
+  const float* weights = floats(of.norm);
+  for_heads(of, layer, texts, [&](const Rope& rope, const float* angles, int64_t at) {
     float* head = of.heads + at;
-    if (of.norm) {
+    if (weights) {
       std::copy_n(head, hyper_.key_dim, of.raw + at);
-      k_.rms_norm(head, of.norm, hyper_.norm_epsilon, hyper_.key_dim, head);
+      k_.rms_norm(head, weights, hyper_.norm_epsilon, hyper_.key_dim, head);
     }
     rope.turn(angles, head);
   });
 }
 
-void LayerGradient::shape_heads_back(const Heads& of, uint32_t layer, int64_t n) {
-  for_heads(of, layer, n, [&](const Rope& rope, const float* angles, int64_t at) {
+void LayerGradient::shape_heads_back(const Heads& of, uint32_t layer, const TextRows& texts,
+                                     const SeeGradient& see) {
+  for_heads(of, layer, texts, [&](const Rope& rope, const float* angles, int64_t at) {
+    rope.turn_back(angles, of.heads + at);
+  });
+  if (!of.norm) return;
+  if (see.norm) see.norm({*of.norm, of.raw, of.heads, texts.rows() * of.n_heads});
+  const float* weights = floats(of.norm);
+  for_heads(of, layer, texts, [&](const Rope&, const float*, int64_t at) {
     float* gradient = of.heads + at;
-    rope.turn_back(angles, gradient);
-    if (of.norm)
-      rms_norm_gradient(of.raw + at, of.norm, hyper_.norm_epsilon, hyper_.key_dim, gradient,
-                        gradient);
+    rms_norm_gradient(of.raw + at, weights, hyper_.norm_epsilon, hyper_.key_dim, gradient,
+                      gradient);
   });
 }
 
-AttentionShape LayerGradient::shape(uint32_t layer, int64_t n) const {
+// body(shape, where the text's queries begin, its keys and values, its log sums)
+template <class Body>
+void LayerGradient::for_texts(uint32_t layer, const TextRows& texts, const Body& body) {
   const LayerWidths widths = hyper_.widths(layer);
-  return {n,
-          widths.n_heads,
-          widths.n_kv_heads,
-          hyper_.key_dim,
-          hyper_.attention_scale,
-          hyper_.slides(layer) ? int64_t{hyper_.sliding_window} : 0};
+  const int64_t n = texts.n_tokens;
+  const AttentionShape shape = {n,
+                                widths.n_heads,
+                                widths.n_kv_heads,
+                                hyper_.key_dim,
+                                hyper_.attention_scale,
+                                hyper_.slides(layer) ? int64_t{hyper_.sliding_window} : 0};
+  for (int64_t text = 0; text < texts.n_texts; ++text)
+    body(shape, text * n * shape.n_heads * shape.head_dim,
+         text * n * shape.n_kv_heads * shape.head_dim, text * n * shape.n_heads);
 }
 
 const float* LayerGradient::floats(const Tensor* tensor) const {

@@ -1,5 +1,5 @@
-// One layer of a frozen decoder in f32, there and back, for a text from its first token on: the
-// recipe of infer/forward.h, by kernels that do not round activations, and its gradient.
+// One layer of a decoder in f32, there and back, for texts from their first token on: the recipe of
+// infer/forward.h, by kernels that do not round activations, and its gradient.
 //
 // The way back computes the layer again from its input: nothing else of the way there is kept.
 #pragma once
@@ -14,10 +14,31 @@
 
 namespace enxuto {
 
-// The gradient by what a linear layer gives, before a bias: (n_tokens, n_rows), of its next n_rows
-// rows. All at once but for the head, which comes in blocks.
-using SeeGradient =
-    std::function<void(const Tensor& w, const float* dy, int64_t n_rows, int64_t n_tokens)>;
+// A linear layer y = x w' + bias on the way back: x (n_tokens, w.columns()), and the gradient by y,
+// (n_tokens, n_rows), of its next n_rows rows: all of them but for the head, which comes in blocks.
+struct LinearGradient {
+  const Tensor& w;
+  const Tensor* bias;  // or null
+  const float *x, *dy;
+  int64_t n_rows, n_tokens;
+};
+// A norm y = x / rms(x) * w on the way back: x and the gradient by y, (n_rows, w.columns()).
+struct NormGradient {
+  const Tensor& w;
+  const float *x, *dy;
+  int64_t n_rows;
+};
+// What a way back tells of the weights that it meets; either may be empty.
+struct SeeGradient {
+  std::function<void(const LinearGradient&)> linear;
+  std::function<void(const NormGradient&)> norm;
+};
+
+// Texts of the same length, one after the other, which do not see each other.
+struct TextRows {
+  int64_t n_texts, n_tokens;  // of each
+  int64_t rows() const { return n_texts * n_tokens; }
+};
 
 class LayerGradient {
  public:
@@ -25,38 +46,48 @@ class LayerGradient {
   LayerGradient(Session& session, const Dense& dense, const GradientLayout& layout,
                 uint8_t* memory);
 
-  // The session holds the layer. x, y: (n_tokens, width); y may be x.
-  void forward(uint32_t layer, int64_t n_tokens, const float* x, float* y);
+  // The session holds the layer. x, y: (texts.rows(), width); y may be x.
+  void forward(uint32_t layer, const TextRows& texts, const float* x, float* y);
   // dy, the gradient by what forward gives, becomes that by x.
-  void backward(uint32_t layer, int64_t n_tokens, const float* x, float* dy,
+  void backward(uint32_t layer, const TextRows& texts, const float* x, float* dy,
                 const SeeGradient& see);
 
  private:
-  void there(uint32_t layer, int64_t n, const float* x, float* y);
-  void attend(uint32_t layer, int64_t n, const float* x);
-  void attention_back(uint32_t layer, int64_t n, const float* x, float* dy, const SeeGradient& see);
+  void there(uint32_t layer, const TextRows& texts, const float* x, float* y);
+  void attend(uint32_t layer, const TextRows& texts, const float* x);
+  void activate(uint32_t layer, int64_t n);
+  void attention_back(uint32_t layer, const TextRows& texts, const float* x, float* dy,
+                      const SeeGradient& see);
   void feed_forward_back(uint32_t layer, int64_t n, float* dy, const SeeGradient& see);
   void linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n, float* y);
-  void linear_back(const Tensor* w, const float* dy, int64_t n, float beta, float* dx,
+  // The linear layers of one input x; dx, the gradient by it, may be x.
+  struct Output {
+    const Tensor *w, *bias;
+    const float* dy;
+  };
+  void linear_back(std::initializer_list<Output> outputs, const float* x, int64_t n, float* dx,
                    const SeeGradient& see);
   void norm(const float* x, const Tensor* weight, int64_t n, float* y);
   void add_branch(const float* x, const float* branch, const Tensor* post_norm, int64_t n,
                   float* y);
-  const float* into_branch(const float* dy, const float* branch, const Tensor* post_norm,
-                           int64_t n);
-  void add_norm_gradient(const float* x, const Tensor* weight, int64_t n, float* dnormed,
-                         float* dy);
+  const float* into_branch(const float* dy, const float* branch, const Tensor* post_norm, int64_t n,
+                           const SeeGradient& see);
+  void add_norm_gradient(const float* x, const Tensor* weight, int64_t n, float* dnormed, float* dy,
+                         const SeeGradient& see);
   // Heads of queries or keys: `raw` keeps them as they were before their norm.
   struct Heads {
-    const float* norm;  // its weights, or null
+    const Tensor* norm;  // or null
     int64_t n_heads;
     float *raw, *heads;
   };
-  void shape_heads(const Heads& of, uint32_t layer, int64_t n);
-  void shape_heads_back(const Heads& of, uint32_t layer, int64_t n);  // heads: gradients
+  void shape_heads(const Heads& of, uint32_t layer, const TextRows& texts);
+  // heads: gradients
+  void shape_heads_back(const Heads& of, uint32_t layer, const TextRows& texts,
+                        const SeeGradient& see);
   template <class Body>
-  void for_heads(const Heads& of, uint32_t layer, int64_t n, const Body& body);
-  AttentionShape shape(uint32_t layer, int64_t n) const;
+  void for_heads(const Heads& of, uint32_t layer, const TextRows& texts, const Body& body);
+  template <class Body>
+  void for_texts(uint32_t layer, const TextRows& texts, const Body& body);
   const float* floats(const Tensor* tensor) const;
   template <class Body>
   void for_tokens(int64_t n, const Body& body);  // body(token)

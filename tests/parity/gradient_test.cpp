@@ -61,10 +61,8 @@ class Gradient {
     const auto pieces = *arena_->take<uint8_t>("all", layout->bytes);
     BackwardWalk walk(*session_, *Dense::load(), {*layout, pieces.data(), buffer, states_, folder},
                       head_in_two, texts_);
-    const auto see = [&](size_t text, const Tensor& w, const float* dy, int64_t n_rows, int64_t n) {
-      keep(text, w, dy, n_rows, n);
-    };
-    const Status status = walk.run(see, {});
+    const Status status =
+        walk.run([&](size_t text, const LinearGradient& linear) { keep(text, linear); }, {});
     ASSERT_TRUE(status.ok()) << status.what();
     for (size_t text = 0; text < texts_.size(); ++text) {
       const float* state = *states_.load(text);
@@ -146,15 +144,15 @@ class Gradient {
     return {};
   }
 
-  void keep(size_t text, const Tensor& w, const float* dy, int64_t n_rows, int64_t n) {
-    ASSERT_EQ(static_cast<size_t>(n), texts_[text].size());
-    auto& rows = gradients_[&w];
+  void keep(size_t text, const LinearGradient& of) {
+    ASSERT_EQ(static_cast<size_t>(of.n_tokens), texts_[text].size());
+    auto& rows = gradients_[&of.w];
     size_t first = 0;
     for (size_t i = 0; i < text; ++i) first += texts_[i].size();
-    rows.resize(std::max(rows.size(), first + static_cast<size_t>(n)));
-    for (int64_t t = 0; t < n; ++t) {
+    rows.resize(std::max(rows.size(), first + texts_[text].size()));
+    for (int64_t t = 0; t < of.n_tokens; ++t) {
       auto& row = rows[first + static_cast<size_t>(t)];
-      row.insert(row.end(), dy + t * n_rows, dy + (t + 1) * n_rows);
+      row.insert(row.end(), of.dy + t * of.n_rows, of.dy + (t + 1) * of.n_rows);
     }
   }
 
