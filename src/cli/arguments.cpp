@@ -108,17 +108,36 @@ struct Subcommand {
     add("--cache-type-v", "-ctv: values in the KV cache, likewise", &KvFormat::value,
         &CacheParts::values);
   }
-  void effort(Effort& effort, const char* what) {
-    static const std::vector<std::string> names = {"fast", "normal", "best"};
+  // A value by its name.
+  template <class T>
+  void choice(const char* option, T& value, const std::vector<std::pair<std::string, T>>& known,
+              const std::string& what) {
+    std::vector<std::string> names;
+    for (const auto& each : known) names.push_back(each.first);
     command
         ->add_option_function<std::string>(
-            "--effort",
-            [&effort](const std::string& name) {
-              effort = static_cast<Effort>(std::ranges::find(names, name) - names.begin());
+            option,
+            [&value, known](const std::string& name) {
+              for (const auto& each : known)
+                if (each.first == name) value = each.second;
             },
             what)
-        ->check(CLI::IsMember(names))
-        ->type_name("EFFORT");
+        ->check(CLI::IsMember(names));
+  }
+  void effort(Effort& effort, const char* what) {
+    choice<Effort>("--effort", effort,
+                   {{"fast", Effort::kFast}, {"normal", Effort::kNormal}, {"best", Effort::kBest}},
+                   what);
+  }
+  // How weights learn; prefix: of what command.
+  void optimizer(Optimizer& optimizer, Type& weights, const std::string& prefix) {
+    std::vector<std::pair<std::string, Optimizer>> optimizers;
+    for (const Optimizer each : {Optimizer::kAdamW, Optimizer::kAdamW8bit, Optimizer::kSgd})
+      optimizers.emplace_back(optimizer_name(each), each);
+    choice("--optimizer", optimizer, optimizers,
+           prefix + "adamw (default), adamw8 with moments of 8 bits, or sgd with momentum");
+    choice<Type>("--weights", weights, {{"f32", Type::F32}, {"bf16", Type::BF16}},
+                 prefix + "f32 (default), or bf16, rounded up or down by chance");
   }
   void report() {
     command
@@ -162,18 +181,15 @@ void add_plan(CLI::App& app, Action& action) {
                             plan_command, action);
   c.context(kContextDefault);
   c.cache_types(true);
-  c.number("--sequences", c.options->sequences, "Texts at the same time, each with a context", 1,
-           65536);
+  c.number("--sequences,--batch-size", c.options->sequences,
+           "Texts at the same time, each with a context", 1, 65536);
   c.size("--bandwidth", c.options->bandwidth,
          "Bytes that decoding reads a second, as 14GB: adds expected speeds");
   PlanOptions& o = *c.options;
   c.command->add_option("--for", o.goal, "What the plan is for (default: run)")
       ->check(CLI::IsMember({"run", "serve", "eval", "bench", "compress", "prune", "train"}));
-  c.command->add_option("--optimizer", o.optimizer, "Of --for train (default: adamw)")
-      ->check(CLI::IsMember({"adamw", "adamw8bit"}));
+  c.optimizer(o.optimizer, o.weights, "Of --for train: ");
   c.effort(o.effort, "Of --for compress and prune: fast, normal (default) or best");
-  c.number("--checkpoint-every", o.checkpoint_every,
-           "Of --for train: keep the input of every n-th block only; 0: keep all", 0, 1e6);
   c.command->add_flag("--explain", o.explain,
                       "Teach where the memory of this model goes, instead of the tables");
   c.command->add_flag(

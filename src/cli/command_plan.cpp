@@ -61,8 +61,8 @@ TrainingRequest training_request(const PlanOptions& options, const InferenceRequ
   TrainingRequest training;
   training.context = options.context;
   training.sequences = options.sequences;
-  training.optimizer = options.optimizer == "adamw8bit" ? Optimizer::kAdamW8bit : Optimizer::kAdamW;
-  training.checkpoint_every = options.checkpoint_every;
+  training.optimizer = options.optimizer;
+  training.weights = options.weights;
   training.n_threads = request.n_threads;
   training.tokenizer_bytes = request.tokenizer_bytes;
   return training;
@@ -70,17 +70,11 @@ TrainingRequest training_request(const PlanOptions& options, const InferenceRequ
 
 Result<MemoryMap> map_for(const PlanOptions& options, const Model& model,
                           const InferenceRequest& request) {
-  if (options.goal == "train") return plan_training(model, training_request(options, request));
-  return plan_inference(model, request);
-}
-
-// What costs speed or a little precision only, before what costs more.
-std::string smaller_training(const Model& model, TrainingRequest training) {
-  training.optimizer = Optimizer::kAdamW8bit;
-  training.sequences = 1, training.checkpoint_every = 1;
-  const Result<MemoryMap> least = plan_training(model, training);
-  return fmt::format("with --optimizer adamw8bit --sequences 1 --checkpoint-every 1 it takes {}",
-                     least.ok() ? format_bytes(least->total_bytes()) : "too much as well");
+  if (options.goal != "train") return plan_inference(model, request);
+  TrainingRequest training = training_request(options, request);
+  const auto fitting = fit_training(model, training, memory_budget(options).bytes);
+  training.pass_sequences = fitting.ok() ? fitting->pass_sequences : 1;
+  return plan_training(model, training);
 }
 
 // Goals that run text through the model stage by stage, with a plan of their own.
@@ -112,12 +106,7 @@ Status verdict(const PlanOptions& options, const Model& model, const InferenceRe
     return check_fits(plan, report.budget.bytes, options.goal);
   }
   if (options.goal != "train") return check_budget(model, request, options);
-  const uint64_t total = report.map.total_bytes();
-  return Status::does_not_fit(
-      fmt::format("needs {}, {} more than the {} allowed ({})", format_bytes(total),
-                  format_bytes(total - report.budget.bytes), format_bytes(report.budget.bytes),
-                  report.budget.source),
-      smaller_training(model, training_request(options, request)));
+  return fit_training(model, training_request(options, request), report.budget.bytes).status();
 }
 
 Status write_page(const PlanOptions& options, const Model& model, const InferenceRequest& request,

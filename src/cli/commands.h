@@ -12,6 +12,7 @@
 #include "plan/cache_formats.h"
 #include "plan/compression_plan.h"
 #include "plan/plan.h"
+#include "plan/training.h"
 
 namespace enxuto {
 
@@ -38,9 +39,9 @@ struct PlanOptions : CommonOptions {
   std::string goal = "run";
   Effort effort = Effort::kNormal;  // of compress
   uint32_t sequences = 1;
-  uint64_t bandwidth = 0;  // bytes per second that decoding reads; 0: unknown
-  std::string optimizer = "adamw";
-  uint32_t checkpoint_every = 1;
+  uint64_t bandwidth = 0;                   // bytes per second that decoding reads; 0: unknown
+  Optimizer optimizer = Optimizer::kAdamW;  // of train
+  Type weights = Type::F32;                 // of train: F32 or BF16
   bool explain = false;
   bool measure = false;
   std::string html_file;

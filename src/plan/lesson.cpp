@@ -136,24 +136,25 @@ Lesson about_process(const Facts& f) {
 Result<Lesson> about_training(const Facts& f) {
   TrainingRequest request;
   request.context = f.layout.context, request.sequences = f.layout.sequences;
-  ASSIGN_OR_RETURN(const TrainingSizes with, size_training(f.model, request));
+  ASSIGN_OR_RETURN(const TrainingLayout with, lay_out_training(f.model, request));
   ASSIGN_OR_RETURN(const MemoryMap map, plan_training(f.model, request));
-  request.checkpoint_every = 0;
-  ASSIGN_OR_RETURN(const TrainingSizes without, size_training(f.model, request));
   request.optimizer = Optimizer::kAdamW8bit;
-  ASSIGN_OR_RETURN(const TrainingSizes small, size_training(f.model, request));
+  ASSIGN_OR_RETURN(const TrainingLayout small, lay_out_training(f.model, request));
+  uint64_t kept = 0;
+  for (uint32_t l = 0; l < f.hyper.n_layers; ++l) kept += kept_values_per_token(f.hyper, l) * 4;
   return Lesson{
       titled("What training would take", map.total_bytes()),
-      fmt::format("Weights that move are kept in 4 bytes ({}), each has a gradient ({}), and the "
-                  "AdamW optimizer remembers two averages of it in 4 bytes each ({}; in 8 bits "
-                  "each, {}): 16 bytes a weight before the first token. The way back needs what "
-                  "the way there computed: {} for {} tokens. Keeping only the input of each block "
-                  "({}) and computing the rest again block by block needs {} at a time, for about "
-                  "a third more work.",
-                  format_bytes(with.parameters), format_bytes(with.gradients),
-                  format_bytes(with.optimizer), format_bytes(small.optimizer),
-                  format_bytes(without.activations), format_count(with.n_tokens),
-                  format_bytes(with.checkpoints), format_bytes(with.activations))};
+      fmt::format(
+          "Weights that move are kept in 4 bytes ({}), and the AdamW optimizer remembers two "
+          "averages of each one's gradient in 4 bytes each ({}; in 8 bits each, {}). All "
+          "gradients would be as large as the weights: here a layer's ({}) are used up "
+          "before the next one's begin. The way back needs what the way there computed: {} "
+          "for {} tokens. Keeping only the input of each layer ({}) and computing the rest "
+          "again, layer by layer, needs {} at a time, for about a third more work.",
+          format_bytes(with.parameters), format_bytes(with.optimizer),
+          format_bytes(small.optimizer), format_bytes(with.gradients),
+          format_bytes(kept * with.n_tokens), format_count(with.n_tokens),
+          format_bytes(with.checkpoints), format_bytes(with.pass.bytes))};
 }
 
 }  // namespace

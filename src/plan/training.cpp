@@ -6,75 +6,227 @@
 
 #include "base/bytes.h"
 #include "base/checked.h"
-#include "plan/format_mix.h"
-#include "plan/plan.h"
+#include "plan/compression_plan.h"
+#include "plan/pieces.h"
 
 namespace enxuto {
 namespace {
 
-constexpr uint64_t kF32 = 4, kBf16 = 2;
-// 8-bit AdamW: two moments of a byte each, and a scale for every block of them.
-constexpr uint64_t kMoments = 2, kBlock = 256;
-constexpr uint64_t kLossTokens = 128;  // whose logits are alive at once
-constexpr uint64_t kAbsurdBytes = uint64_t{1} << 56;
+constexpr uint64_t kF32 = 4, kMoments = 2;
+constexpr uint64_t kLossBytes = 32;  // of a token: its sum, its target, whether it counts
+// Of the session that writes samples.
+constexpr uint32_t kSampleContext = 256, kSampleBatch = 64;
 
-OptionalSize optimizer_bytes(uint64_t n_parameters, Optimizer optimizer) {
-  if (optimizer == Optimizer::kAdamW) return checked_mul(n_parameters, kMoments * kF32);
-  const uint64_t blocks = n_parameters / kBlock + (n_parameters % kBlock != 0);
-  return checked_mul(kMoments, checked_add(n_parameters, checked_mul(blocks, kF32)));
-}
+// What tensors take side by side, each on a cache line of its own.
+class Sum {
+ public:
+  void add(OptionalSize bytes) { bytes_ = checked_add(bytes_, checked_align(bytes, kLine)); }
+  OptionalSize bytes() const { return bytes_; }
 
-uint32_t blocks_alive(const HyperParameters& hyper, const TrainingRequest& request) {
-  const uint32_t every = request.checkpoint_every ? request.checkpoint_every : hyper.n_layers;
-  return std::min(std::max(every, 1u), hyper.n_layers);
-}
-
-OptionalSize checkpoint_bytes(const HyperParameters& hyper, const TrainingRequest& request,
-                              OptionalSize n_tokens) {
-  if (request.checkpoint_every == 0) return 0;
-  const uint64_t n =
-      (uint64_t{hyper.n_layers} + request.checkpoint_every - 1) / request.checkpoint_every;
-  return checked_mul(checked_mul(n, n_tokens), hyper.width * kBf16);
-}
-
-const char* name_of(Optimizer optimizer) {
-  return optimizer == Optimizer::kAdamW ? "AdamW, two moments in f32"
-                                        : "AdamW, two moments of 8 bits, a scale for each 256";
-}
-
-// Of a token: of the block that keeps most, and of those between two checkpoints that do.
-struct KeptValues {
-  uint64_t of_one = 0, of_alive = 0;
+ private:
+  OptionalSize bytes_ = 0;
 };
 
-KeptValues most_kept(const HyperParameters& hyper, const TrainingRequest& request) {
-  KeptValues most;
-  uint64_t alive = 0;
-  for (uint32_t l = 0; l < hyper.n_layers; ++l) {
-    if (l % blocks_alive(hyper, request) == 0) alive = 0;
-    const uint64_t kept = kept_values_per_token(hyper, l);
-    alive += kept;
-    most.of_one = std::max(most.of_one, kept);
-    most.of_alive = std::max(most.of_alive, alive);
+template <class Body>
+void for_tensors_of(const LayerWeights& w, const Body& body) {
+  for (const Tensor* tensor :
+       {w.attn_norm, w.q, w.q_bias, w.k, w.k_bias, w.v, w.v_bias, w.q_norm, w.k_norm, w.attn_output,
+        w.post_attn_norm, w.ffn_norm, w.gate, w.up, w.down, w.post_ffn_norm})
+    if (tensor) body(*tensor);
+}
+
+OptionalSize gradient_bytes(const Model& model) {
+  const HyperParameters& hyper = model.hyper;
+  Sum head;
+  head.add(floats(std::min(hyper.vocabulary, kVocabularyBlock), hyper.width));
+  OptionalSize most = head.bytes();
+  for (const LayerWeights& layer : model.layers) {
+    Sum sum;
+    for_tensors_of(layer, [&](const Tensor& t) { sum.add(floats(t.rows(), t.columns())); });
+    if (!sum.bytes() || !most) return {};
+    most = std::max(*most, *sum.bytes());
   }
   return most;
 }
 
-std::string why_activations(const HyperParameters& hyper, const TrainingRequest& request) {
-  const uint32_t alive = blocks_alive(hyper, request);
-  return fmt::format("{} of {} blocks alive at once and the gradients of one, {}{} values a token",
-                     alive, hyper.n_layers, hyper.uneven.empty() ? "" : "up to ",
-                     format_count(most_kept(hyper, request).of_one));
+Result<uint64_t> checked(OptionalSize size) {
+  if (size && *size <= kAbsurdBytes) return *size;
+  return Status::does_not_fit("training this takes more bytes than can be counted",
+                              "choose a shorter context or fewer sequences");
 }
 
-Result<uint64_t> process_bytes(const Model& model, const TrainingRequest& request) {
+InferenceRequest session_request(const TrainingRequest& request, uint32_t context) {
   InferenceRequest inference;
-  inference.n_threads = request.n_threads, inference.tokenizer_bytes = request.tokenizer_bytes;
-  ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(model, inference));
-  return map.find(owner::kVocabulary)->bytes + map.find(owner::kProcess)->bytes;
+  inference.context = std::min(context, kSampleContext);
+  inference.batch = std::min(inference.context, kSampleBatch);
+  inference.n_threads = request.n_threads;
+  inference.tokenizer_bytes = request.tokenizer_bytes;
+  return inference;
+}
+
+MemoryPart arena_part(const char* owner, uint64_t bytes, std::string why, const char* when) {
+  return {owner, bytes, std::move(why), when, PartKind::kArena};
+}
+
+const char* moments_of(Optimizer optimizer) {
+  switch (optimizer) {
+    case Optimizer::kAdamW:
+      return "AdamW, two moments in f32";
+    case Optimizer::kAdamW8bit:
+      return "AdamW, two moments of 8 bits, a scale for each 256";
+    case Optimizer::kSgd:
+      return "SGD, its momentum in f32";
+  }
+  return "";
+}
+
+std::string why_parameters(const TrainingLayout& l, const TrainingRequest& request) {
+  return fmt::format("{} weights{}", format_count(l.n_parameters),
+                     request.weights == Type::BF16 ? ", matrices in bf16" : ", f32");
+}
+
+uint64_t total_bytes(const Model& model, const TrainingRequest& request) {
+  const Result<MemoryMap> map = plan_training(model, request);
+  return map.ok() ? map->total_bytes() : UINT64_MAX;
+}
+
+// What costs speed or a little precision only, before what costs more.
+std::string what_would_fit(const Model& model, TrainingRequest request, uint64_t budget_bytes) {
+  struct Change {
+    std::string option;
+    void (*make)(TrainingRequest& request);
+  };
+  std::vector<Change> changes;
+  if (request.optimizer == Optimizer::kAdamW)
+    changes.push_back(
+        {" --optimizer adamw8", [](TrainingRequest& r) { r.optimizer = Optimizer::kAdamW8bit; }});
+  if (request.sequences > 1)
+    changes.push_back({" --batch-size 1", [](TrainingRequest& r) { r.sequences = 1; }});
+  if (request.weights == Type::F32)
+    changes.push_back({" --weights bf16", [](TrainingRequest& r) { r.weights = Type::BF16; }});
+  std::string options;
+  for (const Change& change : changes) {
+    options += change.option;
+    change.make(request);
+    const uint64_t bytes = total_bytes(model, request);
+    if (bytes <= budget_bytes)
+      return fmt::format("with{} it takes {}", options, format_bytes(bytes));
+  }
+  return fmt::format("choose a smaller model or a shorter --context; with{} it would take {}",
+                     options, format_bytes(total_bytes(model, request)));
 }
 
 }  // namespace
+
+const char* optimizer_name(Optimizer optimizer) {
+  switch (optimizer) {
+    case Optimizer::kAdamW:
+      return "adamw";
+    case Optimizer::kAdamW8bit:
+      return "adamw8";
+    case Optimizer::kSgd:
+      return "sgd";
+  }
+  return "";
+}
+
+OptionalSize optimizer_bytes(Optimizer optimizer, uint64_t rows, uint64_t columns) {
+  const OptionalSize n = checked_mul(rows, columns);
+  if (optimizer == Optimizer::kAdamW) return checked_mul(n, kMoments * kF32);
+  if (optimizer == Optimizer::kSgd) return checked_mul(n, kF32);
+  const uint64_t blocks = columns / kMomentBlock + (columns % kMomentBlock != 0);
+  return checked_mul(kMoments, checked_add(checked_mul(checked_mul(rows, blocks), kF32), n));
+}
+
+bool learns(const Model& model, const Tensor& tensor) { return &tensor != model.rope_factors; }
+
+Type trained_type(const Tensor& tensor, Type matrices) {
+  return tensor.n_dims > 1 ? matrices : Type::F32;
+}
+
+Result<TrainingLayout> lay_out_training(const Model& model, const TrainingRequest& request) {
+  const HyperParameters& hyper = model.hyper;
+  TrainingLayout l{};
+  InferenceRequest inference;
+  inference.context = request.context;
+  ASSIGN_OR_RETURN(const SessionLayout session, lay_out_session(model, inference));
+  l.context = session.context;
+  l.sequences = std::max(request.sequences, 1u);
+  l.pass_sequences = request.pass_sequences ? request.pass_sequences : kPassTokens / l.context;
+  l.pass_sequences = std::clamp(l.pass_sequences, 1u, l.sequences);
+  l.n_tokens = uint64_t{l.context} * l.sequences;
+  const uint64_t pass_tokens = uint64_t{l.context} * l.pass_sequences;
+  if (pass_tokens > UINT32_MAX) return checked({}).status();
+  l.inference = session_request(request, l.context);
+
+  Sum parameters, optimizer;
+  for (const Tensor& tensor : model.tensors) {
+    const uint64_t rows = tensor.rows(), columns = tensor.columns();
+    const Codec& codec = *find_codec(trained_type(tensor, request.weights));
+    parameters.add(checked_mul(rows, codec.row_bytes(columns)));
+    if (!learns(model, tensor)) continue;
+    l.n_parameters += tensor.count();
+    optimizer.add(optimizer_bytes(request.optimizer, rows, columns));
+  }
+  ASSIGN_OR_RETURN(l.parameters, checked(parameters.bytes()));
+  ASSIGN_OR_RETURN(l.optimizer, checked(optimizer.bytes()));
+  ASSIGN_OR_RETURN(l.gradients, checked(gradient_bytes(model)));
+  ASSIGN_OR_RETURN(l.embedded,
+                   checked(floats(std::min<uint64_t>(l.n_tokens, hyper.vocabulary), hyper.width)));
+  ASSIGN_OR_RETURN(
+      l.checkpoints,
+      checked(checked_mul(checked_align(checked_mul(l.n_tokens, hyper.width * 2), kLine),
+                          hyper.n_layers)));
+  ASSIGN_OR_RETURN(l.states,
+                   checked(checked_mul(2, checked_align(floats(l.n_tokens, hyper.width), kLine))));
+  ASSIGN_OR_RETURN(l.losses, checked(checked_mul(l.n_tokens, kLossBytes)));
+  ASSIGN_OR_RETURN(l.pass,
+                   lay_out_gradients(model, static_cast<uint32_t>(pass_tokens), request.n_threads));
+  return l;
+}
+
+Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& request) {
+  ASSIGN_OR_RETURN(const TrainingLayout l, lay_out_training(model, request));
+  const char *always = "always", *step = "in each step";
+  MemoryMap map{{
+      arena_part(owner::kParameters, l.parameters, why_parameters(l, request), always),
+      arena_part(owner::kOptimizer, l.optimizer, moments_of(request.optimizer), always),
+      arena_part(owner::kGradients, l.gradients + l.embedded,
+                 "of one layer at a time, and of the embedding's rows in a step, f32", step),
+      arena_part(owner::kCheckpoints, l.checkpoints,
+                 fmt::format("bf16 input of each of {} layers; {} tokens a step ({} x {})",
+                             model.hyper.n_layers, format_count(l.n_tokens), l.sequences,
+                             format_count(l.context)),
+                 step),
+      arena_part(owner::kHiddenStates, l.states + l.losses,
+                 "between two layers, their gradients, and the loss of each token", step),
+      arena_part(owner::kPass, l.pass.bytes,
+                 fmt::format("{} tokens at once ({} x {}), f32", format_count(l.pass.n_tokens),
+                             l.pass_sequences, format_count(l.context)),
+                 step),
+  }};
+  ASSIGN_OR_RETURN(const MemoryMap session, plan_inference(model, l.inference));
+  for (const MemoryPart& part : session.parts)
+    if (part.kind != PartKind::kMapped) map.parts.push_back(part);
+  map.parts.push_back(dense_library_part(request.n_threads));
+  return map;
+}
+
+Result<TrainingRequest> fit_training(const Model& model, TrainingRequest request,
+                                     uint64_t budget_bytes) {
+  ASSIGN_OR_RETURN(const TrainingLayout layout, lay_out_training(model, request));
+  uint64_t least = 0;
+  for (request.pass_sequences = layout.pass_sequences;; request.pass_sequences /= 2) {
+    ASSIGN_OR_RETURN(const MemoryMap map, plan_training(model, request));
+    least = map.total_bytes();
+    if (least <= budget_bytes) return request;
+    if (request.pass_sequences == 1) break;
+  }
+  return Status::does_not_fit(
+      fmt::format("training this takes {}, {} more than the {} allowed", format_bytes(least),
+                  format_bytes(least - budget_bytes), format_bytes(budget_bytes)),
+      what_would_fit(model, request, budget_bytes));
+}
 
 // Inputs of both norms, and of the linear layers behind them; q, k, v; what attention gives, and
 // its normalizer for each head; gate, up and their product.
@@ -84,58 +236,6 @@ uint64_t kept_values_per_token(const HyperParameters& hyper, uint32_t layer) {
   const uint64_t inputs = (heads ? 4 : 2) * uint64_t{hyper.width};
   return inputs + heads * (uint64_t{hyper.key_dim} + hyper.value_dim + 1) +
          kv_heads * (uint64_t{hyper.key_dim} + hyper.value_dim) + 3 * uint64_t{widths.ffn_width};
-}
-
-Result<TrainingSizes> size_training(const Model& model, const TrainingRequest& request) {
-  const HyperParameters& hyper = model.hyper;
-  InferenceRequest inference;
-  inference.context = request.context;
-  ASSIGN_OR_RETURN(const SessionLayout layout, lay_out_session(model, inference));
-  ASSIGN_OR_RETURN(const uint64_t n, count_parameters(model));
-  const uint64_t tokens = uint64_t{layout.context} * std::max(request.sequences, 1u);
-  const KeptValues kept = most_kept(hyper, request);
-  const OptionalSize sizes[] = {
-      checked_mul(n, kF32),
-      checked_mul(n, kF32),
-      optimizer_bytes(n, request.optimizer),
-      checkpoint_bytes(hyper, request, tokens),
-      checked_mul(checked_mul(tokens, kept.of_alive + kept.of_one), kF32),
-      checked_mul(checked_mul(std::min(tokens, kLossTokens), hyper.vocabulary), 2 * kF32),
-  };
-  for (const OptionalSize& size : sizes)
-    if (!size || *size > kAbsurdBytes)
-      return Status::does_not_fit("training this takes more bytes than can be counted",
-                                  "choose a shorter context or fewer sequences");
-  return TrainingSizes{n, tokens, *sizes[0], *sizes[1], *sizes[2], *sizes[3], *sizes[4], *sizes[5]};
-}
-
-Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& request) {
-  ASSIGN_OR_RETURN(const TrainingSizes s, size_training(model, request));
-  ASSIGN_OR_RETURN(const uint64_t process, process_bytes(model, request));
-  const std::string n = format_count(s.n_parameters);
-  const std::string tokens = fmt::format(
-      "{} tokens a step ({} x {})", format_count(s.n_tokens), std::max(request.sequences, 1u),
-      format_count(s.n_tokens / std::max(request.sequences, 1u)));
-  const char *always = "always", *step = "in each step";
-  return MemoryMap{{
-      {owner::kParameters, s.parameters, n + " weights, f32", always, PartKind::kArena},
-      {owner::kGradients, s.gradients, "one for each weight, f32", step, PartKind::kArena},
-      {owner::kOptimizer, s.optimizer, name_of(request.optimizer), always, PartKind::kArena},
-      {owner::kCheckpoints, s.checkpoints,
-       request.checkpoint_every
-           ? fmt::format("bf16 input of every {} of {} blocks; {}", request.checkpoint_every,
-                         model.hyper.n_layers, tokens)
-           : "none: all activations are kept",
-       step, PartKind::kArena},
-      {owner::kScratch, s.activations, why_activations(model.hyper, request), step,
-       PartKind::kArena},
-      {owner::kLogits, s.logits,
-       fmt::format("of {} tokens at once, and their gradients, f32",
-                   std::min(s.n_tokens, kLossTokens)),
-       step, PartKind::kArena},
-      {owner::kProcess, process, "program, tokenizer and stacks (estimate)", always,
-       PartKind::kProcess},
-  }};
 }
 
 }  // namespace enxuto

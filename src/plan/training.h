@@ -1,10 +1,16 @@
-// What training would take: the weights as numbers that can move, their gradients, the optimizer's
-// memory of them, and what the way back needs of the way there. Attention and the loss are computed
-// in pieces, so neither a matrix of attention nor the logits of all tokens are ever held.
+// What training takes: the weights that move, the optimizer's memory of them, the gradients of one
+// layer at a time, and what the way back needs of the way there.
+//
+// All texts of a step go through a layer, pass by pass, before the next layer does. So only one
+// layer's gradients are alive, and they are used up as soon as they are whole. Of the way there
+// only the input of each layer is kept, in bf16; a layer is computed again on its way back.
+// Attention and the loss are computed in pieces: neither a matrix of attention nor a row of logits
+// is ever whole.
 #pragma once
 
 #include "memory/memory_map.h"
-#include "plan/session_layout.h"
+#include "plan/gradient_layout.h"
+#include "plan/plan.h"
 
 namespace enxuto {
 
@@ -13,34 +19,57 @@ inline constexpr const char* kParameters = "parameters";
 inline constexpr const char* kGradients = "gradients";
 inline constexpr const char* kOptimizer = "optimizer";
 inline constexpr const char* kCheckpoints = "checkpoints";
+inline constexpr const char* kHiddenStates = "hidden states";
+inline constexpr const char* kPass = "a layer, there and back";
 }  // namespace owner
 
-enum class Optimizer { kAdamW, kAdamW8bit };
+enum class Optimizer { kAdamW, kAdamW8bit, kSgd };
+const char* optimizer_name(Optimizer optimizer);  // as --optimizer says it
+
+// Values of 8-bit moments that share a scale; a row's last block may be shorter.
+inline constexpr uint32_t kMomentBlock = 256;
+// Bytes that the optimizer remembers of a matrix.
+OptionalSize optimizer_bytes(Optimizer optimizer, uint64_t rows, uint64_t columns);
 
 struct TrainingRequest {
-  uint32_t context = 0;    // tokens of one sequence; 0: as InferenceRequest
-  uint32_t sequences = 1;  // in one step
+  uint32_t context = 0;         // tokens of one sequence; 0: as InferenceRequest
+  uint32_t sequences = 1;       // in one step
+  uint32_t pass_sequences = 0;  // through a layer at once; 0: as many as make up kPassTokens
   Optimizer optimizer = Optimizer::kAdamW;
-  // Only the input of every n-th block is kept (bf16); the blocks between are computed again on the
-  // way back. 0: everything is kept.
-  uint32_t checkpoint_every = 1;
+  Type weights = Type::F32;  // of matrices: F32 or BF16
   int n_threads = 1;
   uint64_t tokenizer_bytes = 0;
 };
+// More tokens at once make products no faster.
+inline constexpr uint32_t kPassTokens = 1024;
 
-struct TrainingSizes {
-  uint64_t n_parameters, n_tokens;  // of the model; of a step
-  uint64_t parameters, gradients, optimizer;
-  uint64_t checkpoints;  // kept inputs of blocks
-  uint64_t activations;  // of the blocks alive at once, and the gradients of one
-  uint64_t logits;       // of the tokens whose loss is computed at once, with their gradients
+// Whether a tensor is learned: all but tables of angles.
+bool learns(const Model& model, const Tensor& tensor);
+// In memory while it learns.
+Type trained_type(const Tensor& tensor, Type matrices);
+
+struct TrainingLayout {  // in bytes, where not said otherwise
+  uint32_t context, sequences, pass_sequences;
+  uint64_t n_tokens;      // of a step
+  uint64_t n_parameters;  // numbers
+  uint64_t parameters, optimizer;
+  uint64_t gradients;    // of the largest layer, or of a block of the head
+  uint64_t embedded;     // gradients of the rows that a step looks up
+  uint64_t checkpoints;  // of all layers
+  uint64_t states;       // of one step's tokens: the states, and their gradients
+  uint64_t losses;       // sums of each token
+  GradientLayout pass;
+  InferenceRequest inference;  // of the session that looks rows up and writes samples
 };
 // kDoesNotFit where a size is beyond reason.
-Result<TrainingSizes> size_training(const Model& model, const TrainingRequest& request);
-
+Result<TrainingLayout> lay_out_training(const Model& model, const TrainingRequest& request);
 Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& request);
 
-// Values that one block keeps of one token for the way back.
+// The request with the largest pass that fits; kDoesNotFit with what would fit where none does.
+Result<TrainingRequest> fit_training(const Model& model, TrainingRequest request,
+                                     uint64_t budget_bytes);
+
+// Values that a layer computes of one token, and would have to keep if it were not computed again.
 uint64_t kept_values_per_token(const HyperParameters& hyper, uint32_t layer);
 
 }  // namespace enxuto
