@@ -26,28 +26,38 @@ uint64_t Model::emit_row(const Tensor& tensor, uint64_t i) const {
 
 namespace {
 
-Result<std::shared_ptr<const Model>> open_gguf_model(const std::string& path) {
-  ASSIGN_OR_RETURN(GgufFile file, open_gguf(path));
-  const auto name = file.metadata.string_at("general.architecture");
-  if (!name) return Status::bad_input(fmt::format("{} does not name its architecture", path));
+// Hyper-parameters out of the metadata, tensors into their places.
+Status bind(Model& model) {
+  const auto name = model.metadata.string_at("general.architecture");
+  if (!name) return Status::bad_input("the model does not name its architecture");
   const Architecture* architecture = find_architecture(*name);
   if (!architecture)
-    return Status::bad_input(
-        fmt::format("{}: architecture '{}' is not known", path, name->substr(0, 40)),
-        "known are " + known_architectures());
+    return Status::bad_input(fmt::format("architecture '{}' is not known", name->substr(0, 40)),
+                             "known are " + known_architectures());
+  ASSIGN_OR_RETURN(model.hyper, read_hyper_parameters(*architecture, model.metadata));
+  return bind_tensors(*architecture, model);
+}
+
+Result<std::shared_ptr<const Model>> open_gguf_model(const std::string& path) {
+  ASSIGN_OR_RETURN(GgufFile file, open_gguf(path));
   auto model = std::make_shared<Model>();
   model->metadata = std::move(file.metadata);
   model->tensors = std::move(file.tensors);
   model->files = std::move(file.files);
   model->file_bytes = file.file_bytes;
-  auto hyper = read_hyper_parameters(*architecture, model->metadata);
-  if (!hyper.ok()) return hyper.status().in(path);
-  model->hyper = *hyper;
-  TRY(bind_tensors(*architecture, *model).in(path));
+  TRY(bind(*model).in(path));
   return std::shared_ptr<const Model>(std::move(model));
 }
 
 }  // namespace
+
+Result<std::shared_ptr<const Model>> make_model(Metadata metadata, std::vector<Tensor> tensors) {
+  auto model = std::make_shared<Model>();
+  model->metadata = std::move(metadata);
+  model->tensors = std::move(tensors);
+  TRY(bind(*model));
+  return std::shared_ptr<const Model>(std::move(model));
+}
 
 Result<std::shared_ptr<const Model>> open_model(const std::string& path, bool weights_needed) {
   if (is_directory(path) || path.ends_with("config.json"))

@@ -1,0 +1,59 @@
+#include "kernels/weight_gradients.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/row_sums.h"
+
+namespace enxuto {
+namespace {
+
+constexpr int64_t kRows = 128;    // of a weight matrix, in one product
+constexpr int64_t kColumns = 64;  // of a vector, by one thread
+
+// value(row, column) added up over rows, for each of n columns.
+template <class Value>
+void add_columns(ThreadTeam& team, int64_t n_rows, int64_t n, float* sums, const Value& value) {
+  team.parallel_for((n + kColumns - 1) / kColumns, 1, [&](int64_t task, int64_t, int) {
+    const int64_t begin = task * kColumns, count = std::min(kColumns, n - begin);
+    double block[kColumns] = {};
+    for (int64_t row = 0; row < n_rows; ++row)
+      for (int64_t c = 0; c < count; ++c) block[c] += value(row, begin + c);
+    for (int64_t c = 0; c < count; ++c) sums[begin + c] += static_cast<float>(block[c]);
+  });
+}
+
+}  // namespace
+
+void add_weight_gradient(const Dense& dense, ThreadTeam& team, int64_t n_tokens, const float* dy,
+                         int64_t n_rows, const float* x, int64_t n_columns, float* dw) {
+  team.parallel_for((n_rows + kRows - 1) / kRows, 1, [&](int64_t task, int64_t, int) {
+    const int64_t row = task * kRows;
+    dense.multiply(std::min(kRows, n_rows - row), n_columns, n_tokens, 1, {dy + row, n_rows, true},
+                   {x, n_columns}, 1, dw + row * n_columns, n_columns);
+  });
+}
+
+void add_bias_gradient(ThreadTeam& team, int64_t n_tokens, const float* dy, int64_t n, float* db) {
+  add_columns(team, n_tokens, n, db, [&](int64_t token, int64_t c) { return dy[token * n + c]; });
+}
+
+void add_norm_gradient(ThreadTeam& team, int64_t n_rows, const float* x, const float* dy,
+                       float epsilon, int64_t n, float* dw) {
+  std::vector<float> scales(static_cast<size_t>(n_rows));
+  team.parallel_for(n_rows, 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      const float* values = x + row * n;
+      const double squares =
+          sum_of(static_cast<size_t>(n), [&](size_t i) { return values[i] * values[i]; });
+      scales[static_cast<size_t>(row)] =
+          static_cast<float>(1 / std::sqrt(squares / static_cast<double>(n) + epsilon));
+    }
+  });
+  add_columns(team, n_rows, n, dw, [&](int64_t row, int64_t c) {
+    return dy[row * n + c] * x[row * n + c] * scales[static_cast<size_t>(row)];
+  });
+}
+
+}  // namespace enxuto

@@ -1,0 +1,127 @@
+#include "models/blank.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "models/architectures.h"
+
+namespace enxuto {
+namespace {
+
+Tensor shaped(std::string name, uint64_t columns, uint64_t rows) {
+  Tensor tensor;
+  tensor.name = std::move(name);
+  tensor.n_dims = rows > 1 ? 2 : 1;
+  tensor.shape[0] = columns, tensor.shape[1] = rows;
+  return tensor;
+}
+
+Tensor shaped(std::string name, const TensorRule& rule, const HyperParameters& hyper) {
+  return shaped(std::move(name), length_of(rule.columns, hyper), length_of(rule.rows, hyper));
+}
+
+// Biases are left out, as most architectures do.
+bool is_optional_bias(const TensorRule& rule) { return !rule.required; }
+
+Status check(const ModelShapeRequest& r) {
+  if (!find_architecture(r.architecture))
+    return Status::usage(fmt::format("architecture '{}' is not known", r.architecture),
+                         "known are " + known_architectures());
+  if (r.n_layers == 0 || r.width == 0 || r.n_heads == 0 || r.n_kv_heads == 0 || r.ffn_width == 0)
+    return Status::usage("a model needs layers, a width, heads and an FFN",
+                         "give all of them, or only how large it shall be: --params 5M");
+  if (r.width % r.n_heads != 0 || r.width / r.n_heads % 32 != 0)
+    return Status::usage(fmt::format("{} heads cannot share a width of {}", r.n_heads, r.width),
+                         "choose heads of 32, 64 or 128 values");
+  if (r.n_heads % r.n_kv_heads != 0)
+    return Status::usage(
+        fmt::format("{} heads cannot share {} key/value heads", r.n_heads, r.n_kv_heads),
+        "choose a divisor of the heads");
+  return {};
+}
+
+Metadata describe(const ModelShapeRequest& r, const Metadata& tokenizer) {
+  Metadata metadata = tokenizer;
+  for (const auto& [key, value] : tokenizer.entries())
+    if (!key.starts_with("tokenizer.")) metadata.erase(key);
+  metadata.set_string("general.architecture", r.architecture);
+  const std::string prefix = r.architecture + ".";
+  metadata.set_u32(prefix + "block_count", r.n_layers);
+  metadata.set_u32(prefix + "context_length", r.context);
+  metadata.set_u32(prefix + "embedding_length", r.width);
+  metadata.set_u32(prefix + "feed_forward_length", r.ffn_width);
+  metadata.set_u32(prefix + "attention.head_count", r.n_heads);
+  metadata.set_u32(prefix + "attention.head_count_kv", r.n_kv_heads);
+  metadata.set_f32(prefix + "attention.layer_norm_rms_epsilon", 1e-5f);
+  metadata.set_u32(prefix + "rope.dimension_count", r.width / r.n_heads);
+  metadata.set_f32(prefix + "rope.freq_base", 10000.0f);
+  return metadata;
+}
+
+// Multiples of 256 where a model is wide enough, else of 64.
+uint32_t ffn_of(uint32_t width) {
+  const uint32_t step = width >= 256 ? 256 : 64;
+  return (width * 8 / 3 + step / 2) / step * step;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& request,
+                                                 const Metadata& tokenizer) {
+  TRY(check(request));
+  const MetaValue* tokens = tokenizer.find("tokenizer.ggml.tokens");
+  if (!tokens || tokens->count == 0) return Status::usage("a model needs a tokenizer", "");
+  const Architecture& architecture = *find_architecture(request.architecture);
+  Metadata metadata = describe(request, tokenizer);
+  HyperParameters hyper;
+  hyper.n_layers = request.n_layers, hyper.width = request.width;
+  hyper.n_heads = request.n_heads, hyper.n_kv_heads = request.n_kv_heads;
+  hyper.ffn_width = request.ffn_width;
+  hyper.key_dim = hyper.value_dim = request.width / request.n_heads;
+  hyper.vocabulary = static_cast<uint32_t>(tokens->count);
+  std::vector<Tensor> tensors = {shaped(kEmbeddingRule.gguf, kEmbeddingRule, hyper)};
+  for (uint32_t layer = 0; layer < request.n_layers; ++layer)
+    for (const TensorRule& rule : architecture.layer)
+      if (!is_optional_bias(rule))
+        tensors.push_back(shaped(layer_tensor_name(layer, rule), rule, hyper));
+  tensors.push_back(shaped(kOutputNormRule.gguf, kOutputNormRule, hyper));
+  return make_model(std::move(metadata), std::move(tensors));
+}
+
+uint64_t parameters_of(const ModelShapeRequest& r, uint32_t vocabulary) {
+  const uint64_t width = r.width, head = width / r.n_heads;
+  const uint64_t attention = 2 * width * width + 2 * width * head * r.n_kv_heads;
+  return vocabulary * width + width +
+         r.n_layers * (attention + 3 * width * r.ffn_width + 2 * width);
+}
+
+// Of the widths, the one whose number of layers comes closest to a layer for each 40 of it: deep
+// enough to compose, wide enough to multiply fast (the shapes that small language models have).
+Result<ModelShapeRequest> shape_of_size(uint64_t parameters, uint32_t vocabulary,
+                                        uint32_t context) {
+  constexpr double kWidthPerLayer = 40;
+  ModelShapeRequest best;
+  double least = INFINITY;
+  for (const uint32_t width : {64u, 128u, 256u, 512u, 768u, 1024u, 1536u, 2048u}) {
+    const uint32_t head = width >= 512 ? 64 : 32;
+    ModelShapeRequest shape = {"llama",       1,      width, width / head, width / head,
+                               ffn_of(width), context};
+    const uint64_t one = parameters_of(shape, vocabulary);
+    shape.n_layers = 2;
+    const uint64_t layer = parameters_of(shape, vocabulary) - one;
+    if (one > parameters + parameters / 8) continue;
+    const double layers = 1 + static_cast<double>(parameters) / static_cast<double>(layer) -
+                          static_cast<double>(one) / static_cast<double>(layer);
+    shape.n_layers = static_cast<uint32_t>(std::clamp(std::round(layers), 1.0, 512.0));
+    const double off = std::fabs(std::log(shape.n_layers * kWidthPerLayer / width));
+    if (off < least) least = off, best = shape;
+  }
+  if (best.n_layers > 0) return best;
+  return Status::usage(fmt::format("a vocabulary of {} leaves no room for layers in {} parameters",
+                                   vocabulary, parameters),
+                       "choose more parameters, or fewer tokens: --tokenizer bytes");
+}
+
+}  // namespace enxuto

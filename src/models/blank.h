@@ -1,0 +1,24 @@
+// A model that is yet to be trained: metadata, and tensors of the right shapes without data.
+#pragma once
+
+#include "models/model.h"
+
+namespace enxuto {
+
+// What a new model looks like. Heads are width / n_heads wide.
+struct ModelShapeRequest {
+  std::string architecture = "llama";
+  uint32_t n_layers = 0, width = 0, n_heads = 0, n_kv_heads = 0, ffn_width = 0, context = 0;
+};
+
+// `tokenizer`: GGUF keys of a tokenizer, whose tokens are the vocabulary. The embedding is the head
+// as well. kUsage where such a model cannot be.
+Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& request,
+                                                 const Metadata& tokenizer);
+
+// A shape of about so many parameters, the embedding included: kUsage where there is none.
+// Widths are multiples of 256 where there is room, so that the formats of compress fit them.
+Result<ModelShapeRequest> shape_of_size(uint64_t parameters, uint32_t vocabulary, uint32_t context);
+uint64_t parameters_of(const ModelShapeRequest& request, uint32_t vocabulary);
+
+}  // namespace enxuto

@@ -1,0 +1,112 @@
+#include "train/optimizer_state.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/float16.h"
+#include "kernels/optimizer_steps.h"
+
+namespace enxuto {
+namespace {
+
+AdamRates adam_rates(const StepRates& rates, const Tensor& tensor, float gradient_scale) {
+  const auto t = static_cast<double>(rates.step);
+  return {rates.rate,
+          tensor.n_dims > 1 ? 1 - rates.rate * rates.weight_decay : 1.0f,
+          rates.beta1,
+          rates.beta2,
+          rates.epsilon,
+          static_cast<float>(1 / (1 - std::pow(double{rates.beta1}, t))),
+          static_cast<float>(1 / std::sqrt(1 - std::pow(double{rates.beta2}, t))),
+          gradient_scale};
+}
+
+}  // namespace
+
+struct OptimizerState::Step {
+  const StepRates& of_all;
+  AdamRates adam;
+};
+
+// At most kMomentBlock weights of a row.
+struct OptimizerState::Block {
+  uint64_t row, column, n;
+  Chance chance(const StepRates& rates, uint32_t place, uint32_t what) const {
+    const uint64_t where = (uint64_t{place} << 40 ^ row << 16 ^ column) * 0x9e3779b97f4a7c15;
+    const uint64_t when = (rates.step * 4 + what) * 0xd1342543de82ef95 ^ rates.seed;
+    const uint64_t mixed = (where ^ when) * 0xbf58476d1ce4e5b9;
+    return {static_cast<uint32_t>(mixed >> 32 ^ mixed)};
+  }
+};
+
+std::span<uint8_t> OptimizerState::bytes() const {
+  return {memory_, *optimizer_bytes(optimizer_, tensor_->rows(), tensor_->columns())};
+}
+
+void OptimizerState::step(ThreadTeam& team, const StepRates& rates, float gradient_scale,
+                          uint64_t first, uint64_t n_rows, const float* gradient,
+                          uint8_t* weights) const {
+  const uint64_t columns = tensor_->columns(), row_bytes = tensor_->row_bytes();
+  const Step step = {rates, adam_rates(rates, *tensor_, gradient_scale)};
+  team.parallel_for(static_cast<int64_t>(n_rows), 16, [&](int64_t begin, int64_t end, int) {
+    for (auto i = static_cast<uint64_t>(begin); i < static_cast<uint64_t>(end); ++i)
+      step_row(step, first + i, gradient + i * columns, weights + i * row_bytes);
+  });
+}
+
+void OptimizerState::step_row(const Step& step, uint64_t row, const float* gradient,
+                              uint8_t* weights) const {
+  const uint64_t columns = tensor_->columns();
+  for (uint64_t c = 0; c < columns; c += kMomentBlock) {
+    const Block block = {row, c, std::min<uint64_t>(kMomentBlock, columns - c)};
+    if (tensor_->type == Type::F32) {
+      step_block(step, block, gradient + c, reinterpret_cast<float*>(weights) + c);
+      continue;
+    }
+    auto* halves = reinterpret_cast<uint16_t*>(weights) + c;
+    float floats[kMomentBlock];
+    for (uint64_t i = 0; i < block.n; ++i) floats[i] = bf16_to_f32(halves[i]);
+    step_block(step, block, gradient + c, floats);
+    round_to_bf16(floats, static_cast<int64_t>(block.n), block.chance(step.of_all, place_, 0),
+                  halves);
+  }
+}
+
+void OptimizerState::step_block(const Step& step, const Block& block, const float* gradient,
+                                float* weights) const {
+  const auto n = static_cast<int64_t>(block.n);
+  const AdamRates& r = step.adam;
+  auto* first = reinterpret_cast<float*>(memory_) + block.row * tensor_->columns() + block.column;
+  switch (optimizer_) {
+    case Optimizer::kAdamW:
+      adam_step(r, gradient, n, weights, first, first + tensor_->count());
+      break;
+    case Optimizer::kAdamW8bit:
+      step_adam8(step, block, gradient, weights);
+      break;
+    case Optimizer::kSgd:
+      sgd_step({r.rate, r.decay, r.beta1, r.gradient_scale}, gradient, n, weights, first);
+      break;
+  }
+}
+
+void OptimizerState::step_adam8(const Step& step, const Block& block, const float* gradient,
+                                float* weights) const {
+  const auto n = static_cast<int64_t>(block.n);
+  const uint64_t columns = tensor_->columns(), rows = tensor_->rows();
+  const uint64_t blocks = (columns + kMomentBlock - 1) / kMomentBlock;
+  auto* scales =
+      reinterpret_cast<float*>(memory_) + block.row * blocks + block.column / kMomentBlock;
+  float *scale_m = scales, *scale_v = scales + rows * blocks;
+  uint8_t* codes = memory_ + 2 * rows * blocks * sizeof(float) + block.row * columns + block.column;
+  auto* codes_m = reinterpret_cast<int8_t*>(codes);
+  uint8_t* codes_v = codes + tensor_->count();
+  float m[kMomentBlock], v[kMomentBlock];
+  decode_mean(codes_m, *scale_m, n, m);
+  decode_square(codes_v, *scale_v, n, v);
+  adam_step(step.adam, gradient, n, weights, m, v);
+  encode_mean(m, n, block.chance(step.of_all, place_, 1), codes_m, scale_m);
+  encode_square(v, n, block.chance(step.of_all, place_, 2), codes_v, scale_v);
+}
+
+}  // namespace enxuto

@@ -1,0 +1,50 @@
+// What an optimizer remembers of a matrix (or a vector: one row), and its steps.
+//
+//   adamw   m (rows, columns) f32 | v likewise
+//   adamw8  scales of m, (rows, blocks) f32 | of v | codes of m (rows, columns) | of v
+//   sgd     momentum (rows, columns) f32
+#pragma once
+
+#include "plan/training.h"
+#include "platform/threads.h"
+
+namespace enxuto {
+
+// Of one step, for all weights.
+struct StepRates {
+  uint64_t step = 1;  // from 1 on
+  float rate = 0;
+  float weight_decay = 0;                              // of matrices
+  float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;  // sgd: beta1 is its momentum
+  uint64_t seed = 0;                                   // of what is rounded by chance
+};
+
+class OptimizerState {
+ public:
+  // memory: optimizer_bytes(), zero at the start. place: another one for each tensor.
+  OptimizerState(Optimizer optimizer, const Tensor& tensor, uint32_t place, uint8_t* memory)
+      : optimizer_(optimizer), tensor_(&tensor), place_(place), memory_(memory) {}
+
+  // Rows [first, first + n_rows) of the weights move against the gradient, (n_rows, columns) times
+  // gradient_scale. weights: the first of those rows, in the tensor's type.
+  void step(ThreadTeam& team, const StepRates& rates, float gradient_scale, uint64_t first,
+            uint64_t n_rows, const float* gradient, uint8_t* weights) const;
+
+  std::span<uint8_t> bytes() const;
+
+ private:
+  struct Block;
+  struct Step;
+  void step_row(const Step& step, uint64_t row, const float* gradient, uint8_t* weights) const;
+  void step_block(const Step& step, const Block& block, const float* gradient,
+                  float* weights) const;
+  void step_adam8(const Step& step, const Block& block, const float* gradient,
+                  float* weights) const;
+
+  Optimizer optimizer_;
+  const Tensor* tensor_;
+  uint32_t place_;
+  uint8_t* memory_;
+};
+
+}  // namespace enxuto

@@ -1,0 +1,400 @@
+#include "train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/checked.h"
+#include "base/float16.h"
+#include "kernels/row_sums.h"
+#include "kernels/weight_gradients.h"
+#include "plan/pieces.h"
+
+namespace enxuto {
+namespace {
+
+double squares_of(ThreadTeam& team, const float* values, uint64_t n) {
+  constexpr uint64_t kPiece = 1 << 16;
+  std::vector<double> sums((n + kPiece - 1) / kPiece);
+  team.parallel_for(static_cast<int64_t>(sums.size()), 1, [&](int64_t piece, int64_t, int) {
+    const uint64_t begin = static_cast<uint64_t>(piece) * kPiece;
+    sums[static_cast<size_t>(piece)] = sum_of(std::min(kPiece, n - begin), [&](size_t i) {
+      return values[begin + i] * values[begin + i];
+    });
+  });
+  double sum = 0;
+  for (const double each : sums) sum += each;
+  return sum;
+}
+
+}  // namespace
+
+// Texts that go through a layer at the same time.
+struct Trainer::Pass {
+  TextRows texts;
+  int64_t first;  // row of the batch
+  int64_t rows() const { return texts.rows(); }
+};
+
+Result<std::unique_ptr<Trainer>> Trainer::open(const Model& source,
+                                               const TrainerSettings& settings) {
+  ASSIGN_OR_RETURN(TrainingLayout layout, lay_out_training(source, settings.request));
+  std::unique_ptr<Trainer> trainer(new Trainer(settings, std::move(layout)));
+  ASSIGN_OR_RETURN(trainer->map_, plan_training(source, settings.request));
+  TRY(trainer->allocate(source));
+  return trainer;
+}
+
+Status Trainer::allocate(const Model& source) {
+  MemoryMap own;  // the session opens its own parts
+  for (const char* owner : {owner::kParameters, owner::kOptimizer, owner::kGradients,
+                            owner::kCheckpoints, owner::kHiddenStates, owner::kPass})
+    own.parts.push_back(*map_.find(owner));
+  ASSIGN_OR_RETURN(arena_, Arena::open(own));
+  ASSIGN_OR_RETURN(dense_, Dense::load());
+  const TrainingLayout& l = layout_;
+  const uint64_t values = l.n_tokens * source.hyper.width;
+  {
+    ThreadTeam team(settings_.request.n_threads);
+    ASSIGN_OR_RETURN(parameters_, Parameters::create(source, settings_.request.weights,
+                                                     settings_.seed, *arena_, team));
+  }
+  ASSIGN_OR_RETURN(gradients_, arena_->take<float>(owner::kGradients, l.gradients / sizeof(float)));
+  ASSIGN_OR_RETURN(embedded_, arena_->take<float>(owner::kGradients, l.embedded / sizeof(float)));
+  ASSIGN_OR_RETURN(states_, arena_->take<float>(owner::kHiddenStates, values));
+  ASSIGN_OR_RETURN(state_gradients_, arena_->take<float>(owner::kHiddenStates, values));
+  ASSIGN_OR_RETURN(losses_, arena_->take<TokenLoss>(owner::kHiddenStates, l.n_tokens));
+  ASSIGN_OR_RETURN(checkpoints_,
+                   arena_->take<uint16_t>(owner::kCheckpoints, l.checkpoints / sizeof(uint16_t)));
+  ASSIGN_OR_RETURN(pass_memory_, arena_->take<uint8_t>(owner::kPass, l.pass.bytes));
+  ASSIGN_OR_RETURN(const auto moments, arena_->take<uint8_t>(owner::kOptimizer, l.optimizer));
+  uint64_t offset = 0;
+  for (const Tensor& tensor : model()->tensors) {
+    moments_.emplace_back(settings_.request.optimizer, tensor,
+                          static_cast<uint32_t>(moments_.size()), moments.data() + offset);
+    if (learns(*model(), tensor)) offset += align_up(moments_.back().bytes().size(), kLine);
+  }
+  ASSIGN_OR_RETURN(session_, Session::open(model(), l.inference));
+  layers_ = std::make_unique<LayerGradient>(*session_, dense_, l.pass, pass_memory_.data());
+  head_ = std::make_unique<HeadLoss>(*session_, dense_, l.pass, pass_memory_.data());
+  return {};
+}
+
+std::vector<Trainer::Slot> Trainer::slots() {
+  std::vector<Slot> all;
+  for (size_t i = 0; i < moments_.size(); ++i) {
+    const Tensor& tensor = model()->tensors[i];
+    std::span<uint8_t> moments;
+    if (learns(*model(), tensor)) moments = moments_[i].bytes();
+    all.push_back({&tensor, {parameters_.data(tensor), tensor.bytes()}, moments});
+  }
+  return all;
+}
+
+Result<StepResult> Trainer::loss(const Batch& batch) {
+  TRY(begin(batch));
+  TRY(there(false));
+  TRY(measure());
+  return result();
+}
+
+Result<StepResult> Trainer::step(const Batch& batch, float rate) {
+  TRY(begin(batch));
+  TRY(there(true));
+  TRY(measure());
+  ASSIGN_OR_RETURN(StepResult done, result());
+  rates_ = {
+      steps_ + 1,        rate,          settings_.weight_decay, settings_.beta1, settings_.beta2,
+      settings_.epsilon, settings_.seed};
+  squares_ = 0;
+  if (done.tokens > 0) {
+    TRY(head_back(1 / static_cast<float>(done.tokens)));
+    TRY(layers_back());
+    TRY(embedding_back());
+  }
+  ++steps_;
+  done.gradient_norm = std::sqrt(squares_);
+  return done;
+}
+
+// Looks the batch up in the embedding.
+Status Trainer::begin(const Batch& batch) {
+  const uint64_t context = layout_.context, texts = batch.tokens.size() / (context + 1);
+  inputs_.clear();
+  std::ranges::fill(losses_, TokenLoss{});
+  for (uint64_t text = 0; text < texts; ++text)
+    for (uint64_t t = 0; t < context; ++t) {
+      const Token* token = &batch.tokens[text * (context + 1) + t];
+      losses_[inputs_.size()].target = token[1];
+      losses_[inputs_.size()].counts = batch.counts[text * context + t] != 0;
+      inputs_.push_back(token[0]);
+    }
+  note_embedded_rows();
+  const std::span<const Token> tokens = inputs_;
+  for (size_t at = 0; at < tokens.size(); at += session_->batch()) {
+    const size_t n = std::min<size_t>(session_->batch(), tokens.size() - at);
+    TRY(session_->embed(tokens.subspan(at, n), &states_[at * model()->hyper.width]));
+  }
+  return {};
+}
+
+void Trainer::note_embedded_rows() {
+  embedded_rows_ = inputs_;
+  std::ranges::sort(embedded_rows_);
+  embedded_rows_.erase(std::ranges::unique(embedded_rows_).begin(), embedded_rows_.end());
+}
+
+template <class Body>
+Status Trainer::for_passes(const Body& body) {
+  const int64_t context = layout_.context, texts = static_cast<int64_t>(inputs_.size()) / context;
+  for (int64_t text = 0; text < texts; text += layout_.pass_sequences)
+    TRY(body(
+        Pass{{std::min<int64_t>(layout_.pass_sequences, texts - text), context}, text * context}));
+  return {};
+}
+
+Status Trainer::there(bool keeps_inputs) {
+  const HyperParameters& hyper = model()->hyper;
+  for (uint32_t layer = 0; layer < hyper.n_layers; ++layer)
+    TRY(for_passes([&](const Pass& pass) -> Status {
+      float* x = &states_[static_cast<size_t>(pass.first * hyper.width)];
+      if (keeps_inputs) keep_input(layer, pass, x);
+      layers_->forward(layer, pass.texts, x, x);
+      return {};
+    }));
+  return {};
+}
+
+template <class Body>
+Status Trainer::for_head_blocks(const Body& body) {
+  const Tensor& head = *model()->output;
+  for (uint64_t first = 0; first < head.rows(); first += kVocabularyBlock) {
+    const uint64_t n = std::min<uint64_t>(kVocabularyBlock, head.rows() - first);
+    TRY(body(HeadLoss::Block{{head.type,
+                              static_cast<int64_t>(n),
+                              static_cast<int64_t>(head.columns()),
+                              head.row_bytes(),
+                              {{0, head.row(first).data()}}},
+                             static_cast<int64_t>(first)}));
+  }
+  return {};
+}
+
+std::span<TokenLoss> Trainer::losses_of(const Pass& pass) {
+  return losses_.subspan(static_cast<size_t>(pass.first), static_cast<size_t>(pass.rows()));
+}
+
+Status Trainer::measure() {
+  const uint32_t width = model()->hyper.width;
+  return for_head_blocks([&](const HeadLoss::Block& block) {
+    return for_passes([&](const Pass& pass) -> Status {
+      head_->measure(
+          &states_[static_cast<size_t>(pass.first * width)], block,
+          losses_.subspan(static_cast<size_t>(pass.first), static_cast<size_t>(pass.rows())));
+      return {};
+    });
+  });
+}
+
+Result<StepResult> Trainer::result() const {
+  StepResult result;
+  for (const TokenLoss& loss : losses_.first(inputs_.size())) {
+    if (!loss.counts) continue;
+    result.loss += loss.loss();
+    ++result.tokens;
+  }
+  if (result.tokens > 0) result.loss /= static_cast<double>(result.tokens);
+  if (std::isfinite(result.loss)) return result;
+  return Status::failed(fmt::format("the loss of step {} is no number", steps_ + 1),
+                        "go on from the last checkpoint with a smaller --lr");
+}
+
+Status Trainer::head_back(float scale) {
+  const Model& m = *model();
+  const uint32_t width = m.hyper.width;
+  TRY(for_head_blocks([&](const HeadLoss::Block& block) {
+    const Status summed = sum_head_block(block, scale);
+    return summed.ok() ? move_head_block(block) : summed;
+  }));
+  float* gradient = gradients_.data();
+  std::fill_n(gradient, width, 0.0f);
+  TRY(for_passes([&](const Pass& pass) -> Status {
+    const auto at = static_cast<size_t>(pass.first * width);
+    head_->norm_back(&states_[at], pass.rows(), &state_gradients_[at], [&](const NormGradient& of) {
+      add_norm_gradient(session_->team(), of.n_rows, of.x, of.dy, m.hyper.norm_epsilon, width,
+                        gradient);
+    });
+    return {};
+  }));
+  return move({{Piece{m.output_norm, 0, 1, gradient}}});
+}
+
+Status Trainer::sum_head_block(const HeadLoss::Block& block, float scale) {
+  const uint32_t width = model()->hyper.width;
+  std::fill_n(gradients_.begin(), block.rows.rows * width, 0.0f);
+  return for_passes([&](const Pass& pass) -> Status {
+    const auto at = static_cast<size_t>(pass.first * width);
+    head_->backward(&states_[at], block, losses_of(pass), scale, &state_gradients_[at],
+                    [&](const LinearGradient& of) {
+                      add_weight_gradient(dense_, session_->team(), of.n_tokens, of.dy, of.n_rows,
+                                          of.x, width, gradients_.data());
+                    });
+    return {};
+  });
+}
+
+// Where the head is the embedding too, rows that the batch looked up wait for the other half of
+// their gradient.
+Status Trainer::move_head_block(const HeadLoss::Block& block) {
+  const Model& m = *model();
+  const uint64_t width = m.hyper.width;
+  const auto first = static_cast<uint64_t>(block.first),
+             end = first + static_cast<uint64_t>(block.rows.rows);
+  std::vector<Piece> pieces;
+  uint64_t begin = first;
+  const auto until = [&](uint64_t row) {
+    if (row > begin)
+      pieces.push_back({m.output, begin, row - begin, &gradients_[(begin - first) * width]});
+    begin = row + 1;
+  };
+  if (m.tied())
+    for (size_t i = 0; i < embedded_rows_.size(); ++i) {
+      const auto row = static_cast<uint64_t>(embedded_rows_[i]);
+      if (row < first || row >= end) continue;
+      std::copy_n(&gradients_[(row - first) * width], width, &embedded_[i * width]);
+      until(row);
+    }
+  until(end);
+  return move(pieces);
+}
+
+Status Trainer::layers_back() {
+  const Model& m = *model();
+  const SeeGradient see = collect();
+  for (uint32_t layer = m.hyper.n_layers; layer-- > 0;) {
+    lay_out_layer_gradients(layer);
+    TRY(for_passes([&](const Pass& pass) {
+      float* gradient = &state_gradients_[static_cast<size_t>(pass.first * m.hyper.width)];
+      layers_->backward(layer, pass.texts, input_of(layer, pass), gradient, see);
+      return Status();
+    }));
+    TRY(move(layer_pieces_));
+  }
+  return {};
+}
+
+// The layer's tensors side by side, all zero.
+void Trainer::lay_out_layer_gradients(uint32_t layer) {
+  const LayerWeights& w = model()->layers[layer];
+  layer_pieces_.clear();
+  uint64_t offset = 0;
+  for (const Tensor* t :
+       {w.attn_norm, w.q, w.q_bias, w.k, w.k_bias, w.v, w.v_bias, w.q_norm, w.k_norm, w.attn_output,
+        w.post_attn_norm, w.ffn_norm, w.gate, w.up, w.down, w.post_ffn_norm}) {
+    if (!t) continue;
+    layer_pieces_.push_back({t, 0, t->rows(), &gradients_[offset]});
+    offset += align_up(t->count() * sizeof(float), kLine) / sizeof(float);
+  }
+  std::fill_n(gradients_.begin(), offset, 0.0f);
+}
+
+float* Trainer::gradient_of(const Tensor& tensor) {
+  return std::ranges::find(layer_pieces_, &tensor, &Piece::tensor)->gradient;
+}
+
+// Adds up what the layer at hand tells.
+SeeGradient Trainer::collect() {
+  ThreadTeam& team = session_->team();
+  return {[this, &team](const LinearGradient& of) {
+            add_weight_gradient(dense_, team, of.n_tokens, of.dy, of.n_rows, of.x,
+                                static_cast<int64_t>(of.w.columns()), gradient_of(of.w));
+            if (of.bias)
+              add_bias_gradient(team, of.n_tokens, of.dy, of.n_rows, gradient_of(*of.bias));
+          },
+          [this, &team](const NormGradient& of) {
+            add_norm_gradient(team, of.n_rows, of.x, of.dy, model()->hyper.norm_epsilon,
+                              static_cast<int64_t>(of.w.columns()), gradient_of(of.w));
+          }};
+}
+
+// Rows that no token looked up still lose what decays, and follow their momentum.
+Status Trainer::embedding_back() {
+  const Model& m = *model();
+  const uint64_t width = m.hyper.width;
+  if (!m.tied()) std::fill_n(embedded_.begin(), embedded_rows_.size() * width, 0.0f);
+  for (size_t t = 0; t < inputs_.size(); ++t) {
+    const auto i = static_cast<size_t>(std::ranges::lower_bound(embedded_rows_, inputs_[t]) -
+                                       embedded_rows_.begin());
+    for (uint64_t c = 0; c < width; ++c)
+      embedded_[i * width + c] += m.hyper.embedding_scale * state_gradients_[t * width + c];
+  }
+  std::vector<Piece> pieces;
+  for (size_t i = 0; i < embedded_rows_.size(); ++i)
+    pieces.push_back(
+        {m.token_embedding, static_cast<uint64_t>(embedded_rows_[i]), 1, &embedded_[i * width]});
+  if (!m.tied()) TRY(move_untouched_rows());
+  return move(pieces);
+}
+
+Status Trainer::move_untouched_rows() {
+  const Tensor& embedding = *model()->token_embedding;
+  const uint64_t width = embedding.columns();
+  std::fill(gradients_.begin(), gradients_.end(), 0.0f);
+  const uint64_t most = gradients_.size() / width;
+  std::vector<Piece> pieces;
+  uint64_t begin = 0;
+  const auto until = [&](uint64_t row) {
+    for (; begin < row; begin += most)
+      pieces.push_back({&embedding, begin, std::min(most, row - begin), gradients_.data()});
+    begin = row + 1;
+  };
+  for (const Token row : embedded_rows_) until(static_cast<uint64_t>(row));
+  until(embedding.rows());
+  return move(pieces);
+}
+
+Status Trainer::move(std::span<const Piece> group) {
+  double squares = 0, count = 0;
+  for (const Piece& piece : group) {
+    const uint64_t n = piece.n_rows * piece.tensor->columns();
+    squares += squares_of(session_->team(), piece.gradient, n);
+    count += static_cast<double>(n);
+  }
+  if (!std::isfinite(squares))
+    return Status::failed(fmt::format("the gradient of step {} is no number", steps_ + 1),
+                          "go on from the last checkpoint with a smaller --lr");
+  squares_ += squares;
+  const double most = settings_.clip * std::sqrt(count / static_cast<double>(layout_.n_parameters));
+  const double norm = std::sqrt(squares);
+  const auto scale = static_cast<float>(settings_.clip > 0 && norm > most ? most / norm : 1.0);
+  for (const Piece& piece : group) {
+    const auto place = static_cast<size_t>(piece.tensor - model()->tensors.data());
+    moments_[place].step(session_->team(), rates_, scale, piece.first, piece.n_rows, piece.gradient,
+                         parameters_.data(*piece.tensor) + piece.first * piece.tensor->row_bytes());
+  }
+  return {};
+}
+
+void Trainer::keep_input(uint32_t layer, const Pass& pass, const float* x) {
+  const int64_t width = model()->hyper.width;
+  const uint64_t layer_values = checkpoints_.size() / model()->hyper.n_layers;
+  uint16_t* kept = &checkpoints_[layer * layer_values + static_cast<size_t>(pass.first * width)];
+  session_->team().parallel_for(pass.rows(), 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin * width; i < end * width; ++i) kept[i] = f32_to_bf16(x[i]);
+  });
+}
+
+const float* Trainer::input_of(uint32_t layer, const Pass& pass) {
+  const int64_t width = model()->hyper.width;
+  const uint64_t layer_values = checkpoints_.size() / model()->hyper.n_layers;
+  const uint16_t* kept =
+      &checkpoints_[layer * layer_values + static_cast<size_t>(pass.first * width)];
+  auto* x = reinterpret_cast<float*>(pass_memory_.data() + layout_.pass.x);
+  session_->team().parallel_for(pass.rows(), 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin * width; i < end * width; ++i) x[i] = bf16_to_f32(kept[i]);
+  });
+  return x;
+}
+
+}  // namespace enxuto

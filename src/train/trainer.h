@@ -1,0 +1,127 @@
+// Learns: a batch of texts there and back through a model, and a step of its weights.
+//
+// All texts go through a layer, pass by pass, before the next layer does. A layer's weights move as
+// soon as its gradients are whole, while the layers before it still wait for theirs; the gradients'
+// memory is then the next layer's. So the gradient is clipped group by group (a layer, a block of
+// the head, the final norm, the embedding): none may be longer than its share of the limit, that is
+// the limit times the root of its share of the weights, and the whole is never longer than the
+// limit.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "memory/arena.h"
+#include "train/head_loss.h"
+#include "train/optimizer_state.h"
+#include "train/parameters.h"
+
+namespace enxuto {
+
+struct TrainerSettings {
+  TrainingRequest request;
+  float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;  // sgd: beta1 is its momentum
+  float weight_decay = 0.1f;
+  float clip = 1.0f;  // 0: gradients are as long as they are
+  uint64_t seed = 1;
+};
+
+// Texts of context + 1 tokens, one after the other, at most request.sequences of them; for each but
+// a text's last token, whether what comes next counts.
+struct Batch {
+  std::span<const Token> tokens;
+  std::span<const uint8_t> counts;
+};
+
+struct StepResult {
+  double loss = 0;  // nats, the mean over the tokens that count
+  uint64_t tokens = 0;
+  double gradient_norm = 0;  // before it was clipped
+};
+
+class Trainer {
+ public:
+  // The source's weights are copied; it is not needed afterwards.
+  static Result<std::unique_ptr<Trainer>> open(const Model& source,
+                                               const TrainerSettings& settings);
+
+  // rate: the learning rate. kFailed where the loss or a gradient is no number: of the loss before
+  // any weight has moved.
+  Result<StepResult> step(const Batch& batch, float rate);
+  // The loss alone. tokens 0 where none counts.
+  Result<StepResult> loss(const Batch& batch);
+
+  // The weights as they are; valid as long as the trainer. Not while step() runs.
+  const std::shared_ptr<const Model>& model() const { return parameters_.model(); }
+  Session& session() { return *session_; }
+  const MemoryMap& memory_map() const { return map_; }
+  const TrainingLayout& layout() const { return layout_; }
+  uint64_t steps() const { return steps_; }
+
+  // What is kept to go on later: each tensor's numbers and what the optimizer remembers of it.
+  struct Slot {
+    const Tensor* tensor;
+    std::span<uint8_t> weights, moments;
+  };
+  std::vector<Slot> slots();
+  void set_steps(uint64_t steps) { steps_ = steps; }  // done before
+
+ private:
+  struct Pass;
+  Trainer(const TrainerSettings& settings, TrainingLayout layout)
+      : settings_(settings), layout_(std::move(layout)) {}
+  Status allocate(const Model& source);
+  Status begin(const Batch& batch);
+  Status there(bool keeps_inputs);
+  Status measure();
+  Result<StepResult> result() const;
+  std::span<TokenLoss> losses_of(const Pass& pass);
+  Status head_back(float scale);
+  Status sum_head_block(const HeadLoss::Block& block, float scale);
+  Status layers_back();
+  Status embedding_back();
+
+  template <class Body>
+  Status for_passes(const Body& body);  // body(pass)
+  template <class Body>
+  Status for_head_blocks(const Body& body);  // body(block)
+  void note_embedded_rows();
+  void keep_input(uint32_t layer, const Pass& pass, const float* x);
+  const float* input_of(uint32_t layer, const Pass& pass);
+  void lay_out_layer_gradients(uint32_t layer);
+  float* gradient_of(const Tensor& tensor);
+  SeeGradient collect();
+  // Tensors, or rows of one, whose gradients are whole and that move together.
+  struct Piece {
+    const Tensor* tensor;
+    uint64_t first, n_rows;
+    float* gradient;
+  };
+  Status move(std::span<const Piece> group);
+  Status move_head_block(const HeadLoss::Block& block);
+  Status move_untouched_rows();
+
+  TrainerSettings settings_;
+  TrainingLayout layout_;
+  MemoryMap map_;
+  std::unique_ptr<Arena> arena_;
+  Dense dense_;
+  Parameters parameters_;
+  std::unique_ptr<Session> session_;
+  std::unique_ptr<LayerGradient> layers_;
+  std::unique_ptr<HeadLoss> head_;
+  std::vector<OptimizerState> moments_;  // by the place of a tensor in the model
+  std::span<float> gradients_, embedded_, states_, state_gradients_;
+  std::span<uint16_t> checkpoints_;
+  std::span<TokenLoss> losses_;
+  std::span<uint8_t> pass_memory_;
+  std::vector<Token> inputs_;         // of the batch
+  std::vector<Token> embedded_rows_;  // different ones among them, ascending
+  std::vector<Piece> layer_pieces_;
+  uint64_t steps_ = 0;
+  double squares_ = 0;  // of the gradient so far
+  StepRates rates_;
+};
+
+}  // namespace enxuto
