@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Writes tests/parity/testdata/training.json: losses and gradients of tiny random models by Hugging Face transformers.
+
+    python3 tools/golden_training.py MAKE_TINY
+
+MAKE_TINY   build/tests/make_tiny
+Needs torch, transformers, gguf and numpy. All is f32, on one thread. Parameters are the tensors of the GGUF file, in its
+own order of rows; transformers' model is handed what they are there (rows of a llama's q and k in another order, a
+gemma's norms less one), so that gradients come back in the file's order and optimizers work in it. First its logits are
+compared with stock llama.cpp's of the same model (logits.json), factors of attention's products rounded to f16 as there.
+
+The batch of every step: 2 sequences, the loss is the mean over the 24 predictions of each. Token i of sequence s is
+(7 i^2 + 11 i + 5 + 100 s) mod 288, i from 0 to 24. For every tensor there is the norm of its gradient before the first
+step, and some elements [index in the file's order, gradient]: the largest one, and seven spread over those that are
+larger than a tenth of the root mean square. Then 20 steps of each optimizer from the same weights: the loss before each,
+and after the last. AdamW decays matrices only, before the step as torch does; SGD does not decay.
+
+How close to be: another order of sums, and weights an ulp off, move no loss by more than 1.5e-5 of it, while a weight
+decay left out, another beta or another epsilon moves some by 1e-3 and more.
+"""
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+import transformers
+
+TESTDATA = Path(__file__).resolve().parent.parent / "tests/parity/testdata"
+# (architecture, biases of q, k and v where it need not have them, whether its head is left out of the file)
+CASES = [("llama", False, False), ("llama", True, True), ("qwen2", False, False), ("qwen3", False, False),
+         ("gemma3", False, False)]
+LENGTH, SEQUENCES, STEPS, SAMPLES = 24, 2, 20, 8
+OPTIMIZERS = {"adamw": {"lr": 3e-3, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1},
+              "sgd": {"lr": 1e-2, "momentum": 0.9}}
+NAMES = {"attn_norm": "input_layernorm", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
+         "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+         "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+         "ffn_down": "mlp.down_proj", "token_embd": "embed_tokens", "output_norm": "norm",
+         "post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
+KINDS = {"llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
+         "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
+         "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),
+         "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM)}
+
+
+def attention_of_stock(module, q, k, v, mask, scaling, **_):
+    """As llama.cpp computes it with its cache in f16: every factor of a product is rounded."""
+    k, v = (t.repeat_interleave(module.num_key_value_groups, 1).half().float() for t in (k, v))
+    weights = torch.softmax(q.half().float() @ k.transpose(2, 3) * scaling + mask, -1)
+    return (weights.half().float() @ v).transpose(1, 2).contiguous(), weights
+
+
+transformers.AttentionInterface.register("stock", attention_of_stock)
+transformers.AttentionMaskInterface.register("stock", transformers.masking_utils.eager_mask)
+
+
+class Model:
+    """A GGUF file's tensors, and what transformers makes of them."""
+
+    def __init__(self, path, tied):
+        reader = gguf.GGUFReader(path)
+        keys = {key: field.contents() for key, field in reader.fields.items()}
+        self.architecture = keys["general.architecture"]
+        self.keys = {key.removeprefix(self.architecture + "."): value for key, value in keys.items()}
+        tensors = {t.name: torch.from_numpy(np.array(t.data, dtype=np.float32)) for t in reader.tensors}
+        if tied:
+            tensors.pop("output.weight", None)
+        rope_factors = tensors.pop("rope_freqs.weight", None)  # not a parameter
+        self.parameters = {name: t.requires_grad_() for name, t in tensors.items()}
+        config, model = KINDS[self.architecture]
+        self.peer = model(config(**self.config(len(keys["tokenizer.ggml.tokens"])))).eval()
+        if rope_factors is not None:
+            self.peer.model.rotary_emb.inv_freq /= rope_factors
+        self.heads = {"attn_q": self.keys["attention.head_count"], "attn_k": self.keys["attention.head_count_kv"]}
+        known = dict(self.peer.named_parameters())
+        with torch.no_grad():
+            for name, values in self.in_peer().items():
+                known.pop(name).copy_(values)
+        for name, left in known.items():  # of the output of attention: no GGUF file has it
+            assert name.endswith("o_proj.bias") and not left.any(), name
+
+    def config(self, vocabulary):
+        k = self.keys
+        config = {"vocab_size": vocabulary, "hidden_size": k["embedding_length"], "num_hidden_layers": k["block_count"],
+                  "intermediate_size": k["feed_forward_length"], "num_attention_heads": k["attention.head_count"],
+                  "num_key_value_heads": k["attention.head_count_kv"], "head_dim": k["attention.key_length"],
+                  "rms_norm_eps": k["attention.layer_norm_rms_epsilon"], "max_position_embeddings": k["context_length"],
+                  "tie_word_embeddings": "output.weight" not in self.parameters, "attn_implementation": "eager",
+                  "pad_token_id": None, "bos_token_id": 0, "eos_token_id": 2,
+                  "rope_parameters": {"rope_type": "default", "rope_theta": k["rope.freq_base"]}}
+        if self.architecture == "llama":
+            config["attention_bias"] = "blk.0.attn_q.bias" in self.parameters
+        if self.architecture == "gemma3":
+            config["sliding_window"] = k["attention.sliding_window"]
+            config["query_pre_attn_scalar"] = k["attention.key_length"]
+            config["rope_parameters"] = {
+                "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+                "full_attention": {"rope_type": k["rope.scaling.type"], "factor": k["rope.scaling.factor"],
+                                   "rope_theta": k["rope.freq_base"]}}
+        return config
+
+    def peer_name(self, name):
+        """blk.2.attn_q.weight -> model.layers.2.self_attn.q_proj.weight"""
+        stem, _, kind = name.rpartition(".")
+        if stem == "output":
+            return "lm_head.weight"
+        prefix = "model."
+        if stem.startswith("blk."):
+            _, layer, stem = stem.split(".")
+            prefix += f"layers.{layer}."
+        if stem == "ffn_norm":
+            return prefix + ("pre_feedforward" if self.architecture == "gemma3" else "post_attention") + "_layernorm.weight"
+        return f"{prefix}{NAMES[stem]}.{kind}"
+
+    def peer_values(self, name, values):
+        stem = name.split(".")[-2]
+        if self.architecture == "gemma3" and stem.endswith("norm"):
+            return values - 1
+        if self.architecture == "llama" and stem in self.heads:  # pairs lie side by side here, half a head apart there
+            return values.unflatten(0, (self.heads[stem], -1, 2)).transpose(1, 2).flatten(0, 2)
+        return values
+
+    def in_peer(self):
+        return {self.peer_name(name): self.peer_values(name, values) for name, values in self.parameters.items()}
+
+    def logits(self, tokens):
+        return torch.func.functional_call(self.peer, self.in_peer(), (tokens,), {"use_cache": False}).logits
+
+    def loss(self, batch):
+        logits = self.logits(batch[:, :-1])
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+
+
+def batch():
+    return torch.tensor([[(7 * i * i + 11 * i + 5 + 100 * s) % 288 for i in range(LENGTH + 1)] for s in range(SEQUENCES)])
+
+
+def short(value):
+    return float(f"{value:.8g}")
+
+
+def check_logits(model, biases, tied):
+    """The root mean square of the difference to stock llama.cpp's, beside their spread."""
+    golden = json.loads((TESTDATA / "logits.json").read_text())
+    if biases or (tied and model.architecture == "llama"):
+        return "not compared"  # not among the golden ones
+    rows = next(case["logits"] for case in golden["cases"]
+                if case["architecture"] == model.architecture and case["type"] == "F32")
+    expected = torch.tensor(rows)
+    model.peer.set_attn_implementation("stock")
+    with torch.no_grad():
+        found = model.logits(torch.tensor([golden["tokens"]]))[0, golden["positions"]]
+    model.peer.set_attn_implementation("eager")
+    error = float((found - expected).pow(2).mean().sqrt() / expected.std())
+    assert error < 5e-4, error
+    return f"{error:.1e} off stock's"
+
+
+def sample(gradient):
+    flat = gradient.flatten()
+    large = torch.nonzero(flat.abs() > 0.1 * flat.pow(2).mean().sqrt()).flatten()
+    spread = [large[(2 * j + 1) * len(large) // (2 * SAMPLES - 2)] for j in range(SAMPLES - 1)]
+    return [[int(i), short(flat[i])] for i in (flat.abs().argmax(), *spread)]
+
+
+def gradients(model):
+    model.loss(batch()).backward()
+    return {name: {"norm": short(t.grad.double().norm()), "elements": sample(t.grad)}
+            for name, t in model.parameters.items()}
+
+
+def train(model, kind):
+    """Losses before each step and after the last."""
+    options, losses = OPTIMIZERS[kind], []
+    if kind == "adamw":
+        groups = [{"params": [t for t in model.parameters.values() if t.ndim == 2]},
+                  {"params": [t for t in model.parameters.values() if t.ndim == 1], "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, **options)
+    else:
+        optimizer = torch.optim.SGD(model.parameters.values(), **options)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = model.loss(batch())
+        loss.backward()
+        losses.append(short(loss.item()))
+        optimizer.step()
+    return [*losses, short(model.loss(batch()).item())]
+
+
+def golden_case(path, architecture, biases, tied):
+    model = Model(path, tied)
+    print(f"{architecture}{', with biases' if biases else ''}{', without its head' if tied else ''}: logits "
+          f"{check_logits(model, biases, tied)}")
+    case = {"architecture": architecture, "attention_bias": biases, "without_head": tied,
+            "gradients": gradients(model)}
+    case["loss"] = short(model.loss(batch()).item())
+    for kind in OPTIMIZERS:
+        case[kind] = train(Model(path, tied), kind)
+        print(f"  {kind}: {case[kind][0]:.4f} ... {case[kind][-1]:.4f}")
+    return case
+
+
+def main():
+    torch.set_num_threads(1)
+    cases = []
+    with tempfile.TemporaryDirectory() as folder:
+        for architecture, biases, tied in CASES:
+            path = str(Path(folder) / "tiny.gguf")
+            subprocess.run([sys.argv[1], architecture, "F32", path, *(["biases"] if biases else [])], check=True)
+            cases.append(golden_case(path, architecture, biases, tied))
+    head = {"made_by": f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}, "
+                       f"{platform.machine()}", "tokens": batch().tolist(), "optimizers": OPTIMIZERS}
+    lines = []
+    for case in cases:
+        tensors = case.pop("gradients")
+        rows = ",\n".join(f"{json.dumps(name)}:{json.dumps(t, separators=(',', ':'))}" for name, t in tensors.items())
+        lines.append(f'{json.dumps(case, separators=(",", ":"))[:-1]},"gradients":{{\n{rows}}}}}')
+    out = TESTDATA / "training.json"
+    out.write_text(f'{json.dumps(head)[:-1]}, "cases": [\n' + ",\n".join(lines) + "\n]}\n")
+    print(out.name, out.stat().st_size, "bytes")
+
+
+if __name__ == "__main__":
+    main()
