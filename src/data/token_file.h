@@ -3,7 +3,7 @@
 // file: "ENXTOK01" | width u32 (2 or 4 bytes a token) | has_learned u32 (0 or 1) |
 //       vocabulary u64 | fingerprint u64 | n_tokens u64 | n_learned u64 |
 //       documents, empty, corrupt, bytes, malformed_bytes, skipped_files u64 |
-//       zeros up to 128 bytes | n_tokens × width | zeros up to a multiple of 8 |
+//       32 zeros | n_tokens × width | zeros up to a multiple of 8 |
 //       where has_learned: a bit a token, lowest bit first, in bytes up to a multiple of 8; 1: the
 //       loss counts on predicting this token. Without them it counts on every token.
 #pragma once
@@ -17,6 +17,7 @@
 
 #include "base/status.h"
 #include "platform/file.h"
+#include "platform/temporary_file.h"
 #include "tokenizer/tokenizer.h"
 
 namespace enxuto {
@@ -48,10 +49,11 @@ class TokenFile {
   uint64_t fingerprint() const { return fingerprint_; }  // of what it was made from
   const DataCounts& counts() const { return counts_; }
 
-  // Tokens first … first + tokens.size(), which the file has, and for each of them 1 where the
-  // loss counts on predicting it, else 0. `learned` is as long as `tokens`, or empty. Pages of the
-  // file that were read for long do not stay part of this process's memory.
-  void read(uint64_t first, std::span<Token> tokens, std::span<uint8_t> learned) const;
+  // Tokens first … first + tokens.size(), which the file has. Pages that were read for long do not
+  // stay part of this process's memory.
+  void read(uint64_t first, std::span<Token> tokens) const;
+  // The same of what is learned: 1 where the loss counts on predicting that token, else 0.
+  void read_learned(uint64_t first, std::span<uint8_t> learned) const;
 
  private:
   Status check_tokens() const;
@@ -83,7 +85,6 @@ class TokenFileWriter {
 
  private:
   TokenFileWriter(OutputFile file, std::string path, uint64_t vocabulary, uint64_t fingerprint);
-  Status write_header(const DataCounts& counts);
   Status begin_bits();
   Status add_bits(uint64_t n, bool learned);
   Status append_bits();
@@ -95,6 +96,7 @@ class TokenFileWriter {
   uint64_t n_tokens_ = 0, n_learned_ = 0;
   // Bits wait in a file of their own until the tokens are complete; there is none before the first
   // token that the loss does not count on.
+  std::unique_ptr<TemporaryFile> bits_name_;
   std::optional<OutputFile> bits_;
   uint64_t bit_word_ = 0, n_bits_ = 0;
 };
