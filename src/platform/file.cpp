@@ -34,18 +34,33 @@ class Descriptor {
   int fd_;
 };
 
-Result<uint64_t> open_regular(const std::string& path, const Descriptor& fd) {
-  if (fd.get() < 0)
+Result<uint64_t> open_regular(const std::string& path, int fd, int64_t* modified = nullptr) {
+  if (fd < 0)
     return Status::bad_input(fmt::format("cannot open {}: {}", path, reason()),
                              "check the name and its permissions");
   struct stat info;
-  if (fault_here(FaultPoint::kRead) || ::fstat(fd.get(), &info) != 0)
+  if (fault_here(FaultPoint::kRead) || ::fstat(fd, &info) != 0)
     return Status::failed(fmt::format("cannot read {}: {}", path, reason()));
   if (S_ISDIR(info.st_mode))
     return Status::bad_input(fmt::format("{} is a folder, not a file", path));
   if (!S_ISREG(info.st_mode))
     return Status::bad_input(fmt::format("{} is not a regular file", path));
+  if (modified) *modified = info.st_mtim.tv_sec * int64_t{1'000'000'000} + info.st_mtim.tv_nsec;
   return static_cast<uint64_t>(info.st_size);
+}
+
+// Fewer bytes than asked for only at the end of the file.
+Result<uint64_t> read_all(const std::string& path, int fd, char* data, uint64_t size) {
+  uint64_t done = 0;
+  while (done < size) {
+    const ssize_t got =
+        fault_here(FaultPoint::kRead) ? (errno = EIO, -1) : ::read(fd, data + done, size - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Status::failed(fmt::format("cannot read {}: {}", path, reason()));
+    if (got == 0) break;
+    done += static_cast<uint64_t>(got);
+  }
+  return done;
 }
 
 std::string folder_of(const std::string& path) {
@@ -57,7 +72,7 @@ std::string folder_of(const std::string& path) {
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  ASSIGN_OR_RETURN(const uint64_t size, open_regular(path, fd));
+  ASSIGN_OR_RETURN(const uint64_t size, open_regular(path, fd.get()));
   if (size == 0) return Status::bad_input(fmt::format("{} is empty", path));
   void* data = fault_here(FaultPoint::kAllocation)
                    ? MAP_FAILED
@@ -86,23 +101,35 @@ void MappedFile::let_go() const {
   if (data_) ::madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED);
 }
 
+Result<InputFile> InputFile::open(const std::string& path) {
+  InputFile file(path, ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ASSIGN_OR_RETURN(file.size_, open_regular(path, file.fd_, &file.modified_));
+  return file;
+}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      fd_(std::exchange(other.fd_, -1)),
+      size_(other.size_),
+      modified_(other.modified_) {}
+
+InputFile::~InputFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<uint64_t> InputFile::read(std::span<char> out) {
+  return read_all(path_, fd_, out.data(), out.size());
+}
+
 Result<std::string> read_text_file(const std::string& path, uint64_t limit) {
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  ASSIGN_OR_RETURN(const uint64_t size, open_regular(path, fd));
+  ASSIGN_OR_RETURN(const uint64_t size, open_regular(path, fd.get()));
   if (size > limit)
     return Status::bad_input(
         fmt::format("{} has {} bytes; at most {} are read", path, size, limit));
   std::string text(size, '\0');
-  uint64_t done = 0;
-  while (done < size) {
-    const ssize_t got = fault_here(FaultPoint::kRead)
-                            ? (errno = EIO, -1)
-                            : ::read(fd.get(), text.data() + done, size - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return Status::failed(fmt::format("cannot read {}: {}", path, reason()));
-    if (got == 0) return Status::failed(fmt::format("{} became shorter while it was read", path));
-    done += static_cast<uint64_t>(got);
-  }
+  ASSIGN_OR_RETURN(const uint64_t got, read_all(path, fd.get(), text.data(), size));
+  if (got < size) return Status::failed(fmt::format("{} became shorter while it was read", path));
   return text;
 }
 

@@ -39,6 +39,28 @@ class MappedFile {
   uint64_t size_;
 };
 
+// A regular file read from its start to its end, in pieces.
+class InputFile {
+ public:
+  static Result<InputFile> open(const std::string& path);
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&&) = delete;
+  ~InputFile();
+
+  // The next bytes; how many: all that `out` has room for, fewer at the end of the file only.
+  Result<uint64_t> read(std::span<char> out);
+  uint64_t size() const { return size_; }                     // when it was opened
+  int64_t modified_nanoseconds() const { return modified_; }  // since 1970
+  const std::string& path() const { return path_; }
+
+ private:
+  InputFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  std::string path_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+  int64_t modified_ = 0;
+};
+
 // Reads a small file whole (JSON, text). Refuses one larger than `limit` bytes.
 Result<std::string> read_text_file(const std::string& path, uint64_t limit);
 

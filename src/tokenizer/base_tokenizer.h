@@ -12,6 +12,7 @@ class BaseTokenizer : public Tokenizer {
  public:
   std::vector<Token> encode_guarded(std::string_view text, bool add_special, bool parse_special,
                                     std::span<const size_t> guarded) const final;
+  void encode_part(std::string_view text, bool first, std::vector<Token>& out) const final;
   std::string piece(Token token, bool special) const final;
   std::vector<std::string_view> control_texts() const final { return splitter_.control_texts(); }
 
@@ -20,6 +21,7 @@ class BaseTokenizer : public Tokenizer {
   Token eos() const final { return vocabulary_.eos; }
   bool adds_bos() const final { return vocabulary_.add_bos; }
   bool ends_generation(Token token) const final { return vocabulary_.ends_generation(token); }
+  const Metadata& metadata() const final { return metadata_; }
   const Vocabulary& vocabulary() const final { return vocabulary_; }
 
  protected:
@@ -31,6 +33,11 @@ class BaseTokenizer : public Tokenizer {
 
   const Vocabulary vocabulary_;
   const SpecialSplitter splitter_;
+
+ private:
+  void encode_fragments(std::string_view text, bool first, bool parse_special,
+                        std::span<const size_t> guarded, std::vector<Token>& out) const;
+  const Metadata metadata_;
 };
 
 Result<std::unique_ptr<Tokenizer>> create_bpe(const Metadata& metadata);

@@ -4,6 +4,7 @@
 #include <queue>
 
 #include "tokenizer/base_tokenizer.h"
+#include "tokenizer/byte_characters.h"
 #include "tokenizer/pretokenizer.h"
 #include "tokenizer/unicode.h"
 
@@ -12,30 +13,6 @@ namespace {
 
 constexpr uint32_t kNoRank = UINT32_MAX;
 constexpr size_t kShortPiece = 32;  // up to here a plain search beats the heap
-
-// Bytes that print stand for themselves, the others for the characters from U+0100 on.
-bool stands_for_itself(uint32_t byte) {
-  return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
-}
-
-struct ByteCharacters {
-  std::string of_byte[256];
-  int16_t byte_of[512];  // by code point; -1: no byte's
-  ByteCharacters() {
-    std::fill(std::begin(byte_of), std::end(byte_of), int16_t{-1});
-    uint32_t next = 256;
-    for (uint32_t byte = 0; byte < 256; byte++) {
-      const uint32_t code_point = stands_for_itself(byte) ? byte : next++;
-      append_utf8(code_point, of_byte[byte]);
-      byte_of[code_point] = static_cast<int16_t>(byte);
-    }
-  }
-};
-
-const ByteCharacters& byte_characters() {
-  static const ByteCharacters characters;
-  return characters;
-}
 
 // The byte that a (canonical) character stands for, -1 for others'.
 int byte_of_character(std::string_view character) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bitset>
 #include <ctime>
+#include <functional>
 #include <set>
 #include <string_view>
 
@@ -188,6 +189,94 @@ std::string token_text(const Metadata& metadata, std::string_view key) {
   return std::string((*texts)[*id]);
 }
 
+// A conversation's rendering, encoded stretch by stretch, so that answers begin at a token.
+class Stretches {
+ public:
+  Stretches(const Tokenizer& tokenizer, const Rendered& whole)
+      : tokenizer_(tokenizer), whole_(whole) {}
+
+  std::vector<Token> encode(size_t begin, size_t end) const {
+    std::vector<size_t> guarded;
+    auto place = std::lower_bound(whole_.guarded.begin(), whole_.guarded.end(), begin);
+    for (; place != whole_.guarded.end() && *place < end; ++place)
+      guarded.push_back(*place - begin);
+    const std::string_view text = std::string_view(whole_.text).substr(begin, end - begin);
+    return tokenizer_.encode_guarded(text, false, true, guarded);
+  }
+  // Appends tokens, of which the first n are learned.
+  void add(const std::vector<Token>& tokens, size_t n) {
+    result_.tokens.insert(result_.tokens.end(), tokens.begin(), tokens.end());
+    result_.learned.resize(result_.learned.size() + n, 1);
+    result_.learned.resize(result_.tokens.size(), 0);
+  }
+  ChatAnswers take() && {
+    if (tokenizer_.adds_bos() &&
+        (result_.tokens.empty() || result_.tokens[0] != tokenizer_.bos())) {
+      result_.tokens.insert(result_.tokens.begin(), tokenizer_.bos());
+      result_.learned.insert(result_.learned.begin(), 0);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  const Tokenizer& tokenizer_;
+  const Rendered& whole_;
+  ChatAnswers result_;
+};
+
+// How many bytes of `part` and `whole` are the same; where not all of the part are, not more than
+// up to a line or a tag that is.
+size_t common_bytes(std::string_view part, std::string_view whole) {
+  if (whole.starts_with(part)) return part.size();
+  const auto differ = std::ranges::mismatch(part, whole).in1;
+  const std::string_view same = part.substr(0, static_cast<size_t>(differ - part.begin()));
+  return same.find_last_of("\n>") + 1;  // npos + 1 is 0
+}
+
+Status unclear_answers() {
+  return Status::bad_input("the chat template does not tell where an answer begins and ends");
+}
+
+struct Answer {
+  size_t message;
+  size_t begin;  // in the text of the whole conversation
+};
+
+// Renders a conversation's first messages, with the prompt for an answer or without.
+using RenderFirst = std::function<Result<Rendered>(size_t n, bool prompt)>;
+
+Result<std::vector<Answer>> find_answers(const std::vector<ChatMessage>& messages,
+                                         const Rendered& whole, const RenderFirst& render_first) {
+  std::vector<Answer> answers;
+  for (size_t i = 0; i < messages.size(); i++) {
+    if (messages[i].role != "assistant") continue;
+    ASSIGN_OR_RETURN(const Rendered prompt, render_first(i, true));
+    const size_t begin = common_bytes(prompt.text, whole.text);
+    if (begin == 0 || (!answers.empty() && begin <= answers.back().begin)) return unclear_answers();
+    answers.push_back({i, begin});
+  }
+  return answers;
+}
+
+// Adds an answer and what follows it, up to `next`.
+Status add_answer(const Answer& answer, size_t next, const Tokenizer& tokenizer,
+                  const Rendered& whole, const RenderFirst& render_first, Stretches& stretches) {
+  const std::vector<Token> tokens = stretches.encode(answer.begin, next);
+  const auto last =
+      std::ranges::find_if(tokens, [&](Token token) { return tokenizer.ends_generation(token); });
+  if (last != tokens.end()) {
+    stretches.add(tokens, static_cast<size_t>(last - tokens.begin()) + 1);
+    return {};
+  }
+  ASSIGN_OR_RETURN(const Rendered after, render_first(answer.message + 1, false));
+  const size_t end = common_bytes(after.text, whole.text);
+  if (end <= answer.begin || end > next) return unclear_answers();
+  const std::vector<Token> said = stretches.encode(answer.begin, end);
+  stretches.add(said, said.size());
+  stretches.add(stretches.encode(end, next), 0);
+  return {};
+}
+
 }  // namespace
 
 Result<ChatTemplate> ChatTemplate::create(const Metadata& metadata) {
@@ -222,6 +311,25 @@ Result<std::vector<Token>> ChatTemplate::encode(const Tokenizer& tokenizer,
   if (tokenizer.adds_bos() && (tokens.empty() || tokens[0] != tokenizer.bos()))
     tokens.insert(tokens.begin(), tokenizer.bos());
   return tokens;
+}
+
+Result<ChatAnswers> ChatTemplate::encode_answers(const Tokenizer& tokenizer,
+                                                 const std::vector<ChatMessage>& messages) const {
+  const Guards guards(tokenizer.control_texts());
+  const auto render_first = [&](size_t n, bool prompt) {
+    const std::vector<ChatMessage> some(messages.begin(),
+                                        messages.begin() + static_cast<std::ptrdiff_t>(n));
+    return render_guarded(source_, bos_, eos_, some, prompt, guards);
+  };
+  ASSIGN_OR_RETURN(const Rendered whole, render_first(messages.size(), false));
+  ASSIGN_OR_RETURN(const std::vector<Answer> answers, find_answers(messages, whole, render_first));
+  Stretches stretches(tokenizer, whole);
+  stretches.add(stretches.encode(0, answers.empty() ? whole.text.size() : answers[0].begin), 0);
+  for (size_t i = 0; i < answers.size(); i++) {
+    const size_t next = i + 1 < answers.size() ? answers[i + 1].begin : whole.text.size();
+    TRY(add_answer(answers[i], next, tokenizer, whole, render_first, stretches));
+  }
+  return std::move(stretches).take();
 }
 
 }  // namespace enxuto

@@ -15,6 +15,12 @@ struct ChatMessage {
   std::string content;
 };
 
+// A conversation to learn answers from.
+struct ChatAnswers {
+  std::vector<Token> tokens;
+  std::vector<uint8_t> learned;  // 1 where the assistant says that token, else 0
+};
+
 class ChatTemplate {
  public:
   // kBadInput where the file has no template, or one that does not parse.
@@ -25,6 +31,13 @@ class ChatTemplate {
   Result<std::vector<Token>> encode(const Tokenizer& tokenizer,
                                     const std::vector<ChatMessage>& messages,
                                     bool add_generation_prompt) const;
+
+  // The same of a whole conversation, and which tokens are the assistant's: from where a prompt for
+  // its answer would end, up to and with the token that ends the answer (without such a token: all
+  // that stands before the next turn). Answers begin at a token, as when they are generated.
+  // kBadInput where the template says otherwise before an answer than in the conversation.
+  Result<ChatAnswers> encode_answers(const Tokenizer& tokenizer,
+                                     const std::vector<ChatMessage>& messages) const;
 
  private:
   std::string source_, bos_, eos_;

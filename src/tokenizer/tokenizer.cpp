@@ -58,7 +58,9 @@ std::string Tokenizer::decode(const std::vector<Token>& tokens, bool special) co
 }
 
 BaseTokenizer::BaseTokenizer(const Metadata& metadata, Vocabulary vocabulary)
-    : vocabulary_(std::move(vocabulary)), splitter_(vocabulary_, is_phi3(metadata)) {}
+    : vocabulary_(std::move(vocabulary)),
+      splitter_(vocabulary_, is_phi3(metadata)),
+      metadata_(metadata) {}
 
 std::vector<Token> BaseTokenizer::encode_guarded(std::string_view text, bool add_special,
                                                  bool parse_special,
@@ -66,22 +68,32 @@ std::vector<Token> BaseTokenizer::encode_guarded(std::string_view text, bool add
   std::vector<Token> tokens;
   tokens.reserve(text.size() / 4 + 2);
   if (add_special && vocabulary_.add_bos) tokens.push_back(vocabulary_.bos);
-  bool after_special = true;
+  encode_fragments(text, true, parse_special, guarded, tokens);
+  if (add_special && vocabulary_.add_eos) tokens.push_back(vocabulary_.eos);
+  return tokens;
+}
+
+void BaseTokenizer::encode_part(std::string_view text, bool first, std::vector<Token>& out) const {
+  encode_fragments(text, first, false, {}, out);
+}
+
+void BaseTokenizer::encode_fragments(std::string_view text, bool first, bool parse_special,
+                                     std::span<const size_t> guarded,
+                                     std::vector<Token>& out) const {
+  bool after_special = first;
   for (Fragment fragment : splitter_.split(text, parse_special, guarded)) {
     if (fragment.token >= 0) {
-      tokens.push_back(fragment.token);
+      out.push_back(fragment.token);
       after_special = true;
       continue;
     }
     while (!fragment.text.empty()) {
       const std::string_view part = fragment.text.substr(0, kMaxPart);
-      encode_text(part, after_special, tokens);
+      encode_text(part, after_special, out);
       fragment.text.remove_prefix(part.size());
       after_special = false;
     }
   }
-  if (add_special && vocabulary_.add_eos) tokens.push_back(vocabulary_.eos);
-  return tokens;
 }
 
 std::string BaseTokenizer::piece(Token token, bool special) const {

@@ -43,6 +43,9 @@ class Tokenizer {
   virtual std::vector<Token> encode_guarded(std::string_view text, bool add_special,
                                             bool parse_special,
                                             std::span<const size_t> guarded) const = 0;
+  // For texts that come in parts (text_cuts.h says where they may be cut): appends the tokens of
+  // one part, of plain text only; `first` where nothing stands before it.
+  virtual void encode_part(std::string_view text, bool first, std::vector<Token>& out) const = 0;
   // The texts that parse_special makes control tokens of.
   virtual std::vector<std::string_view> control_texts() const = 0;
   // The bytes of one token; pieces of a stream may cut a UTF-8 character. Control tokens are empty
@@ -56,6 +59,7 @@ class Tokenizer {
   virtual bool adds_bos() const = 0;
   virtual bool ends_generation(Token token) const = 0;  // EOS, EOT, <|im_end|> …
   virtual uint64_t table_bytes() const = 0;             // memory of its tables, for the memory map
+  virtual const Metadata& metadata() const = 0;         // that it was made from
 
   // For those who change the vocabulary (smaller_vocabulary.h).
   virtual const Vocabulary& vocabulary() const = 0;
