@@ -57,6 +57,20 @@ Result<uint64_t> parse_bytes(std::string_view text) {
   return wrong();
 }
 
+Result<uint64_t> parse_count(std::string_view text) {
+  double number = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, number, std::chars_format::fixed);
+  const std::string_view unit(end, static_cast<size_t>(last - end));
+  constexpr std::pair<std::string_view, double> kFactors[] = {
+      {"", 1}, {"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"m", 1e6}, {"B", 1e9}, {"b", 1e9}};
+  for (const auto& [name, factor] : kFactors)
+    if (error == std::errc() && unit == name && number >= 0 && number * factor < 0x1p63)
+      return static_cast<uint64_t>(std::floor(number * factor));
+  return Status::usage(fmt::format("'{}' is not a count", text),
+                       "write it as 5M, 1.5B, 300k or a number");
+}
+
 std::string format_bytes(uint64_t bytes) {
   if (bytes < kKiB) return fmt::format("{} B", bytes);
   constexpr const char* kNames[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

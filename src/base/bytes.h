@@ -20,6 +20,9 @@ Result<uint64_t> parse_bytes(std::string_view text);
 // "98.1 MiB", three to four digits, binary units.
 std::string format_bytes(uint64_t bytes);
 
+// Counts as people write them: "5M", "1.5B", "300k" (powers of 1000), or a number.
+Result<uint64_t> parse_count(std::string_view text);
+
 // "105,454,400".
 std::string format_count(uint64_t count);
 

@@ -29,5 +29,14 @@ TEST(Bytes, WritesThreeOrFourDigits) {
   EXPECT_EQ(format_count(999), "999");
 }
 
+TEST(Counts, ReadAsPeopleWriteThem) {
+  EXPECT_EQ(*parse_count("5M"), 5'000'000u);
+  EXPECT_EQ(*parse_count("1.5B"), 1'500'000'000u);
+  EXPECT_EQ(*parse_count("300k"), 300'000u);
+  EXPECT_EQ(*parse_count("42"), 42u);
+  for (const char* wrong : {"", "M", "-1", "5MiB", "5 M", "1e99", "nan"})
+    EXPECT_FALSE(parse_count(wrong).ok()) << wrong;
+}
+
 }  // namespace
 }  // namespace enxuto

@@ -34,6 +34,7 @@ constexpr const char* kExamples = R"(Examples:
   enxuto plan model.gguf --memory 2GiB --context 8192
   enxuto compress model.gguf -o small.gguf --size 90MB
   enxuto prune model.gguf -o lean.gguf --remove 0.2
+  enxuto train --data texts/ --params 5M --steps 2000 -o own.gguf
   enxuto run small.gguf                        chat on a terminal
   enxuto run small.gguf -p "Once upon a time" -n 64
   enxuto eval small.gguf text.txt --reference model.gguf
@@ -51,11 +52,11 @@ using Action = std::function<Status()>;
 template <class Options>
 struct Subcommand {
   Subcommand(CLI::App& app, const char* name, const char* what, const char* examples,
-             Status (*run)(const Options&), Action& action)
+             Status (*run)(const Options&), Action& action, bool needs_model = true)
       : options(std::make_shared<Options>()), command(app.add_subcommand(name, what)) {
     command->footer(std::string("Examples:\n") + examples);
     command->add_option("MODEL,-m,--model", options->model, "GGUF file, or a Hugging Face folder")
-        ->required();
+        ->required(needs_model);
     number("-t,--threads", options->n_threads, "Threads (default: the cores this process may use)",
            1, 1024);
     size("--memory", options->memory_bytes,
@@ -107,6 +108,21 @@ struct Subcommand {
         &KvFormat::key, &CacheParts::keys);
     add("--cache-type-v", "-ctv: values in the KV cache, likewise", &KvFormat::value,
         &CacheParts::values);
+  }
+  // Parameters, as 5M.
+  void count(const char* name, uint64_t& value, const char* what) {
+    command
+        ->add_option_function<std::string>(
+            name,
+            [&value, name](const std::string& text) {
+              const Result<uint64_t> parsed = parse_count(text);
+              if (!parsed.ok())
+                throw CLI::ValidationError(
+                    name, fmt::format("{}; {}", parsed.status().what(), parsed.status().todo()));
+              value = *parsed;
+            },
+            what)
+        ->type_name("COUNT");
   }
   // A value by its name.
   template <class T>
@@ -319,6 +335,74 @@ void add_prune(CLI::App& app, Action& action) {
   c.json();
 }
 
+void add_train(CLI::App& app, Action& action) {
+  Subcommand<TrainOptions> c(
+      app, "train", "Train a new model, or one further, in batches that never hold the data",
+      "  enxuto train --data texts/ --params 5M --steps 2000 -o own.gguf      a new model\n"
+      "  enxuto train --data texts/ --params 5M --steps 2000 -o own.gguf --resume\n"
+      "  enxuto train model.gguf --data notes.txt --epochs 2 -o tuned.gguf    all weights of one\n"
+      "  enxuto train model.gguf --data chats.jsonl --memory 4GiB --optimizer adamw8 -o t.gguf\n"
+      "Data: text files, folders of them, and JSON lines with \"text\", \"messages\" or \"prompt\" "
+      "and\n"
+      "\"completion\". OUTPUT.training/ keeps tokens, checkpoints and metrics.jsonl.\n",
+      train_command, action, /*needs_model=*/false);
+  TrainOptions& o = *c.options;
+  c.command->add_option("--data", o.data, "Texts to learn from; may be given again")
+      ->required()
+      ->type_name("PATH");
+  c.command->add_option("-o,--output", o.output, "The GGUF file to write")->required();
+  c.count("--params", o.parameters, "Size of a new model, as 5M: its shape is chosen");
+  c.number("--layers", o.n_layers, "Of a new model, with --width and --heads: its shape", 1, 4096);
+  c.number("--width", o.width, "Numbers of a hidden state", 32, 65536);
+  c.number("--heads", o.n_heads, "Heads of attention", 1, 1024);
+  c.number("--kv-heads", o.n_kv_heads, "Heads of keys and values (default: as --heads)", 1, 1024);
+  c.number("--ffn", o.ffn_width, "Width of the FFN (default: 8/3 of --width)", 1, 1 << 20);
+  c.command->add_option(
+      "--tokenizer", o.tokenizer,
+      "Of a new model: bytes, or bpe:N made from the data (default: by its size)");
+  c.number("-c,--context", o.context,
+           "Tokens of a sequence (default: 256, of a model that exists 512)", 8, 1 << 20);
+  c.number("--batch-size", o.batch_size,
+           "Sequences of a step (default: 32, or what the memory has room for)", 1, 1 << 20);
+  c.number("--steps", o.steps, "Steps to make", 1, 1e12);
+  c.number("--epochs", o.epochs, "Or how often to go through the data (default: 3)", 1e-6, 1e9);
+  c.optimizer(o.optimizer, o.weights, "");
+  c.number("--lr", o.rate, "The learning rate's most (default: by the model's size)", 0, 1e3);
+  c.choice<Schedule>("--schedule", o.schedule,
+                     {{"cosine", Schedule::kCosine},
+                      {"linear", Schedule::kLinear},
+                      {"constant", Schedule::kConstant}},
+                     "How it falls to a tenth: cosine (default) or linear; or constant");
+  c.command->add_option("--warmup", o.warmup, "Steps until it is reached (default: a twentieth)")
+      ->type_name("N");
+  c.number("--weight-decay", o.weight_decay, "Of matrices, for each step and rate (default: 0.1)",
+           0, 1e3);
+  c.number("--clip", o.clip,
+           "Most length of the gradient (default: 1; 0: any). Each layer may have its share of it",
+           0, 1e9);
+  c.command->add_option("--seed", o.seed, "Same seed, same data: the same model, bit for bit")
+      ->type_name("N");
+  c.command->add_flag("--shuffle,!--no-shuffle", o.shuffle,
+                      "Sequences in another order each epoch (default), or as they lie");
+  c.number("--validation", o.validation, "Share of the data kept to measure on (default: 0.05)", 0,
+           0.5);
+  c.number("--patience", o.patience,
+           "End when so many validations in a row were no better, with the best weights", 1, 1e6);
+  c.number("--save-every", o.save_every, "Steps between checkpoints (default: ten minutes)", 1,
+           1e12);
+  c.number("--keep", o.keep, "Checkpoints to keep (default: 2)", 1, 1000);
+  c.command->add_option("--sample", o.sample, "Continue this text now and then, to see it learn")
+      ->type_name("TEXT");
+  c.command
+      ->add_option(
+          "--metrics", o.metrics_file,
+          "Write loss and speed of each step here (default: OUTPUT.training/metrics.jsonl)")
+      ->type_name("FILE");
+  c.command->add_flag("--resume", o.resume, "Go on from the last checkpoint, where there is one");
+  c.command->add_flag("--force", o.force, "Replace what is to be written where it exists");
+  c.json();
+}
+
 void add_run(CLI::App& app, Action& action) {
   Subcommand<RunOptions> c(
       app, "run", "Continue a text, or chat on a terminal",
@@ -421,6 +505,7 @@ Result<Action> parse_arguments(int argc, const char* const* argv) {
   add_plan(app, action);
   add_compress(app, action);
   add_prune(app, action);
+  add_train(app, action);
   add_run(app, action);
   add_eval(app, action);
   add_bench(app, action);

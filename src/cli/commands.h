@@ -13,6 +13,7 @@
 #include "plan/compression_plan.h"
 #include "plan/plan.h"
 #include "plan/training.h"
+#include "train/learning_rate.h"
 
 namespace enxuto {
 
@@ -78,6 +79,32 @@ struct PruneOptions : CommonOptions {
   bool force = false;
 };
 
+struct TrainOptions : CommonOptions {  // model empty: a new one
+  std::vector<std::string> data;
+  std::string output;
+  uint64_t parameters = 0;  // of a new model; or its shape:
+  uint32_t n_layers = 0, width = 0, n_heads = 0, n_kv_heads = 0, ffn_width = 0;
+  std::string tokenizer;                 // of a new model: bytes, bpe:N; empty: as suits its size
+  uint32_t context = 0, batch_size = 0;  // tokens, sequences; 0: as suits the model, the memory
+  uint64_t steps = 0;                    // or
+  double epochs = 0;                     // neither: as suits
+  Optimizer optimizer = Optimizer::kAdamW;
+  Type weights = Type::F32;
+  float rate = 0;  // 0: as suits
+  Schedule schedule = Schedule::kCosine;
+  std::optional<uint64_t> warmup;  // steps; nothing: a twentieth of all
+  float weight_decay = 0.1f, clip = 1;
+  uint64_t seed = 1;
+  bool shuffle = true;
+  double validation = 0.05;  // share of the data
+  uint32_t patience = 0;
+  uint64_t save_every = 0;
+  uint32_t keep = 2;
+  std::string sample;  // a prompt to continue now and then
+  std::string metrics_file;
+  bool resume = false, force = false;
+};
+
 struct RunOptions : CommonOptions {
   std::optional<std::string> prompt;
   bool chat = false;
@@ -113,6 +140,7 @@ Status inspect_command(const InspectOptions& options);
 Status plan_command(const PlanOptions& options);
 Status compress_command(const CompressOptions& options);
 Status prune_command(const PruneOptions& options);
+Status train_command(const TrainOptions& options);
 Status run_command(const RunOptions& options);
 Status eval_command(const EvalOptions& options);
 Status bench_command(const BenchOptions& options);

@@ -74,20 +74,22 @@ Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& reques
   const MetaValue* tokens = tokenizer.find("tokenizer.ggml.tokens");
   if (!tokens || tokens->count == 0) return Status::usage("a model needs a tokenizer", "");
   const Architecture& architecture = *find_architecture(request.architecture);
-  Metadata metadata = describe(request, tokenizer);
+  GgufFile parts;
+  parts.metadata = describe(request, tokenizer);
   HyperParameters hyper;
   hyper.n_layers = request.n_layers, hyper.width = request.width;
   hyper.n_heads = request.n_heads, hyper.n_kv_heads = request.n_kv_heads;
   hyper.ffn_width = request.ffn_width;
   hyper.key_dim = hyper.value_dim = request.width / request.n_heads;
   hyper.vocabulary = static_cast<uint32_t>(tokens->count);
-  std::vector<Tensor> tensors = {shaped(kEmbeddingRule.gguf, kEmbeddingRule, hyper)};
+  std::vector<Tensor>& tensors = parts.tensors;
+  tensors = {shaped(kEmbeddingRule.gguf, kEmbeddingRule, hyper)};
   for (uint32_t layer = 0; layer < request.n_layers; ++layer)
     for (const TensorRule& rule : architecture.layer)
       if (!is_optional_bias(rule))
         tensors.push_back(shaped(layer_tensor_name(layer, rule), rule, hyper));
   tensors.push_back(shaped(kOutputNormRule.gguf, kOutputNormRule, hyper));
-  return make_model(std::move(metadata), std::move(tensors));
+  return make_model(std::move(parts));
 }
 
 uint64_t parameters_of(const ModelShapeRequest& r, uint32_t vocabulary) {

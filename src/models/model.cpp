@@ -38,23 +38,14 @@ Status bind(Model& model) {
   return bind_tensors(*architecture, model);
 }
 
-Result<std::shared_ptr<const Model>> open_gguf_model(const std::string& path) {
-  ASSIGN_OR_RETURN(GgufFile file, open_gguf(path));
-  auto model = std::make_shared<Model>();
-  model->metadata = std::move(file.metadata);
-  model->tensors = std::move(file.tensors);
-  model->files = std::move(file.files);
-  model->file_bytes = file.file_bytes;
-  TRY(bind(*model).in(path));
-  return std::shared_ptr<const Model>(std::move(model));
-}
-
 }  // namespace
 
-Result<std::shared_ptr<const Model>> make_model(Metadata metadata, std::vector<Tensor> tensors) {
+Result<std::shared_ptr<const Model>> make_model(GgufFile parts) {
   auto model = std::make_shared<Model>();
-  model->metadata = std::move(metadata);
-  model->tensors = std::move(tensors);
+  model->metadata = std::move(parts.metadata);
+  model->tensors = std::move(parts.tensors);
+  model->files = std::move(parts.files);
+  model->file_bytes = parts.file_bytes;
   TRY(bind(*model));
   return std::shared_ptr<const Model>(std::move(model));
 }
@@ -62,7 +53,9 @@ Result<std::shared_ptr<const Model>> make_model(Metadata metadata, std::vector<T
 Result<std::shared_ptr<const Model>> open_model(const std::string& path, bool weights_needed) {
   if (is_directory(path) || path.ends_with("config.json"))
     return open_hugging_face(path, weights_needed);
-  return open_gguf_model(path);
+  ASSIGN_OR_RETURN(GgufFile file, open_gguf(path));
+  auto model = make_model(std::move(file));
+  return model.ok() ? std::move(model) : model.status().in(path);
 }
 
 }  // namespace enxuto

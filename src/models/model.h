@@ -95,9 +95,9 @@ struct Model {
   bool permuted_qk = false;
 };
 
-// A model of these parts, which need not lie in a file: the metadata names the architecture, the
-// tensors are those that it needs, with data or without, under GGUF names.
-Result<std::shared_ptr<const Model>> make_model(Metadata metadata, std::vector<Tensor> tensors);
+// A model of these parts, which need not come from a file: the metadata names the architecture, the
+// tensors are those that it needs, with data or without.
+Result<std::shared_ptr<const Model>> make_model(GgufFile parts);
 
 // PATH: a GGUF file, or a folder with config.json. Checks that each tensor the architecture needs
 // is there, with its shape. A folder or config.json without weights opens too (tensors without

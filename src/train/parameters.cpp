@@ -78,7 +78,10 @@ Result<Parameters> Parameters::create(const Model& source, Type matrices, uint64
   Parameters parameters;
   const MemoryPart* part = arena.map().find(owner::kParameters);
   ASSIGN_OR_RETURN(parameters.memory_, arena.take<uint8_t>(owner::kParameters, part->bytes));
-  std::vector<Tensor> tensors = source.tensors;
+  GgufFile parts;
+  parts.metadata = source.metadata;
+  parts.tensors = source.tensors;
+  std::vector<Tensor>& tensors = parts.tensors;
   const Values values(source, seed);
   uint64_t offset = 0;
   for (size_t t = 0; t < tensors.size(); ++t) {
@@ -98,7 +101,7 @@ Result<Parameters> Parameters::create(const Model& source, Type matrices, uint64
     offset += align_up(to.bytes(), kLine);
     for (const auto& file : source.files) file->let_go();
   }
-  ASSIGN_OR_RETURN(parameters.model_, make_model(source.metadata, std::move(tensors)));
+  ASSIGN_OR_RETURN(parameters.model_, make_model(std::move(parts)));
   return parameters;
 }
 

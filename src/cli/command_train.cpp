@@ -1,0 +1,190 @@
+// train: a new model, or one further.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/bytes.h"
+#include "cli/budget.h"
+#include "cli/commands.h"
+#include "cli/progress_bar.h"
+#include "cli/train_report.h"
+#include "cli/train_setup.h"
+#include "infer/sampler.h"
+#include "platform/clock.h"
+#include "platform/limit_watch.h"
+#include "platform/memory_probe.h"
+
+namespace enxuto {
+namespace {
+
+constexpr double kDefaultEpochs = 3;
+constexpr uint64_t kValidations = 20;  // in a run
+
+// Small models bear large steps: in proportion to 1 / width, from GPT-2's 6e-4 at 768. What has
+// learned already is only turned.
+float default_rate(const TrainOptions& o, const Model& model) {
+  if (o.optimizer == Optimizer::kSgd) return 0.01f;
+  if (!o.model.empty()) return 5e-5f;
+  return std::clamp(6e-4f * 768 / static_cast<float>(model.hyper.width), 3e-4f, 3e-3f);
+}
+
+RunSettings run_settings(const TrainOptions& o, const TrainSetup& setup) {
+  RunSettings s;
+  const double epochs = o.epochs > 0 ? o.epochs : kDefaultEpochs;
+  const double sequences = epochs * static_cast<double>(setup.data->n_training());
+  s.steps =
+      o.steps
+          ? o.steps
+          : static_cast<uint64_t>(std::max(1.0, std::ceil(sequences / setup.request.sequences)));
+  s.rate = {o.rate > 0 ? o.rate : default_rate(o, *setup.model),
+            o.warmup ? *o.warmup : s.steps / 20, s.steps, o.schedule};
+  s.validate_every = setup.data->n_validation() ? std::max<uint64_t>(1, s.steps / kValidations) : 0;
+  s.patience = o.patience, s.save_every = o.save_every, s.keep = o.keep;
+  return s;
+}
+
+TrainerSettings trainer_settings(const TrainOptions& o, const TrainSetup& setup) {
+  TrainerSettings s;
+  s.request = setup.request;
+  if (o.optimizer == Optimizer::kSgd) s.beta1 = 0.9f;
+  s.weight_decay = o.weight_decay, s.clip = o.clip, s.seed = o.seed;
+  return s;
+}
+
+void tell_data(const TrainSetup& setup) {
+  const DataCounts& c = setup.counts;
+  print_note(fmt::format(
+      "{} tokens of {} documents: {} sequences of {} to learn from, {} to measure on",
+      format_count(c.tokens), format_count(c.documents), format_count(setup.data->n_training()),
+      setup.request.context, format_count(setup.data->n_validation())));
+  if (c.empty + c.corrupt > 0)
+    print_note(
+        fmt::format("left out: {} empty, {} that cannot be used{}", format_count(c.empty),
+                    format_count(c.corrupt),
+                    c.first_corrupt.empty() ? "" : ", the first " + printable(c.first_corrupt)));
+}
+
+void tell_plan(const TrainOptions& o, const TrainSetup& setup, const RunSettings& settings,
+               const TrainingLayout& layout, const MemoryMap& map) {
+  tell_data(setup);
+  const HyperParameters& h = setup.model->hyper;
+  print_note(fmt::format(
+      "{} parameters ({} layers of {}), {} steps of {} x {} tokens, {} of memory, {} thread{}",
+      format_count(layout.n_parameters), h.n_layers, h.width, format_count(settings.steps),
+      layout.sequences, layout.context, format_bytes(map.total_bytes()), o.threads(),
+      o.threads() == 1 ? "" : "s"));
+}
+
+// Continues a text with the weights as they are.
+Result<std::string> sample_text(Trainer& trainer, const Tokenizer& tokenizer,
+                                const std::string& prompt) {
+  constexpr uint32_t kTokens = 48;
+  Session& session = trainer.session();
+  session.rewind(0);
+  std::vector<Token> tokens = tokenizer.encode(prompt, true, false);
+  if (tokens.empty()) tokens.push_back(std::max(tokenizer.bos(), 0));
+  if (tokens.size() + kTokens > session.context())
+    tokens.erase(tokens.begin(), tokens.end() - std::max<int64_t>(1, session.context() - kTokens));
+  Sampler sampler(SamplingOptions{});
+  std::string text = prompt;
+  std::vector<Token> next = tokens;
+  for (uint32_t i = 0; i < kTokens && session.n_tokens() + next.size() <= session.context(); ++i) {
+    ASSIGN_OR_RETURN(const auto logits, session.feed(next));
+    next = {sampler.sample(logits)};
+    if (tokenizer.ends_generation(next[0])) break;
+    text += tokenizer.piece(next[0]);
+  }
+  return text;
+}
+
+// The run, telling of each step.
+class Run {
+ public:
+  Run(const TrainOptions& options, const TrainSetup& setup, const RunSettings& settings,
+      Trainer& trainer, MetricsFile metrics)
+      : options_(options),
+        setup_(setup),
+        settings_(settings),
+        trainer_(trainer),
+        metrics_(std::move(metrics)),
+        progress_(settings.steps, options.json) {}
+
+  Status run(TrainResult& result) {
+    RunState state;
+    if (setup_.checkpoint) state = setup_.checkpoint->state();
+    state.data = setup_.data->file().fingerprint();
+    const uint64_t begin = state.step;
+    TrainingRun run(trainer_, options_.optimizer, *setup_.data, setup_.folder, settings_, state);
+    const Status done = run.run([&](const StepReport& report) { see(report, result); });
+    result.state = run.state();
+    result.ended_early = run.ended_early();
+    if (done.code() == Code::kInterrupted && result.state.step > begin)
+      progress_.say(fmt::format("enxuto: saved at step {}; the same command with --resume goes on",
+                                result.state.step));
+    if (!seconds_.empty()) {
+      std::ranges::nth_element(seconds_, seconds_.begin() + seconds_.size() / 2);
+      result.tokens_per_second =
+          static_cast<double>(trainer_.layout().n_tokens) / seconds_[seconds_.size() / 2];
+    }
+    TRY(told_);
+    return done;
+  }
+
+ private:
+  void see(const StepReport& report, TrainResult& result) {
+    result.last = report;
+    if (report.validation_loss) result.validation_loss = *report.validation_loss;
+    if (seconds_.size() < kMostSeconds) seconds_.push_back(report.seconds);
+    if (told_.ok()) told_ = metrics_.add(report);
+    progress_.show(report);
+    if (!report.validation_loss || options_.sample.empty()) return;
+    const auto text = sample_text(trainer_, *setup_.tokenizer, options_.sample);
+    if (text.ok()) progress_.say("    " + *text);
+    if (told_.ok()) told_ = text.status();
+  }
+
+  static constexpr size_t kMostSeconds = 10000;
+  const TrainOptions& options_;
+  const TrainSetup& setup_;
+  RunSettings settings_;
+  Trainer& trainer_;
+  MetricsFile metrics_;
+  TrainProgress progress_;
+  std::vector<double> seconds_;
+  Status told_;
+};
+
+}  // namespace
+
+Status train_command(const TrainOptions& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  ProgressBar progress;
+  auto setup = set_up_training(options, progress.callback());
+  progress.erase();
+  TRY(setup.status());
+  const RunSettings settings = run_settings(options, *setup);
+  ASSIGN_OR_RETURN(const auto trainer,
+                   Trainer::open(*setup->model, trainer_settings(options, *setup)));
+  if (setup->checkpoint) TRY(setup->checkpoint->restore(*trainer));
+  if (!options.json) tell_plan(options, *setup, settings, trainer->layout(), trainer->memory_map());
+  watch_memory_limits(trainer->memory_map().total_bytes());
+  ASSIGN_OR_RETURN(MetricsFile metrics, MetricsFile::open(options.metrics_file.empty()
+                                                              ? setup->folder.path("metrics.jsonl")
+                                                              : options.metrics_file,
+                                                          trainer->steps()));
+  TrainResult result;
+  TRY(Run(options, *setup, settings, *trainer, std::move(metrics)).run(result));
+  TRY(write_model(*trainer->model(), options.output, /*replace=*/true));
+  result.parameters = trainer->layout().n_parameters;
+  result.seconds = seconds_since(begin);
+  result.planned_bytes = trainer->memory_map().total_bytes();
+  result.peak_rss_bytes = peak_rss_bytes();
+  if (options.json)
+    print_json(train_json(result, *setup, options));
+  else
+    print_train(result, *setup, options);
+  return {};
+}
+
+}  // namespace enxuto

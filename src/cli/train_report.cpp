@@ -1,0 +1,147 @@
+#include "cli/train_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "base/bytes.h"
+#include "cli/remaining_time.h"
+#include "platform/terminal.h"
+
+namespace enxuto {
+namespace {
+
+Json metrics_json(const StepReport& report) {
+  const double rate =
+      report.seconds > 0 ? static_cast<double>(report.result.tokens) / report.seconds : 0.0;
+  Json json = {{"step", report.step},
+               {"loss", report.result.loss},
+               {"lr", report.rate},
+               {"gradient_norm", report.result.gradient_norm},
+               {"tokens", report.result.tokens},
+               {"tokens_per_second", rate},
+               {"seconds", report.seconds}};
+  if (report.validation_loss) json["validation_loss"] = *report.validation_loss;
+  return json;
+}
+
+// The lines of steps up to `steps`.
+std::string kept_lines(const std::string& path, uint64_t steps) {
+  std::ifstream in(path);
+  std::string kept;
+  for (std::string line; std::getline(in, line);) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object() && json.value("step", UINT64_MAX) <= steps) kept += line + "\n";
+  }
+  return kept;
+}
+
+}  // namespace
+
+Result<MetricsFile> MetricsFile::open(const std::string& path, uint64_t steps_done) {
+  const std::string kept = steps_done > 0 ? kept_lines(path, steps_done) : "";
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  if (!file)
+    return Status::failed(fmt::format("{} cannot be written", path), "choose another --metrics");
+  MetricsFile metrics(file);
+  fmt::print(file, "{}", kept);
+  std::fflush(file);
+  return metrics;
+}
+
+Status MetricsFile::add(const StepReport& report) {
+  fmt::print(file_.get(), "{}\n", metrics_json(report).dump());
+  if (std::fflush(file_.get()) == 0) return {};
+  return Status::failed("the metrics cannot be written", "is the disk full?");
+}
+
+TrainProgress::TrainProgress(uint64_t steps, bool quiet)
+    : paint_(Stream::kError),
+      steps_(steps),
+      quiet_(quiet),
+      terminal_(is_terminal(Stream::kError)) {}
+
+TrainProgress::~TrainProgress() { erase(); }
+
+void TrainProgress::erase() {
+  if (drawn_) fmt::print(stderr, "\r\033[K");
+  drawn_ = false;
+  std::fflush(stderr);
+}
+
+void TrainProgress::show(const StepReport& report) {
+  constexpr double kNew = 0.1;  // what a step counts in the means
+  const bool first = seconds_per_step_ == 0;
+  seconds_per_step_ += (first ? 1 : kNew) * (report.seconds - seconds_per_step_);
+  mean_loss_ += (first ? 1 : kNew) * (report.result.loss - mean_loss_);
+  if (report.validation_loss)
+    validation_ = fmt::format("  validation {:.3f}", *report.validation_loss);
+  if (quiet_) return;
+  if (terminal_) {
+    fmt::print(stderr, "\r\033[K{}", line(report));
+    drawn_ = true;
+    std::fflush(stderr);
+  } else if (report.validation_loss || report.step == 1 || report.step == steps_ || report.saved) {
+    fmt::print(stderr, "{}\n", line(report));
+  }
+}
+
+std::string TrainProgress::line(const StepReport& report) const {
+  const double left = seconds_per_step_ * static_cast<double>(steps_ - report.step);
+  return fmt::format(
+      "step {}/{}  loss {:.3f}{}  {:.0f} tokens/s  {}{}", report.step, steps_, mean_loss_,
+      validation_, static_cast<double>(report.result.tokens) / seconds_per_step_,
+      report.step < steps_ ? rough_time(left) + " left" : "done", report.saved ? ", saved" : "");
+}
+
+void TrainProgress::say(const std::string& text) {
+  if (quiet_) return;
+  erase();
+  fmt::print(stderr, "{}\n", printable(text, "\n"));
+}
+
+Json train_json(const TrainResult& r, const TrainSetup& setup, const TrainOptions& options) {
+  const DataCounts& counts = setup.counts;
+  const auto or_null = [](bool known, Json value) { return known ? value : Json(); };
+  return {{"output", options.output},
+          {"architecture", setup.model->hyper.architecture},
+          {"parameters", r.parameters},
+          {"steps", r.state.step},
+          {"ended_early", r.ended_early},
+          {"loss", r.last.result.loss},
+          {"validation_loss", or_null(r.state.best_step > 0, r.validation_loss)},
+          {"best_validation_loss", or_null(r.state.best_step > 0, r.state.best_loss)},
+          {"best_step", or_null(r.state.best_step > 0, r.state.best_step)},
+          {"tokens_per_second", r.tokens_per_second},
+          {"seconds", r.seconds},
+          {"context", setup.request.context},
+          {"batch_size", setup.request.sequences},
+          {"planned_bytes", r.planned_bytes},
+          {"peak_rss_bytes", r.peak_rss_bytes},
+          {"data",
+           {{"documents", counts.documents},
+            {"empty", counts.empty},
+            {"corrupt", counts.corrupt},
+            {"bytes", counts.bytes},
+            {"tokens", counts.tokens},
+            {"learned_tokens", counts.learned_tokens}}}};
+}
+
+void print_train(const TrainResult& r, const TrainSetup&, const TrainOptions& options) {
+  fmt::print("{}: {} parameters, {} steps{} in {}\n", options.output, format_count(r.parameters),
+             format_count(r.state.step), r.ended_early ? " (no better any more)" : "",
+             rough_time(r.seconds));
+  fmt::print("loss {:.3f}", r.last.result.loss);
+  if (r.state.best_step > 0)
+    fmt::print(
+        ", on texts it did not learn from {:.3f} (perplexity {:.1f}); best {:.3f} after step {}",
+        r.validation_loss, std::exp(r.validation_loss), r.state.best_loss,
+        format_count(r.state.best_step));
+  fmt::print("\n{:.0f} tokens/s, planned {}, at the peak {}\n", r.tokens_per_second,
+             format_bytes(r.planned_bytes), format_bytes(r.peak_rss_bytes));
+}
+
+}  // namespace enxuto

@@ -1,0 +1,27 @@
+// What a training begins with: the model, its tokenizer, and the data as tokens.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "cli/commands.h"
+#include "data/sequences.h"
+#include "data/tokenize.h"
+#include "platform/work_folder.h"
+#include "train/model_file.h"
+
+namespace enxuto {
+
+struct TrainSetup {
+  WorkFolder folder;                     // OUTPUT.training
+  std::optional<Checkpoint> checkpoint;  // to go on from
+  std::shared_ptr<const Model> model;    // the checkpoint's, the one named, or a new one
+  std::unique_ptr<Tokenizer> tokenizer;
+  DataCounts counts;
+  std::optional<Sequences> data;
+  TrainingRequest request;  // that fits the memory
+};
+
+Result<TrainSetup> set_up_training(const TrainOptions& options, const Progress& progress);
+
+}  // namespace enxuto

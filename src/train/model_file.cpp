@@ -1,0 +1,145 @@
+#include "train/model_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/float16.h"
+
+namespace enxuto {
+namespace {
+
+constexpr const char* kPrefix = "enxuto.training.";
+constexpr std::string_view kMoments = ".moments";
+constexpr float kMostF16 = 65504;
+
+bool fits_f16(const Tensor& tensor) {
+  const std::span<const float> values(reinterpret_cast<const float*>(tensor.data.data()),
+                                      tensor.count());
+  return std::ranges::all_of(values, [](float v) { return std::fabs(v) <= kMostF16; });
+}
+
+Type written_type(const Tensor& tensor) {
+  if (tensor.n_dims == 1 || tensor.type != Type::F32) return tensor.type;
+  return fits_f16(tensor) ? Type::F16 : Type::F32;
+}
+
+Status write_rows(const Tensor& tensor, Type type, GgufWriter& writer) {
+  if (type == tensor.type) return writer.write(tensor.data);
+  std::vector<uint16_t> halves(tensor.columns());
+  for (uint64_t row = 0; row < tensor.rows(); ++row) {
+    const auto* values = reinterpret_cast<const float*>(tensor.row(row).data());
+    std::transform(values, values + tensor.columns(), halves.begin(), f32_to_f16);
+    TRY(writer.write({reinterpret_cast<const uint8_t*>(halves.data()), halves.size() * 2}));
+  }
+  return {};
+}
+
+std::span<const uint64_t> shape_of(const Tensor& tensor) { return {tensor.shape, tensor.n_dims}; }
+
+}  // namespace
+
+Status write_model(const Model& model, const std::string& path, bool replace) {
+  Metadata metadata = model.metadata;
+  ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, replace));
+  GgufWriter writer(out, metadata);
+  std::vector<Type> types;
+  for (const Tensor& tensor : model.tensors) {
+    types.push_back(written_type(tensor));
+    TRY(writer.add(tensor.name, types.back(), shape_of(tensor)));
+  }
+  TRY(out.reserve(writer.file_bytes()));
+  TRY(writer.begin());
+  for (size_t i = 0; i < types.size(); ++i) TRY(write_rows(model.tensors[i], types[i], writer));
+  TRY(writer.finish());
+  return out.commit();
+}
+
+Status write_checkpoint(Trainer& trainer, const RunState& state, Optimizer optimizer,
+                        const std::string& path) {
+  Metadata metadata = trainer.model()->metadata;
+  const auto set = [&](const char* key, uint64_t value) {
+    metadata.set_string(kPrefix + std::string(key), std::to_string(value));
+  };
+  set("step", state.step), set("sequence", state.sequence), set("data", state.data);
+  set("best_step", state.best_step), set("stale", state.stale);
+  metadata.set_string(std::string(kPrefix) + "best_loss", fmt::format("{:.17g}", state.best_loss));
+  metadata.set_string(std::string(kPrefix) + "optimizer", optimizer_name(optimizer));
+  ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, /*replace=*/true));
+  GgufWriter writer(out, metadata);
+  const auto slots = trainer.slots();
+  for (const auto& slot : slots)
+    TRY(writer.add(slot.tensor->name, slot.tensor->type, shape_of(*slot.tensor)));
+  for (const auto& slot : slots) {
+    const uint64_t bytes[] = {slot.moments.size()};
+    if (*bytes > 0) TRY(writer.add(slot.tensor->name + std::string(kMoments), Type::I8, bytes));
+  }
+  TRY(out.reserve(writer.file_bytes()));
+  TRY(writer.begin());
+  for (const auto& slot : slots) TRY(writer.write(slot.weights));
+  for (const auto& slot : slots) TRY(writer.write(slot.moments));
+  TRY(writer.finish());
+  return out.commit();
+}
+
+Result<Checkpoint> Checkpoint::open(const std::string& path) {
+  ASSIGN_OR_RETURN(GgufFile file, open_gguf(path));
+  Checkpoint checkpoint;
+  const auto text = [&](const char* key) {
+    return std::string(file.metadata.string_at(kPrefix + std::string(key)).value_or(""));
+  };
+  if (text("step").empty() || text("optimizer").empty())
+    return Status::bad_input(fmt::format("{} is no checkpoint of a training", path));
+  const auto number = [&](const char* key) {
+    return std::strtoull(text(key).c_str(), nullptr, 10);
+  };
+  checkpoint.state_ = {number("step"),      number("sequence"),
+                       number("data"),      std::strtod(text("best_loss").c_str(), nullptr),
+                       number("best_step"), static_cast<uint32_t>(number("stale"))};
+  checkpoint.optimizer_ = text("optimizer");
+  const auto moments = std::ranges::stable_partition(
+      file.tensors, [](const Tensor& t) { return !t.name.ends_with(kMoments); });
+  checkpoint.moments_.assign(moments.begin(), moments.end());
+  file.tensors.erase(moments.begin(), moments.end());
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : file.metadata.entries())
+    if (key.starts_with(kPrefix)) keys.push_back(key);
+  for (const std::string& key : keys) file.metadata.erase(key);
+  auto model = make_model(std::move(file));
+  if (!model.ok()) return model.status().in(path);
+  checkpoint.model_ = *model;
+  return checkpoint;
+}
+
+Type Checkpoint::weights() const { return model_->token_embedding->type; }
+
+Status Checkpoint::restore_weights(Trainer& trainer) const {
+  for (const auto& slot : trainer.slots()) {
+    const Tensor* found = model_->find(slot.tensor->name);
+    if (!found || found->data.size() != slot.weights.size())
+      return Status::bad_input(
+          fmt::format("the checkpoint has no {} of this shape", slot.tensor->name));
+    std::ranges::copy(found->data, slot.weights.begin());
+    for (const auto& file : model_->files) file->let_go();
+  }
+  return {};
+}
+
+Status Checkpoint::restore(Trainer& trainer) const {
+  for (const auto& slot : trainer.slots()) {
+    if (slot.moments.empty()) continue;
+    const auto found =
+        std::ranges::find(moments_, slot.tensor->name + std::string(kMoments), &Tensor::name);
+    if (found == moments_.end() || found->data.size() != slot.moments.size())
+      return Status::bad_input(
+          fmt::format("the checkpoint's moments of {} are of another optimizer", slot.tensor->name),
+          "go on with the optimizer that it began with");
+    std::ranges::copy(found->data, slot.moments.begin());
+    for (const auto& file : model_->files) file->let_go();
+  }
+  trainer.set_steps(state_.step);
+  return {};
+}
+
+}  // namespace enxuto

@@ -1,0 +1,128 @@
+#include "train/training_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "platform/clock.h"
+#include "platform/interrupt.h"
+
+namespace enxuto {
+namespace {
+
+constexpr double kSecondsBetweenSaves = 600;
+constexpr uint64_t kMostValidationSequences = 256;
+constexpr std::string_view kStepPrefix = "step-", kSuffix = ".gguf";
+constexpr const char* kBest = "best.gguf";
+
+std::string step_name(uint64_t step) { return fmt::format("step-{:010}.gguf", step); }
+
+std::vector<std::string> step_names(const WorkFolder& folder) {
+  std::vector<std::string> names = folder.names();
+  std::erase_if(names, [](const std::string& name) {
+    return !name.starts_with(kStepPrefix) || !name.ends_with(kSuffix);
+  });
+  return names;  // sorted: the numbers are padded
+}
+
+}  // namespace
+
+std::string newest_checkpoint(const WorkFolder& folder) {
+  const std::vector<std::string> names = step_names(folder);
+  return names.empty() ? "" : folder.path(names.back());
+}
+
+TrainingRun::TrainingRun(Trainer& trainer, Optimizer optimizer, const Sequences& data,
+                         const WorkFolder& folder, const RunSettings& settings,
+                         const RunState& state)
+    : trainer_(trainer),
+      optimizer_(optimizer),
+      data_(data),
+      folder_(folder),
+      settings_(settings),
+      state_(state),
+      tokens_(size_t{trainer.layout().sequences} * (trainer.layout().context + 1)),
+      counts_(trainer.layout().n_tokens),
+      saved_at_(std::chrono::steady_clock::now()) {}
+
+Status TrainingRun::run(const std::function<void(const StepReport&)>& tell) {
+  bool saved = false;
+  while (state_.step < settings_.steps && !ended_early_) {
+    ASSIGN_OR_RETURN(StepReport report, step());
+    if (settings_.validate_every &&
+        (state_.step % settings_.validate_every == 0 || state_.step == settings_.steps))
+      TRY(validate(report));
+    saved = interrupted() || save_is_due(state_.step);
+    if (saved) TRY(save(step_name(state_.step)));
+    report.saved = saved;
+    tell(report);
+    if (interrupted()) return Status::interrupted();
+  }
+  if (!saved) TRY(save(step_name(state_.step)));
+  if (!ended_early_) return {};
+  ASSIGN_OR_RETURN(const Checkpoint best, Checkpoint::open(folder_.path(kBest)));
+  return best.restore_weights(trainer_);
+}
+
+Result<StepReport> TrainingRun::step() {
+  const auto begin = std::chrono::steady_clock::now();
+  const size_t window = data_.context() + 1;
+  for (size_t text = 0; text < tokens_.size() / window; ++text)
+    data_.training(state_.sequence + text, std::span(tokens_).subspan(text * window, window),
+                   std::span(counts_).subspan(text * (window - 1), window - 1));
+  StepReport report{};
+  report.step = state_.step + 1;
+  report.rate = settings_.rate.at(report.step);
+  ASSIGN_OR_RETURN(report.result, trainer_.step({tokens_, counts_}, report.rate));
+  state_.sequence += tokens_.size() / window;
+  ++state_.step;
+  report.seconds = seconds_since(begin);
+  return report;
+}
+
+// The mean over the texts kept for it, batch by batch; always the same ones.
+Status TrainingRun::validate(StepReport& report) {
+  const size_t window = data_.context() + 1, most = tokens_.size() / window;
+  const uint64_t n = std::min(data_.n_validation(), kMostValidationSequences);
+  StepResult sum;
+  for (uint64_t begin = 0; begin < n; begin += most) {
+    const size_t texts = std::min<size_t>(most, n - begin);
+    for (size_t text = 0; text < texts; ++text)
+      data_.validation(begin + text, std::span(tokens_).subspan(text * window, window),
+                       std::span(counts_).subspan(text * (window - 1), window - 1));
+    const auto loss = trainer_.loss(
+        {std::span(tokens_).first(texts * window), std::span(counts_).first(texts * (window - 1))});
+    TRY(loss.status());
+    sum.loss += loss->loss * static_cast<double>(loss->tokens);
+    sum.tokens += loss->tokens;
+  }
+  if (sum.tokens == 0) return {};
+  report.validation_loss = sum.loss / static_cast<double>(sum.tokens);
+  const bool better = state_.best_step == 0 || *report.validation_loss < state_.best_loss;
+  state_.stale = better ? 0 : state_.stale + 1;
+  if (better) state_.best_loss = *report.validation_loss, state_.best_step = state_.step;
+  if (settings_.patience == 0) return {};
+  ended_early_ = state_.stale >= settings_.patience;
+  return better ? save(kBest) : Status();
+}
+
+bool TrainingRun::save_is_due(uint64_t step) const {
+  if (step == settings_.steps) return true;
+  if (settings_.save_every) return step % settings_.save_every == 0;
+  return seconds_since(saved_at_) >= kSecondsBetweenSaves;
+}
+
+Status TrainingRun::save(const std::string& name) {
+  TRY(write_checkpoint(trainer_, state_, optimizer_, folder_.path(name)));
+  if (name == kBest) return {};
+  saved_at_ = std::chrono::steady_clock::now();
+  return forget_old();
+}
+
+Status TrainingRun::forget_old() {
+  const std::vector<std::string> names = step_names(folder_);
+  for (size_t i = 0; i + settings_.keep < names.size(); ++i) TRY(folder_.remove(names[i]));
+  return {};
+}
+
+}  // namespace enxuto

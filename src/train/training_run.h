@@ -1,0 +1,71 @@
+// A run of training: batches in their order, the learning rate's course, validation, checkpoints.
+// All that it does follows from the data, the settings and the step it is at: whoever goes on from
+// a checkpoint comes to the same weights, bit for bit.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+
+#include "data/sequences.h"
+#include "platform/work_folder.h"
+#include "train/learning_rate.h"
+#include "train/model_file.h"
+
+namespace enxuto {
+
+struct RunSettings {
+  uint64_t steps = 0;
+  LearningRate rate;
+  uint64_t validate_every = 0;  // steps; 0: never
+  uint32_t patience = 0;        // validations without a better loss until it ends; 0: no end
+  uint64_t save_every = 0;      // steps; 0: each ten minutes
+  uint32_t keep = 2;            // checkpoints
+};
+
+struct StepReport {
+  uint64_t step;
+  StepResult result;
+  float rate;
+  double seconds;                         // of the step
+  std::optional<double> validation_loss;  // nats, where there was one after the step
+  bool saved;
+};
+
+class TrainingRun {
+ public:
+  // folder: where checkpoints go. state: zero, or as it was saved.
+  TrainingRun(Trainer& trainer, Optimizer optimizer, const Sequences& data,
+              const WorkFolder& folder, const RunSettings& settings, const RunState& state);
+
+  // Until the steps are done, or patience ends; the weights are then the last ones, or those that
+  // validated best. A checkpoint stands for them, and where it was interrupted, for the step it was
+  // at (kInterrupted).
+  Status run(const std::function<void(const StepReport&)>& tell);
+
+  const RunState& state() const { return state_; }
+  bool ended_early() const { return ended_early_; }
+
+ private:
+  Result<StepReport> step();
+  Status validate(StepReport& report);
+  Status save(const std::string& name);
+  Status forget_old();
+  bool save_is_due(uint64_t step) const;
+
+  Trainer& trainer_;
+  Optimizer optimizer_;
+  const Sequences& data_;
+  const WorkFolder& folder_;
+  RunSettings settings_;
+  RunState state_;
+  std::vector<Token> tokens_;
+  std::vector<uint8_t> counts_;
+  std::chrono::steady_clock::time_point saved_at_;
+  bool ended_early_ = false;
+};
+
+// The newest checkpoint in a folder; empty where there is none.
+std::string newest_checkpoint(const WorkFolder& folder);
+
+}  // namespace enxuto
