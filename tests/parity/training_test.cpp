@@ -1,7 +1,10 @@
-// Steps of training tiny models of each architecture: gradients against differences of the loss,
+// Steps of training tiny models of each architecture: gradients against differences of the loss and
+// against Hugging Face's (golden file, made by tools/golden_training.py), its steps of optimizers,
 // and what must not change a result.
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "tests/parity/temporary_model.h"
 #include "train/trainer.h"
@@ -133,6 +136,89 @@ TEST_P(Training, LossFallsWithEachOptimizer) {
 INSTANTIATE_TEST_SUITE_P(Steps, Training,
                          testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci"),
                          [](const auto& test) { return std::string(test.param); });
+
+using nlohmann::json;
+
+const json& golden() {
+  static const json file = [] {
+    std::ifstream in(ENXUTO_SOURCE_DIR "/tests/parity/testdata/training.json");
+    return json::parse(in);
+  }();
+  return file;
+}
+
+// PyTorch's own sums, and inputs of layers that wait for their way back in bf16.
+class GoldenTraining : public testing::TestWithParam<size_t> {
+ protected:
+  GoldenTraining() {
+    for (const json& text : golden()["tokens"])
+      for (const json& token : text) data_.tokens.push_back(token);
+    data_.counts.assign(48, 1);
+    settings_.request.context = 24, settings_.request.sequences = 2;
+    settings_.clip = 0;
+  }
+  const json& golden_case() const { return golden()["cases"][GetParam()]; }
+  std::unique_ptr<Trainer> open(const json& optimizer, Optimizer kind) {
+    TinyOptions options;
+    options.architecture = golden_case()["architecture"];
+    options.attention_bias = golden_case()["attention_bias"];
+    TinyModel tiny = tiny_model(options);
+    if (golden_case()["without_head"])
+      std::erase_if(tiny.tensors, [](const TinyTensor& t) { return t.name == "output.weight"; });
+    settings_.request.optimizer = kind;
+    settings_.beta1 = kind == Optimizer::kSgd ? optimizer["momentum"] : optimizer["betas"][0];
+    settings_.weight_decay = optimizer.value("weight_decay", 0.0f);
+    return Trainer::open(*TemporaryModel(tiny, Type::F32).get(), settings_).value();
+  }
+
+  TrainerSettings settings_;
+  Data data_;
+};
+
+TEST_P(GoldenTraining, GradientsAreHuggingFaces) {
+  const auto trainer = open({{"momentum", 0}}, Optimizer::kSgd);
+  const auto before = values(*trainer);
+  const auto done = trainer->step(data_.batch(), 1);
+  ASSERT_TRUE(done.ok());
+  EXPECT_NEAR(done->loss, golden_case()["loss"].get<double>(), 1e-4 * done->loss);
+  const auto after = values(*trainer);
+  const auto slots = trainer->slots();
+  size_t met = 0;
+  for (size_t t = 0; t < slots.size(); ++t) {
+    if (!golden_case()["gradients"].contains(slots[t].tensor->name)) continue;
+    SCOPED_TRACE(slots[t].tensor->name);
+    ++met;
+    const json& expected = golden_case()["gradients"][slots[t].tensor->name];
+    double squares = 0;
+    for (size_t i = 0; i < before[t].size(); ++i)
+      squares += std::pow(double{before[t][i]} - after[t][i], 2);
+    const double norm = expected["norm"];
+    EXPECT_NEAR(std::sqrt(squares), norm, 0.01 * norm);
+    const double spread = norm / std::sqrt(static_cast<double>(before[t].size()));
+    for (const json& element : expected["elements"]) {
+      const size_t i = element[0];
+      EXPECT_NEAR(before[t][i] - after[t][i], element[1].get<double>(),
+                  0.02 * std::fabs(element[1].get<double>()) + 0.05 * spread);
+    }
+  }
+  EXPECT_EQ(met, golden_case()["gradients"].size());
+}
+
+TEST_P(GoldenTraining, StepsAreTorchs) {
+  for (const Optimizer kind : {Optimizer::kAdamW, Optimizer::kSgd}) {
+    const std::string name = optimizer_name(kind);
+    const json& optimizer = golden()["optimizers"][name];
+    const auto trainer = open(optimizer, kind);
+    for (const json& loss : golden_case()[name]) {
+      const auto done = trainer->step(data_.batch(), optimizer["lr"]);
+      ASSERT_TRUE(done.ok());
+      const double expected = loss;
+      EXPECT_NEAR(done->loss, expected, 0.02 * expected + 2e-4) << name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Steps, GoldenTraining, testing::Range<size_t>(0, 5));
 
 }  // namespace
 }  // namespace enxuto
