@@ -51,6 +51,10 @@ OptionalSize file_bytes(const Header& header) {
   return checked_add(bits_offset(header), checked_mul(words, 8));
 }
 
+bool all_zero(ByteView bytes) {
+  return std::ranges::all_of(bytes, [](uint8_t byte) { return byte == 0; });
+}
+
 Result<Header> read_header(ByteView bytes) {
   Header header;
   if (bytes.size() < sizeof header || std::memcmp(bytes.data(), header.magic, 8) != 0)
@@ -62,6 +66,10 @@ Result<Header> read_header(ByteView bytes) {
   const OptionalSize size = file_bytes(header);
   if (!size || *size != bytes.size())
     return damaged(fmt::format("says {} tokens, but has {} bytes", header.n_tokens, bytes.size()));
+  const uint64_t tokens_end = sizeof header + header.n_tokens * header.width;
+  const uint64_t padding = header.has_learned ? *bits_offset(header) - tokens_end : 0;
+  if (!all_zero(header.zeros) || !all_zero(bytes.subspan(tokens_end, padding)))
+    return damaged("has bytes where there are to be zeros");
   return header;
 }
 
