@@ -7,6 +7,7 @@
 
 #include "fuzz.h"
 #include "tokenizer/smaller_vocabulary.h"
+#include "tokenizer/text_cuts.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 
@@ -71,6 +72,14 @@ void check_smaller(const Metadata& metadata, const Tokenizer& tokenizer, std::st
   fuzz::require(again == tokens, "the same tokens");
 }
 
+void check_parts(const Tokenizer& tokenizer, std::string_view text) {
+  const size_t cut = TextCuts(tokenizer).last(text);
+  std::vector<Token> parts;
+  tokenizer.encode_part(text.substr(0, cut), true, parts);
+  tokenizer.encode_part(text.substr(cut), cut == 0, parts);
+  fuzz::require(parts == tokenizer.encode(text, false, false), "parts are encoded as the whole");
+}
+
 }  // namespace
 }  // namespace enxuto
 
@@ -90,5 +99,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                   "ids are in range");
   (void)(*tokenizer)->decode(tokens, true);
   check_smaller(metadata, **tokenizer, text, tokens);
+  check_parts(**tokenizer, text);
   return 0;
 }

@@ -56,9 +56,27 @@ def imatrix_seeds():
     yield head + bytes(-len(head) % 32) + struct.pack("<4f16xf", 1, 0, 3, 2.5, 512)
 
 
+def token_file_seeds():
+    """Two and four bytes a token, with bits and without."""
+    for width, vocabulary, code in ((2, 300, "H"), (4, 70000, "I")):
+        tokens = struct.pack("<20" + code, *range(100, 120))
+        for learned in (0, 1):
+            bits = (-(128 + len(tokens)) % 8 * b"\0" + struct.pack("<Q", 0xFF0)) * learned
+            head = struct.pack("<IIQQQQ", width, learned, vocabulary, 5, 20, 8 if learned else 20)
+            yield b"ENXTOK01" + head + bytes(6 * 8 + 32) + tokens + bits
+
+
+def json_lines_seeds():
+    yield b"\n".join((b'{"text": "a\\u00e9 b"}', b'{"prompt": "q", "completion": "a"}',
+                      b'{"instruction": "q", "input": "i", "output": "a"}', b"",
+                      b'{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}'))
+    yield b'{"text": "a"}\n{"text": "\\ud83d\\ude00"}\n{"text": ""}\nno json\n'
+
+
 def main():
     for target, seeds in (("codecs_fuzz", codecs_seeds()), ("gguf_fuzz", gguf_seeds()),
-                          ("safetensors_fuzz", safetensors_seeds()), ("imatrix_fuzz", imatrix_seeds())):
+                          ("safetensors_fuzz", safetensors_seeds()), ("imatrix_fuzz", imatrix_seeds()),
+                          ("token_file_fuzz", token_file_seeds()), ("json_lines_fuzz", json_lines_seeds())):
         folder = pathlib.Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):

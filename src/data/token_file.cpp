@@ -25,8 +25,9 @@ struct Header {
 static_assert(sizeof(Header) == 128);
 
 constexpr uint64_t kMostVocabulary = uint64_t{1} << 31;
-constexpr uint64_t kKeptBytes = 32 * kMiB;     // of the mapping, that stay ours
-constexpr uint64_t kTouchedBytes = 64 * kKiB;  // what the kernel maps around a page that is read
+constexpr uint64_t kKeptBytes = 32 * kMiB;  // of the mapping, that stay ours
+constexpr uint64_t kBlock = kMiB;           // tokens, or bytes of bits, checked at a time
+constexpr uint64_t kTouchedBytes = kMiB;    // that the kernel may map around what is read
 
 uint32_t width_for(uint64_t vocabulary) { return vocabulary <= 65536 ? 2 : 4; }
 
@@ -51,6 +52,10 @@ OptionalSize file_bytes(const Header& header) {
   return checked_add(bits_offset(header), checked_mul(words, 8));
 }
 
+bool all_zero(ByteView bytes) {
+  return std::ranges::all_of(bytes, [](uint8_t byte) { return byte == 0; });
+}
+
 Result<Header> read_header(ByteView bytes) {
   Header header;
   if (bytes.size() < sizeof header || std::memcmp(bytes.data(), header.magic, 8) != 0)
@@ -62,6 +67,10 @@ Result<Header> read_header(ByteView bytes) {
   const OptionalSize size = file_bytes(header);
   if (!size || *size != bytes.size())
     return damaged(fmt::format("says {} tokens, but has {} bytes", header.n_tokens, bytes.size()));
+  const uint64_t tokens_end = sizeof header + header.n_tokens * header.width;
+  const uint64_t padding = header.has_learned ? *bits_offset(header) - tokens_end : 0;
+  if (!all_zero(header.zeros) || !all_zero(bytes.subspan(tokens_end, padding)))
+    return damaged("has bytes where there are to be zeros");
   return header;
 }
 
@@ -81,16 +90,17 @@ DataCounts counts_of(const Header& header) {
 
 Result<TokenFile> TokenFile::open(const std::string& path) {
   ASSIGN_OR_RETURN(auto file, MappedFile::open(path));
-  auto parsed = parse(file->bytes());
-  if (!parsed.ok()) return parsed.status().in(path);
-  file->let_go();
-  parsed->file_ = std::move(file);
-  return parsed;
+  auto checked = check(file->bytes(), file);
+  if (!checked.ok()) return checked.status().in(path);
+  return checked;
 }
 
-Result<TokenFile> TokenFile::parse(ByteView bytes) {
+Result<TokenFile> TokenFile::parse(ByteView bytes) { return check(bytes, nullptr); }
+
+Result<TokenFile> TokenFile::check(ByteView bytes, std::shared_ptr<const MappedFile> mapping) {
   ASSIGN_OR_RETURN(const Header header, read_header(bytes));
   TokenFile file;
+  file.file_ = std::move(mapping);
   file.read_bytes_ = std::make_shared<std::atomic<uint64_t>>(0);
   file.width_ = header.width;
   file.vocabulary_ = header.vocabulary;
@@ -116,7 +126,11 @@ Token TokenFile::at(uint64_t i) const {
 
 Status TokenFile::check_tokens() const {
   uint32_t most = 0;
-  for (uint64_t i = 0; i < n_tokens(); i++) most = std::max(most, static_cast<uint32_t>(at(i)));
+  for (uint64_t i = 0; i < n_tokens();) {
+    const uint64_t begin = i, end = std::min(n_tokens(), i + kBlock);
+    for (; i < end; i++) most = std::max(most, static_cast<uint32_t>(at(i)));
+    count_read((end - begin) * width_);
+  }
   if (most >= vocabulary_)
     return damaged(fmt::format("has token {}, of {} there are", most, vocabulary_));
   return {};
@@ -128,6 +142,7 @@ Status TokenFile::check_learned() const {
     uint64_t word;
     std::memcpy(&word, bits_.data() + i, 8);
     learned += static_cast<uint64_t>(std::popcount(word));
+    if (i % kBlock == 0) count_read(kBlock);
     const uint64_t last = n_tokens() % 64;
     if (i + 8 == bits_.size() && last != 0 && word >> last != 0)
       return damaged("learns tokens that it has not");

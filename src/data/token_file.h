@@ -56,6 +56,7 @@ class TokenFile {
   void read_learned(uint64_t first, std::span<uint8_t> learned) const;
 
  private:
+  static Result<TokenFile> check(ByteView bytes, std::shared_ptr<const MappedFile> mapping);
   Status check_tokens() const;
   Status check_learned() const;
   Token at(uint64_t i) const;

@@ -147,10 +147,11 @@ class Maker {
 
  private:
   Status add_text_file(const TextFile& file);
+  Result<bool> check_beginning(const TextFile& file, std::string_view part);
   Status add_json_lines(const TextFile& file);
   Status add_line(const TextLines::Line& line, const std::string& path, uint64_t number);
+  Status add_example(std::string_view line);
   Status report(uint64_t bytes_of_file);
-  void leave_out(const std::string& path, uint64_t line, const std::string& why);
 
   DocumentWriter out_;
   const Progress& progress_;
@@ -179,18 +180,12 @@ Status Maker::add_text_file(const TextFile& file) {
   uint64_t bytes = 0;
   for (;;) {
     ASSIGN_OR_RETURN(const std::string_view part, parts.next());
-    if (bytes == 0 && is_blank(part) && part.size() >= file.bytes) {
-      counts_.empty++;
-      return {};
-    }
-    if (bytes == 0 && !looks_like_text(part)) {
-      counts_.skipped_files++;
-      if (!file.named) return {};
-      return Status::bad_input(fmt::format("{} is no text but binary data", file.path),
-                               "give text files, best in UTF-8");
+    if (bytes == 0) {
+      ASSIGN_OR_RETURN(const bool usable, check_beginning(file, part));
+      if (!usable) return {};
+      TRY(out_.begin());
     }
     if (part.empty()) break;
-    if (bytes == 0) TRY(out_.begin());
     TRY(out_.add_part(part, bytes == 0, true));
     bytes += part.size();
     counts_.malformed_bytes += malformed_bytes(part);
@@ -199,6 +194,19 @@ Status Maker::add_text_file(const TextFile& file) {
   counts_.bytes += bytes;
   counts_.documents++;
   return out_.end(true);
+}
+
+// Whether a text file that begins with this part is a document; if not, that is counted.
+Result<bool> Maker::check_beginning(const TextFile& file, std::string_view part) {
+  if (is_blank(part) && part.size() >= file.bytes) {
+    counts_.empty++;
+    return false;
+  }
+  if (looks_like_text(part)) return true;
+  counts_.skipped_files++;
+  if (!file.named) return false;
+  return Status::bad_input(fmt::format("{} is no text but binary data", file.path),
+                           "give text files, best in UTF-8");
 }
 
 Status Maker::add_json_lines(const TextFile& file) {
@@ -215,35 +223,30 @@ Status Maker::add_json_lines(const TextFile& file) {
 }
 
 Status Maker::add_line(const TextLines::Line& line, const std::string& path, uint64_t number) {
+  Status added;
   if (line.too_long) {
-    leave_out(path, number, fmt::format("longer than {}", format_bytes(kMostLineBytes)));
-    return {};
-  }
-  if (is_blank(line.text)) {
+    added = Status::bad_input(fmt::format("longer than {}", format_bytes(kMostLineBytes)));
+  } else if (is_blank(line.text)) {
     counts_.empty++;
-    return {};
+  } else {
+    added = add_example(line.text);
   }
-  const auto example = parse_example(line.text);
-  if (!example.ok()) {
-    leave_out(path, number, example.status().what());
-    return {};
-  }
-  if (example->empty) {
-    counts_.empty++;
-    return {};
-  }
-  const Status added =
-      example->turns.empty() ? out_.add_text(example->text) : out_.add_turns(example->turns);
-  if (added.code() != Code::kBadInput) {
-    counts_.documents += added.ok();
-    return added;
-  }
-  leave_out(path, number, added.what());
+  if (added.code() != Code::kBadInput) return added;
+  if (counts_.corrupt++ == 0)
+    counts_.first_corrupt = fmt::format("{}:{}: {}", path, number, added.what());
   return {};
 }
 
-void Maker::leave_out(const std::string& path, uint64_t line, const std::string& why) {
-  if (counts_.corrupt++ == 0) counts_.first_corrupt = fmt::format("{}:{}: {}", path, line, why);
+// kBadInput where it cannot be used; nothing was written then.
+Status Maker::add_example(std::string_view line) {
+  ASSIGN_OR_RETURN(const Example example, parse_example(line));
+  if (example.empty) {
+    counts_.empty++;
+    return {};
+  }
+  TRY(example.turns.empty() ? out_.add_text(example.text) : out_.add_turns(example.turns));
+  counts_.documents++;
+  return {};
 }
 
 Result<DataCounts> Maker::finish(const std::vector<std::string>& paths) {

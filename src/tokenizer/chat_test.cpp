@@ -71,6 +71,58 @@ TEST_F(ChatMl, RendersAnyBytes) {
             "<|im_start|>user\n" + content + "<|im_end|>\n");
 }
 
+// The text of a conversation with what is learned in [].
+std::string shown_answers(const std::string& source, const std::vector<ChatMessage>& messages) {
+  const Metadata metadata = metadata_with(source);
+  const auto tokenizer = Tokenizer::create(metadata);
+  const auto chat = ChatTemplate::create(metadata);
+  const auto answers = chat->encode_answers(**tokenizer, messages);
+  if (!answers.ok()) return answers.status().what();
+  std::string text;
+  for (size_t i = 0; i < answers->tokens.size(); i++) {
+    const bool before = i > 0 && answers->learned[i - 1];
+    text += answers->learned[i] && !before ? "[" : !answers->learned[i] && before ? "]" : "";
+    text += (*tokenizer)->piece(answers->tokens[i], true);
+  }
+  return text;
+}
+
+const std::vector<ChatMessage> kTwoTurns = {
+    {"user", "q"}, {"assistant", "a<|im_end|>"}, {"user", "r"}, {"assistant", "b"}};
+
+TEST(ChatAnswers, AreWhatTheAssistantSaysWithItsEnd) {
+  EXPECT_EQ(shown_answers(kChatMl, kTwoTurns),
+            "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[a<|im_end|><|im_end|>]\n"
+            "<|im_start|>user\nr<|im_end|>\n<|im_start|>assistant\n[b<|im_end|>]\n");
+}
+
+TEST(ChatAnswers, EndWithTheirTextWhereNoTokenEndsThem) {
+  const char* source =
+      "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+      "{% if add_generation_prompt %}assistant: {% endif %}";
+  EXPECT_EQ(shown_answers(source, kTwoTurns),
+            "user: q\nassistant: [a<|im_end|>\n]user: r\nassistant: [b\n");
+}
+
+// As templates of models that think do: thoughts are opened for an answer, and gone from those that
+// are not the last.
+TEST(ChatAnswers, AreFoundWhereThePromptOpensThoughts) {
+  const char* source =
+      "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
+      "{% if m['role'] == 'assistant' and loop.last %}<think>\n</think>\n{% endif %}"
+      "{{ m['content'] }}<|im_end|>\n{% endfor %}"
+      "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
+  EXPECT_EQ(shown_answers(source, kTwoTurns),
+            "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[a<|im_end|><|im_end|>]\n"
+            "<|im_start|>user\nr<|im_end|>\n<|im_start|>assistant\n<think>\n[</think>\n"
+            "b<|im_end|>]\n");
+}
+
+TEST(ChatAnswers, AreRefusedWhereTheTemplateDoesNotTell) {
+  EXPECT_NE(shown_answers("{{ messages|length }}", kTwoTurns).find("does not tell"),
+            std::string::npos);
+}
+
 TEST(ChatTemplate, RefusesWhatDoesNotParseOrTakesTooMuch) {
   EXPECT_EQ(ChatTemplate::create(Metadata()).status().code(), Code::kBadInput);
   for (const char* source : {"{% for %}", "{{ 'x' ", "{% endif %}"})

@@ -46,6 +46,13 @@ bool ends_in_ink(std::string_view text) {
 
 bool is_word(Kind kind) { return kind == Kind::kLetter || kind == Kind::kNumber; }
 
+// SentencePiece takes as many bytes for a character as its first byte says, malformed or not.
+bool inside_character(std::string_view text, size_t at) {
+  for (size_t back = 1; back <= std::min<size_t>(at, 3); back++)
+    if (utf8_length(text[at - back]) > back) return true;
+  return false;
+}
+
 // Whether a piece of any pre-tokenizer begins here, and none before it looks further.
 bool begins_piece(std::string_view text, size_t at) {
   if (text[at - 1] == '\n')
@@ -89,7 +96,8 @@ void TextCuts::add_token(std::string_view text) {
 
 size_t TextCuts::last(std::string_view text) const {
   for (size_t at = text.size(); at-- > 1;)
-    if (begins_piece(text, at) && !crossed(text[at - 1], text[at])) return at;
+    if (begins_piece(text, at) && !crossed(text[at - 1], text[at]) && !inside_character(text, at))
+      return at;
   return 0;
 }
 
