@@ -15,6 +15,7 @@
 namespace enxuto {
 namespace {
 
+constexpr const char* kTokens = "tokens.bin";
 constexpr uint32_t kNewContext = 256, kTunedContext = 512, kBatch = 32;
 
 bool is_new(const TrainOptions& options) { return options.model.empty(); }
@@ -73,7 +74,8 @@ Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary) {
 
 Result<std::shared_ptr<const Model>> new_model(const TrainOptions& o, const Progress& progress) {
   ASSIGN_OR_RETURN(const uint32_t wanted, tokens_of(o));
-  ASSIGN_OR_RETURN(const Metadata tokenizer, train_bpe(o.data, wanted, progress));
+  ASSIGN_OR_RETURN(const Metadata tokenizer,
+                   train_bpe(o.data, wanted, memory_budget(o).bytes / 2, progress));
   const auto vocabulary = static_cast<uint32_t>(tokenizer.find("tokenizer.ggml.tokens")->count);
   ASSIGN_OR_RETURN(const ModelShapeRequest shape, shape_of(o, vocabulary));
   return blank_model(shape, tokenizer);
@@ -87,7 +89,7 @@ Status find_model(const TrainOptions& o, TrainSetup& setup, const Progress& prog
     return {};
   }
   if (!newest.empty() && !o.force)
-    return Status::failed(
+    return Status::usage(
         fmt::format("{} has checkpoints of an earlier training", setup.folder.path()),
         "--resume goes on from the last one, --force begins anew");
   for (const std::string& name : setup.folder.names())
@@ -101,7 +103,7 @@ Status find_model(const TrainOptions& o, TrainSetup& setup, const Progress& prog
 }
 
 Status find_data(const TrainOptions& o, TrainSetup& setup, const Progress& progress) {
-  const std::string path = setup.folder.path("tokens.bin");
+  const std::string path = setup.folder.path(kTokens);
   ASSIGN_OR_RETURN(const uint64_t fingerprint, data_fingerprint(*setup.tokenizer, o.data));
   Result<TokenFile> file = TokenFile::open(path);
   if (!file.ok() || file->fingerprint() != fingerprint) {
@@ -142,15 +144,7 @@ Status find_batch(const TrainOptions& o, TrainSetup& setup) {
   }
 }
 
-}  // namespace
-
-Result<TrainSetup> set_up_training(const TrainOptions& o, const Progress& progress) {
-  TRY(check_options(o));
-  if (!o.force && !o.resume && file_exists(o.output))
-    return Status::failed(fmt::format("{} exists", o.output),
-                          "choose another name, or --force to replace it");
-  ASSIGN_OR_RETURN(WorkFolder folder, WorkFolder::open(o.output + ".training"));
-  TrainSetup setup{std::move(folder), {}, {}, {}, {}, {}, {}};
+Status fill(const TrainOptions& o, TrainSetup& setup, const Progress& progress) {
   TRY(find_model(o, setup, progress));
   TRY(check_context(o, *setup.model));
   ASSIGN_OR_RETURN(setup.tokenizer, Tokenizer::create(setup.model->metadata));
@@ -162,8 +156,25 @@ Result<TrainSetup> set_up_training(const TrainOptions& o, const Progress& progre
   request.n_threads = o.threads();
   request.tokenizer_bytes = setup.tokenizer->table_bytes();
   TRY(find_data(o, setup, progress));
-  TRY(find_batch(o, setup));
-  return setup;
+  return find_batch(o, setup);
+}
+
+}  // namespace
+
+Result<TrainSetup> set_up_training(const TrainOptions& o, const Progress& progress) {
+  TRY(check_options(o));
+  if (!o.force && !o.resume && file_exists(o.output))
+    return Status::usage(fmt::format("{} exists", o.output),
+                         "choose another name, or --force to replace it");
+  ASSIGN_OR_RETURN(WorkFolder folder, WorkFolder::open(o.output + ".training"));
+  TrainSetup setup{std::move(folder), {}, {}, {}, {}, {}, {}};
+  const Status done = fill(o, setup, progress);
+  if (done.ok()) return setup;
+  if (newest_checkpoint(setup.folder).empty()) {
+    TRY(setup.folder.remove(kTokens));
+    setup.folder.remove_if_empty();
+  }
+  return done;
 }
 
 }  // namespace enxuto

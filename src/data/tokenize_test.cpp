@@ -232,7 +232,7 @@ TEST_F(TokenizeTest, ATokenizerIsTrainedOnTheSameTexts) {
                     "{\"text\": \"bandana\"}\nno json\n{\"prompt\": \"band\", "
                     "\"answer\": \"bandit bandit bandit\"}"),
   };
-  const auto trained = train_bpe(paths, 270, {});
+  const auto trained = train_bpe(paths, 270, 0, {});
   ASSERT_TRUE(trained.ok()) << trained.status().what();
   const auto merges = trained->find("tokenizer.ggml.merges")->as_strings();
   EXPECT_EQ((*merges)[0], "a n");
@@ -240,8 +240,8 @@ TEST_F(TokenizeTest, ATokenizerIsTrainedOnTheSameTexts) {
   metadata_ = *trained;
   tokenizer_ = std::move(Tokenizer::create(metadata_)).value();
   EXPECT_EQ(shown(made_of({paths[0]})), "[banana banana<|endoftext|>]");
-  EXPECT_EQ(train_bpe(paths, 256, {}).status().code(), Code::kUsage);
-  EXPECT_EQ(train_bpe({folder_.write("e.txt", "")}, 300, {}).status().code(), Code::kBadInput);
+  EXPECT_EQ(train_bpe(paths, 256, 0, {}).status().code(), Code::kUsage);
+  EXPECT_EQ(train_bpe({folder_.write("e.txt", "")}, 300, 0, {}).status().code(), Code::kBadInput);
 }
 
 }  // namespace

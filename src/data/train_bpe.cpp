@@ -81,10 +81,14 @@ class WordCounter {
 }  // namespace
 
 Result<Metadata> train_bpe(const std::vector<std::string>& paths, uint32_t n_tokens,
-                           const Progress& progress) {
+                           uint64_t memory_bytes, const Progress& progress) {
   TRY(BpeTrainer::check_size(n_tokens));
   ASSIGN_OR_RETURN(const std::vector<TextFile> files, find_text_files(paths));
-  ASSIGN_OR_RETURN(BpeTrainer trainer, BpeTrainer::create());
+  constexpr size_t kBytesPerWord = 512, kFewestWords = 4096;  // in the trainer's tables
+  const size_t words = memory_bytes ? std::clamp<size_t>(memory_bytes / kBytesPerWord, kFewestWords,
+                                                         BpeTrainer::kMostWords)
+                                    : BpeTrainer::kMostWords;
+  ASSIGN_OR_RETURN(BpeTrainer trainer, BpeTrainer::create(words));
   WordCounter counter(trainer, files, progress);
   for (const TextFile& file : files) TRY(counter.add(file));
   if (trainer.n_words() == 0)

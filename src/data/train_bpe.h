@@ -18,7 +18,10 @@ namespace enxuto {
 // n_tokens ≥ 257 in all, of them <|endoftext|> and the 256 bytes; fewer come out where the texts do
 // not repeat enough for so many. kUsage for fewer than 257, or more than 1,000,000; kBadInput where
 // a path cannot be read, or there is no text at all; kInterrupted.
+//
+// memory_bytes: about how much it may take; 0: as much as helps. With less, rare words are
+// forgotten while the texts are read.
 Result<Metadata> train_bpe(const std::vector<std::string>& paths, uint32_t n_tokens,
-                           const Progress& progress);
+                           uint64_t memory_bytes, const Progress& progress);
 
 }  // namespace enxuto

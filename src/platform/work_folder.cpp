@@ -59,6 +59,8 @@ Status WorkFolder::remove(const std::string& name) const {
   return Status::failed(fmt::format("cannot remove {}: {}", path(name), std::strerror(errno)));
 }
 
+void WorkFolder::remove_if_empty() const { ::rmdir(path_.c_str()); }
+
 uint64_t WorkFolder::bytes(const std::string& name) const {
   std::error_code error;
   const uint64_t size = fs::file_size(path(name), error);

@@ -22,6 +22,7 @@ class WorkFolder {
   std::vector<std::string> names() const;  // sorted
   bool has(const std::string& name) const;
   Status remove(const std::string& name) const;  // it may be missing
+  void remove_if_empty() const;                  // the folder itself, at the end
   uint64_t bytes(const std::string& name) const;
   uint64_t bytes() const;       // of all its files
   uint64_t free_bytes() const;  // that its disk still has for us

@@ -11,7 +11,6 @@ namespace enxuto {
 namespace {
 
 constexpr double kSecondsBetweenSaves = 600;
-constexpr uint64_t kMostValidationSequences = 256;
 constexpr std::string_view kStepPrefix = "step-", kSuffix = ".gguf";
 constexpr const char* kBest = "best.gguf";
 

@@ -14,6 +14,9 @@
 
 namespace enxuto {
 
+// Of the texts kept for validation, so many are used.
+inline constexpr uint64_t kMostValidationSequences = 128;
+
 struct RunSettings {
   uint64_t steps = 0;
   LearningRate rate;
