@@ -3,14 +3,18 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "base/float16.h"
 
 namespace enxuto {
 namespace {
 
 // A block of weights is kDepth long in the direction of the sum and at least kBreadth in the other;
 // decoded it stays in a core's second cache. No format's block is longer than kDepth.
-constexpr int64_t kBreadth = 64, kDepth = 256;
+constexpr int64_t kBreadth = 128, kDepth = 256;
 constexpr int64_t kBlockFloats = kDepth * kDepth;
+constexpr int64_t kScratchFloats = kBlockFloats + kBlockFloats / 2;  // and the block in bf16
+// Rows of a gradient that one thread adds to, and values that it rounds.
+constexpr int64_t kGradientRows = 128, kRoundedAtOnce = 4096;
 
 // Rows [r, r + n_rows), columns [c, c + n_columns) as floats, rows n_columns apart.
 void decode_block(const WeightRows& w, int64_t r, int64_t n_rows, int64_t c, int64_t n_columns,
@@ -29,24 +33,70 @@ void decode_block(const WeightRows& w, int64_t r, int64_t n_rows, int64_t c, int
 
 int64_t pieces_of(int64_t n, int64_t piece) { return (n + piece - 1) / piece; }
 
-}  // namespace
-
-uint64_t WeightProducts::scratch_floats(int n_threads) {
-  return static_cast<uint64_t>(n_threads) * kBlockFloats;
+void round_values(const float* values, int64_t n, uint16_t* rounded) {
+  for (int64_t i = 0; i < n; ++i) rounded[i] = f32_to_bf16(values[i]);
 }
 
-float* WeightProducts::scratch_of(int thread) const { return scratch_ + thread * kBlockFloats; }
+}  // namespace
+
+// A matrix of a product: as it is, or rounded.
+struct WeightProducts::Operand {
+  const float* exact;
+  const uint16_t* rounded;
+  int64_t stride;
+  bool transposed = false;
+  Operand at(int64_t offset) const {
+    return {exact + offset, rounded ? rounded + offset : nullptr, stride, transposed};
+  }
+  Operand turned() const { return {exact, rounded, stride, !transposed}; }
+};
+
+uint64_t WeightProducts::scratch_floats(int n_threads) {
+  return static_cast<uint64_t>(n_threads) * kScratchFloats;
+}
+
+WeightProducts::Operand WeightProducts::decoded(const WeightRows& w, int64_t row, int64_t n_rows,
+                                                int64_t column, int64_t n_columns,
+                                                int thread) const {
+  float* block = scratch_ + thread * kScratchFloats;
+  decode_block(w, row, n_rows, column, n_columns, block);
+  if (!rounded_) return {block, nullptr, n_columns};
+  auto* rounded = reinterpret_cast<uint16_t*>(block + kBlockFloats);
+  round_values(block, n_rows * n_columns, rounded);
+  return {block, rounded, n_columns};
+}
+
+WeightProducts::Operand WeightProducts::input(const float* values, int64_t n_rows,
+                                              int64_t n_columns, uint16_t* rounded) const {
+  if (!rounded) return {values, nullptr, n_columns};
+  const int64_t n = n_rows * n_columns;
+  team_.parallel_for(pieces_of(n, kRoundedAtOnce), 1, [&](int64_t piece, int64_t, int) {
+    const int64_t begin = piece * kRoundedAtOnce;
+    round_values(values + begin, std::min(kRoundedAtOnce, n - begin), rounded + begin);
+  });
+  return {values, rounded, n_columns};
+}
+
+void WeightProducts::multiply(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b,
+                              float beta, float* c, int64_t c_stride) const {
+  if (rounded_)
+    dense_.multiply(m, n, k, RoundedMatrix{a.rounded, a.stride, a.transposed},
+                    RoundedMatrix{b.rounded, b.stride, b.transposed}, beta, c, c_stride);
+  else
+    dense_.multiply(m, n, k, 1, {a.exact, a.stride, a.transposed},
+                    {b.exact, b.stride, b.transposed}, beta, c, c_stride);
+}
 
 void WeightProducts::forward(const WeightRows& w, const float* x, int64_t n, const float* bias,
                              float* y) const {
+  const Operand inputs = input(x, n, w.columns, rounded_);
   team_.parallel_for(pieces_of(w.rows, kBreadth), 1, [&](int64_t task, int64_t, int thread) {
     const int64_t r = task * kBreadth, n_rows = std::min(kBreadth, w.rows - r);
-    float* block = scratch_of(thread);
     for (int64_t c = 0; c < w.columns; c += kDepth) {
       const int64_t n_columns = std::min(kDepth, w.columns - c);
-      decode_block(w, r, n_rows, c, n_columns, block);
-      dense_.multiply(n, n_rows, n_columns, 1, {x + c, w.columns}, {block, n_columns, true},
-                      c == 0 ? 0.0f : 1.0f, y + r, w.rows);
+      const Operand block = decoded(w, r, n_rows, c, n_columns, thread);
+      multiply(n, n_rows, n_columns, inputs.at(c), block.turned(), c == 0 ? 0.0f : 1.0f, y + r,
+               w.rows);
     }
     if (!bias) return;
     for (int64_t t = 0; t < n; ++t)
@@ -56,17 +106,28 @@ void WeightProducts::forward(const WeightRows& w, const float* x, int64_t n, con
 
 void WeightProducts::backward(const WeightRows& w, const float* dy, int64_t n, float beta,
                               float* dx) const {
+  const Operand gradients = input(dy, n, w.rows, rounded_);
   const auto block_values = static_cast<int64_t>(find_codec(w.type)->block_values);
   const int64_t breadth = align_up(kBreadth, block_values);
   team_.parallel_for(pieces_of(w.columns, breadth), 1, [&](int64_t task, int64_t, int thread) {
     const int64_t c = task * breadth, n_columns = std::min(breadth, w.columns - c);
-    float* block = scratch_of(thread);
     for (int64_t r = 0; r < w.rows; r += kDepth) {
       const int64_t n_rows = std::min(kDepth, w.rows - r);
-      decode_block(w, r, n_rows, c, n_columns, block);
-      dense_.multiply(n, n_columns, n_rows, 1, {dy + r, w.rows}, {block, n_columns},
-                      r == 0 ? beta : 1.0f, dx + c, w.columns);
+      const Operand block = decoded(w, r, n_rows, c, n_columns, thread);
+      multiply(n, n_columns, n_rows, gradients.at(r), block, r == 0 ? beta : 1.0f, dx + c,
+               w.columns);
     }
+  });
+}
+
+void WeightProducts::add_gradient(const float* dy, int64_t n_rows, const float* x,
+                                  int64_t n_columns, int64_t n, float* dw) const {
+  const Operand gradients = input(dy, n, n_rows, rounded_),
+                inputs = input(x, n, n_columns, rounded_ ? rounded_ + n * n_rows : nullptr);
+  team_.parallel_for(pieces_of(n_rows, kGradientRows), 1, [&](int64_t task, int64_t, int) {
+    const int64_t r = task * kGradientRows;
+    multiply(std::min(kGradientRows, n_rows - r), n_columns, n, gradients.at(r).turned(), inputs, 1,
+             dw + r * n_columns, n_columns);
   });
 }
 

@@ -8,7 +8,8 @@
 
 namespace enxuto {
 
-Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads) {
+Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,
+                                         bool rounds) {
   const HyperParameters& hyper = model.hyper;
   const bool head_norms = !model.layers.empty() && model.layers[0].q_norm;
   GradientLayout l{};
@@ -38,6 +39,10 @@ Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, 
   Pieces rest(std::max({there.end(), back.end(), head.end()}));
   l.products = rest.next(floats(WeightProducts::scratch_floats(n_threads), 1));
   l.attention = rest.next(floats(DenseAttention::scratch_floats(n_threads), 1));
+  const uint64_t widest = std::max<uint64_t>(
+      {hyper.width, hyper.ffn_width, q.value_or(0), std::min(hyper.vocabulary, kVocabularyBlock)});
+  l.rounds = rounds;
+  l.rounded = rest.next(rounds ? floats(n_tokens, widest) : 0);  // two of half the bytes
   l.bytes = rest.end();
   for (const Pieces& pieces : {all, there, back, head, rest})
     if (pieces.absurd())

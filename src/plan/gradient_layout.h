@@ -30,11 +30,18 @@ struct GradientLayout {  // in bytes
   uint64_t dq, dk, dv, dattended;
   uint64_t logits;
   uint64_t products, attention;  // scratch of the kernels
+  bool rounds;
+  uint64_t rounded;  // two inputs of a product in bf16, where they are rounded
   uint64_t bytes;
+  // The room for rounded inputs in memory of this layout; null where nothing is rounded.
+  uint16_t* rounded_in(uint8_t* memory) const {
+    return rounds ? reinterpret_cast<uint16_t*>(memory + rounded) : nullptr;
+  }
 };
 
-// kDoesNotFit where a size is beyond reason.
-Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads);
+// rounds: products are of numbers in bf16. kDoesNotFit where a size is beyond reason.
+Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,
+                                         bool rounds = false);
 
 // The input of a layer for so many tokens, in bf16, as it lies in memory or in a file.
 OptionalSize checkpoint_bytes(const HyperParameters& hyper, uint64_t tokens);

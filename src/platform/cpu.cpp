@@ -34,6 +34,7 @@ CpuFeatures probe() {
                         bit(b, 30) && bit(b, 31) && bit(c, 11);  // F, DQ, BW, VL; VNNI
   features.avx512vbmi =
       features.avx512vnni && bit(c, 1) && bit(c, 8) && bit(b, 8);  // VBMI; GFNI; BMI2
+  features.avx512bf16 = features.avx512vnni && __get_cpuid_count(7, 1, &a, &b, &c, &d) && bit(a, 5);
   return features;
 }
 #elif defined(__aarch64__)

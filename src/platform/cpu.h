@@ -7,6 +7,7 @@ struct CpuFeatures {
   bool avx2;          // with FMA and F16C
   bool avx512vnni;    // with F, BW, DQ, VL
   bool avx512vbmi;    // with all these, GFNI and BMI2
+  bool avx512bf16;    // with avx512vnni: products of bf16 numbers
   bool dot_products;  // Armv8's SDOT
 };
 

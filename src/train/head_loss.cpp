@@ -32,7 +32,8 @@ HeadLoss::HeadLoss(Session& session, const Dense& dense, const GradientLayout& l
                    uint8_t* memory)
     : session_(session),
       hyper_(session.model().hyper),
-      products_(dense, session.team(), reinterpret_cast<float*>(memory + layout.products)),
+      products_(dense, session.team(), reinterpret_cast<float*>(memory + layout.products),
+                layout.rounded_in(memory)),
       normed_(reinterpret_cast<float*>(memory + layout.normed)),
       logits_(reinterpret_cast<float*>(memory + layout.logits)) {}
 

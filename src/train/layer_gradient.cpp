@@ -20,7 +20,8 @@ LayerGradient::LayerGradient(Session& session, const Dense& dense, const Gradien
       k_(kernels()),
       rope_(hyper_, false, floats(session.model().rope_factors)),
       sliding_rope_(hyper_, true, nullptr),
-      products_(dense, session.team(), floats_at(memory, layout.products)),
+      products_(dense, session.team(), floats_at(memory, layout.products),
+                layout.rounded_in(memory)),
       attention_(dense, session.team(), floats_at(memory, layout.attention)) {
   const auto at = [memory](uint64_t offset) { return floats_at(memory, offset); };
   const GradientLayout& l = layout;
