@@ -6,6 +6,7 @@
 //                           | gate up act, the way there      | products | attention
 //                           | dq dk dv dattended, the way back
 //                           | logits, at the head
+//   low dlow, beside an adapter
 #pragma once
 
 #include <cstdint>
@@ -29,12 +30,14 @@ struct GradientLayout {  // in bytes
   uint64_t gate, up, act;
   uint64_t dq, dk, dv, dattended;
   uint64_t logits;
+  uint64_t low, dlow;            // of an adapter: of one matrix, of the three of one input
   uint64_t products, attention;  // scratch of the kernels
   uint64_t bytes;
 };
 
-// kDoesNotFit where a size is beyond reason.
-Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads);
+// rank: the most of an adapter; 0: there is none. kDoesNotFit where a size is beyond reason.
+Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,
+                                         uint64_t rank = 0);
 
 // The input of a layer for so many tokens, in bf16, as it lies in memory or in a file.
 OptionalSize checkpoint_bytes(const HyperParameters& hyper, uint64_t tokens);
