@@ -27,6 +27,12 @@ InferenceRequest inference_request(const CommonOptions& options, uint32_t contex
   return request;
 }
 
+Result<std::shared_ptr<const Adapter>> named_adapter(const CommonOptions& options,
+                                                     const Model& model) {
+  if (options.lora_file.empty()) return std::shared_ptr<const Adapter>();
+  return open_adapter(options.lora_file, model);
+}
+
 namespace {
 
 constexpr const char* kExamples = R"(Examples:
@@ -35,6 +41,7 @@ constexpr const char* kExamples = R"(Examples:
   enxuto compress model.gguf -o small.gguf --size 90MB
   enxuto prune model.gguf -o lean.gguf --remove 0.2
   enxuto train --data texts/ --params 5M --steps 2000 -o own.gguf
+  enxuto merge model.gguf --lora adapter.gguf -o merged.gguf
   enxuto run small.gguf                        chat on a terminal
   enxuto run small.gguf -p "Once upon a time" -n 64
   enxuto eval small.gguf text.txt --reference model.gguf
@@ -43,6 +50,7 @@ Sizes read 512MiB, 1.5GB, 700M (= MiB) or a number of bytes.
 Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad input file, 4 does not fit, 130 interrupted.)";
 
 constexpr double kMostTokens = 1e9;
+constexpr const char* kLora = "A LoRA adapter of this model (GGUF), added while it runs";
 constexpr const char* kContextDefault =
     "Tokens to hold (default: what the model was trained on, 4096 at most)";
 
@@ -154,6 +162,9 @@ struct Subcommand {
            prefix + "adamw (default), adamw8 with moments of 8 bits, or sgd with momentum");
     choice<Type>("--weights", weights, {{"f32", Type::F32}, {"bf16", Type::BF16}},
                  prefix + "f32 (default), or bf16, rounded up or down by chance");
+  }
+  CLI::Option* lora(const char* what) {
+    return command->add_option("--lora", options->lora_file, what)->type_name("ADAPTER");
   }
   void report() {
     command
@@ -403,6 +414,21 @@ void add_train(CLI::App& app, Action& action) {
   c.json();
 }
 
+void add_merge(CLI::App& app, Action& action) {
+  Subcommand<MergeOptions> c(
+      app, "merge", "Write a model with a LoRA adapter added into its weights",
+      "  enxuto merge model.gguf --lora adapter.gguf -o merged.gguf\n"
+      "Each tensor keeps its format. Of a quantized model what changes is rounded again; merge\n"
+      "into the F16 or BF16 model and compress that for the best small file.\n",
+      merge_command, action);
+  MergeOptions& o = *c.options;
+  c.lora("A GGUF adapter of this model, as `enxuto train` or llama.cpp's converter writes it")
+      ->required();
+  c.command->add_option("-o,--output", o.output, "The GGUF file to write")->required();
+  c.command->add_flag("--force", o.force, "Replace what is to be written where it exists");
+  c.json();
+}
+
 void add_run(CLI::App& app, Action& action) {
   Subcommand<RunOptions> c(
       app, "run", "Continue a text, or chat on a terminal",
@@ -410,9 +436,11 @@ void add_run(CLI::App& app, Action& action) {
       "  enxuto run model.gguf -p \"Once upon a time\" -n 64      continue a text\n"
       "  enxuto run model.gguf -p \"Name three rivers.\" --chat   one question, one answer\n"
       "  enxuto run model.gguf < prompt.txt > continuation.txt\n"
+      "  enxuto run model.gguf --lora adapter.gguf -p \"Once upon a time\"\n"
       "The prompt itself is not repeated in the output.\n",
       run_command, action);
   RunOptions& o = *c.options;
+  c.lora(kLora);
   c.command
       ->add_option("-p,--prompt", o.prompt,
                    "The text to continue (default: standard input, or chat)")
@@ -448,8 +476,10 @@ void add_run(CLI::App& app, Action& action) {
 void add_eval(CLI::App& app, Action& action) {
   Subcommand<EvalOptions> c(app, "eval", "How well a model predicts a text, or matches a reference",
                             "  enxuto eval small.gguf text.txt\n"
-                            "  enxuto eval small.gguf text.txt --reference model.gguf --json\n",
+                            "  enxuto eval small.gguf text.txt --reference model.gguf --json\n"
+                            "  enxuto eval model.gguf text.txt --lora adapter.gguf\n",
                             eval_command, action);
+  c.lora(kLora);
   c.command->add_option("TEXT", c.options->text_file, "A text file, two chunks or more")
       ->required();
   c.command
@@ -467,8 +497,10 @@ void add_eval(CLI::App& app, Action& action) {
 void add_bench(CLI::App& app, Action& action) {
   Subcommand<BenchOptions> c(app, "bench", "Speed and memory of a model on this machine",
                              "  enxuto bench model.gguf\n"
-                             "  enxuto bench model.gguf -t 2 --prefill 512 --decode 128 --json\n",
+                             "  enxuto bench model.gguf -t 2 --prefill 512 --decode 128 --json\n"
+                             "  enxuto bench model.gguf --lora adapter.gguf\n",
                              bench_command, action);
+  c.lora(kLora);
   BenchOptions& o = *c.options;
   c.number("--prefill", o.prefill_tokens, "Tokens of the prompt", 1, kMostTokens);
   c.number("--decode", o.decode_tokens, "Tokens to write", 1, kMostTokens);
@@ -506,6 +538,7 @@ Result<Action> parse_arguments(int argc, const char* const* argv) {
   add_compress(app, action);
   add_prune(app, action);
   add_train(app, action);
+  add_merge(app, action);
   add_run(app, action);
   add_eval(app, action);
   add_bench(app, action);

@@ -162,6 +162,7 @@ Status bench_command(const BenchOptions& options) {
   InferenceRequest request =
       inference_request(options, std::max(needed, options.context), options.batch);
   request.tokenizer_bytes = tokenizer->table_bytes();
+  ASSIGN_OR_RETURN(request.adapter, named_adapter(options, *model));
   TRY(settle_cache(model, options, request));
   TRY(check_budget(*model, request, options));
   ASSIGN_OR_RETURN(const auto session, Session::open(model, request));

@@ -68,6 +68,7 @@ Status eval_command(const EvalOptions& options) {
   EvaluateOptions how{evaluation_request(options.chunk_tokens, options.threads()), options.chunks};
   how.request.tokenizer_bytes = tokenizer->table_bytes();
   how.request.kv = options.kv;
+  ASSIGN_OR_RETURN(how.request.adapter, named_adapter(options, *model));
   how.request.memory_bytes = budget.bytes;
   ASSIGN_OR_RETURN(const MemoryMap map, plan_evaluation(*model, reference.get(), how.request));
   report->plan(map, budget);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct CommonOptions {
   std::vector<KvFormat> kv;  // as InferenceRequest's
   CacheParts automatic;      // what of it the program chooses itself
   std::string report_file;   // run, eval, bench and compress: empty: none
+  std::string lora_file;     // run, eval, bench and merge: an adapter; empty: none
 
   int threads() const;
 };
@@ -105,6 +107,11 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   bool resume = false, force = false;
 };
 
+struct MergeOptions : CommonOptions {
+  std::string output;
+  bool force = false;
+};
+
 struct RunOptions : CommonOptions {
   std::optional<std::string> prompt;
   bool chat = false;
@@ -135,12 +142,16 @@ struct BenchOptions : CommonOptions {
 // What running a model with these options asks of the plan.
 InferenceRequest inference_request(const CommonOptions& options, uint32_t context,
                                    uint32_t batch = 0);
+// The adapter that they name; null: none.
+Result<std::shared_ptr<const Adapter>> named_adapter(const CommonOptions& options,
+                                                     const Model& model);
 
 Status inspect_command(const InspectOptions& options);
 Status plan_command(const PlanOptions& options);
 Status compress_command(const CompressOptions& options);
 Status prune_command(const PruneOptions& options);
 Status train_command(const TrainOptions& options);
+Status merge_command(const MergeOptions& options);
 Status run_command(const RunOptions& options);
 Status eval_command(const EvalOptions& options);
 Status bench_command(const BenchOptions& options);

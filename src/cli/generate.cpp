@@ -70,6 +70,7 @@ Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options) {
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::create(model->metadata));
   InferenceRequest request = inference_request(options, options.context, options.batch);
   request.tokenizer_bytes = tokenizer->table_bytes();
+  ASSIGN_OR_RETURN(request.adapter, named_adapter(options, *model));
   TRY(settle_cache(model, options, request));
   if (options.draft)
     request.draft = *options.draft;

@@ -14,11 +14,12 @@ constexpr int64_t kQueries = 32;
 }  // namespace
 
 Forward::Forward(const Model& model, const SessionLayout& layout, WeightStream& weights,
-                 uint8_t* scratch, uint8_t* kv_memory)
+                 const LowRankWeights& adapter, uint8_t* scratch, uint8_t* kv_memory)
     : model_(model),
       hyper_(model.hyper),
       k_(kernels()),
       weights_(weights),
+      adapter_(adapter),
       team_(layout.n_threads),
       cache_(model.hyper, layout, kv_memory),
       rope_(hyper_, false, floats(model.rope_factors)),
@@ -31,6 +32,7 @@ Forward::Forward(const Model& model, const SessionLayout& layout, WeightStream& 
   projections_ = piece(layout.scratch.projections);
   angles_ = piece(layout.scratch.angles);
   sliding_angles_ = piece(layout.scratch.sliding_angles);
+  low_ = piece(layout.scratch.low);
 }
 
 Status Forward::embed(std::span<const Token> tokens, float* x) {
@@ -167,7 +169,17 @@ Status Forward::linear(Operator op, const float* x, int64_t n,
   OperatorTimer timer(times_, op);
   for (const Linear& layer : layers)
     timer.add(layer.w->row_bytes() * layer.w->rows(), static_cast<uint64_t>(n) * layer.w->count());
-  return multiply(x, n, layers);
+  TRY(multiply(x, n, layers));
+  if (!adapter_.empty()) add_adapter(x, n, layers);
+  return {};
+}
+
+void Forward::add_adapter(const float* x, int64_t n, std::initializer_list<Linear> layers) {
+  for (const Linear& layer : layers)
+    if (const LowRankMatrix* low_rank = adapter_.find(*layer.w)) {
+      low_rank->down(k_, team_, x, n, low_);
+      low_rank->up(k_, team_, low_, n, layer.y);
+    }
 }
 
 // All layers read the same input: it is prepared once, unless they want it in different ways, and

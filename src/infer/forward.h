@@ -6,6 +6,7 @@
 #include <span>
 
 #include "infer/kv_cache.h"
+#include "infer/low_rank_weights.h"
 #include "infer/operator_times.h"
 #include "infer/rope.h"
 #include "infer/session.h"
@@ -23,8 +24,8 @@ struct Linear {
 
 class Forward {
  public:
-  Forward(const Model& model, const SessionLayout& layout, WeightStream& weights, uint8_t* scratch,
-          uint8_t* kv_memory);
+  Forward(const Model& model, const SessionLayout& layout, WeightStream& weights,
+          const LowRankWeights& adapter, uint8_t* scratch, uint8_t* kv_memory);
 
   // They fail where streamed weights cannot be read.
   Status embed(std::span<const Token> tokens, float* x);
@@ -47,6 +48,7 @@ class Forward {
   void attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out);
   Status linear(Operator op, const float* x, int64_t n, std::initializer_list<Linear> layers);
   Status multiply(const float* x, int64_t n, std::initializer_list<Linear> layers);
+  void add_adapter(const float* x, int64_t n, std::initializer_list<Linear> layers);
   int64_t sharing(Type type) const;
   Rounding rounding() const;
   Status stream(const Tensor& tensor, const MatmulJob& job, int64_t n);
@@ -64,6 +66,7 @@ class Forward {
   const HyperParameters& hyper_;
   const KernelTable& k_;
   WeightStream& weights_;
+  const LowRankWeights& adapter_;
   ThreadTeam team_;
   KvCache cache_;
   Rope rope_, sliding_rope_;
@@ -72,7 +75,7 @@ class Forward {
   OperatorTimes* times_ = nullptr;
   Rounding rounding_ = Rounding::kExact;
   InputScales input_scales_ = InputScales::kFine;
-  float *hidden_, *wide_, *projections_, *angles_, *sliding_angles_;
+  float *hidden_, *wide_, *projections_, *angles_, *sliding_angles_, *low_;
 };
 
 }  // namespace enxuto

@@ -37,6 +37,14 @@ Status check_runnable(const Model& model) {
   return Status();
 }
 
+// In the same way, of what is added to it.
+Status check_adapter(const Adapter* adapter) {
+  for (size_t i = 0; adapter && i < adapter->tensors.size(); ++i)
+    if (adapter->tensors[i].data.size() < adapter->tensors[i].bytes())
+      return Status::bad_input(fmt::format("tensor {} has no data", adapter->tensors[i].name));
+  return Status();
+}
+
 // Norms, biases and rope factors, which are few: damage is found before a token is run. Where
 // weights are streamed they are looked at in memory: a page of the mapped file brings its
 // neighbours.
@@ -57,6 +65,7 @@ struct Session::State {
   SessionLayout layout;
   std::unique_ptr<Arena> arena;
   std::unique_ptr<WeightStream> weights;
+  LowRankWeights adapter;
   std::unique_ptr<Forward> forward;
   std::span<float> logits;
   std::span<uint32_t> lookup;
@@ -74,6 +83,7 @@ struct Session::State {
 Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> model,
                                                const InferenceRequest& request) {
   TRY(check_runnable(*model));
+  TRY(check_adapter(request.adapter.get()));
   ASSIGN_OR_RETURN(SessionLayout layout, lay_out_session(*model, request));
   ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(*model, request));
   auto state = std::make_unique<State>();
@@ -95,8 +105,9 @@ Result<std::unique_ptr<Session>> Session::open(std::shared_ptr<const Model> mode
   }
   ASSIGN_OR_RETURN(WeightPlan weights, plan_weights(*state->model, request));
   ASSIGN_OR_RETURN(state->weights, WeightStream::open(*state->model, std::move(weights), arena));
+  ASSIGN_OR_RETURN(state->adapter, LowRankWeights::open(*state->model, request.adapter, arena));
   state->forward = std::make_unique<Forward>(*state->model, state->layout, *state->weights,
-                                             scratch.data(), kv.data());
+                                             state->adapter, scratch.data(), kv.data());
   TRY(check_vectors(*state->model, *state->weights, state->forward->team()));
   return std::unique_ptr<Session>(new Session(std::move(state)));
 }
@@ -213,6 +224,8 @@ void Session::let_go() { state_->weights->let_go(); }
 WeightRows Session::weight_rows(const Tensor& tensor) const {
   return state_->weights->rows(tensor);
 }
+
+const LowRankMatrix* Session::low_rank(const Tensor& w) const { return state_->adapter.find(w); }
 
 void Session::final_norm(const float* hidden, int64_t n, float* normed) {
   state_->forward->final_norm(hidden, n, normed);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "infer/low_rank_weights.h"
 #include "infer/operator_times.h"
 #include "kernels/matmul.h"
 #include "kernels/weight_products.h"
@@ -85,6 +86,8 @@ class Session {
   void let_go();
   // Where the rows of a tensor of a held layer lie, until let_go(); vectors lie still.
   WeightRows weight_rows(const Tensor& tensor) const;
+  // What the request's adapter adds to what a matrix gives; null: nothing.
+  const LowRankMatrix* low_rank(const Tensor& w) const;
   // What the head's input is: (n, width), final norm.
   void final_norm(const float* hidden, int64_t n, float* normed);
   // y (n, w.rows) = x (n, w.columns) w', by the session's threads; n <= batch(), columns as many as

@@ -24,6 +24,7 @@ EvaluationRequests share_evaluation(InferenceRequest request, bool has_reference
   request.memory_bytes /= has_reference ? 2 : 1;
   EvaluationRequests requests{request, request};
   requests.reference.kv.clear();
+  requests.reference.adapter.reset();
   return requests;
 }
 

@@ -12,7 +12,7 @@ InferenceRequest evaluation_request(uint32_t chunk_tokens, int n_threads);
 
 // What the model and its reference ask for, of what eval was asked: where there is a reference,
 // half of request.memory_bytes each (0: no limit). request.kv: of the model's cache; the reference
-// keeps f16.
+// keeps f16. request.adapter is the model's alone.
 struct EvaluationRequests {
   InferenceRequest model, reference;
 };

@@ -9,7 +9,7 @@
 namespace enxuto {
 
 Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,
-                                         bool rounds) {
+                                         uint64_t rank, bool rounds) {
   const HyperParameters& hyper = model.hyper;
   const bool head_norms = !model.layers.empty() && model.layers[0].q_norm;
   GradientLayout l{};
@@ -30,6 +30,7 @@ Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, 
   l.raw_q = each(all, head_norms ? q : 0), l.raw_k = each(all, head_norms ? k : 0);
   l.projected = each(all, hyper.width), l.middle = each(all, hyper.width);
   l.fed = each(all, hyper.width), l.branch = each(all, hyper.width);
+  l.low = each(all, rank), l.dlow = each(all, checked_mul(3, rank));
   Pieces there(all.end()), back(all.end()), head(all.end());
   l.gate = each(there, hyper.ffn_width), l.up = each(there, hyper.ffn_width);
   l.act = each(there, hyper.ffn_width);

@@ -6,6 +6,7 @@
 //                           | gate up act, the way there      | products | attention
 //                           | dq dk dv dattended, the way back
 //                           | logits, at the head
+//   low dlow, beside an adapter
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,7 @@ struct GradientLayout {  // in bytes
   uint64_t gate, up, act;
   uint64_t dq, dk, dv, dattended;
   uint64_t logits;
+  uint64_t low, dlow;            // of an adapter: of one matrix, of the three of one input
   uint64_t products, attention;  // scratch of the kernels
   bool rounds;
   uint64_t rounded;  // two inputs of a product in bf16, where they are rounded
@@ -39,9 +41,10 @@ struct GradientLayout {  // in bytes
   }
 };
 
-// rounds: products are of numbers in bf16. kDoesNotFit where a size is beyond reason.
+// rank: the most of an adapter; 0: there is none. rounds: products are of numbers in bf16.
+// kDoesNotFit where a size is beyond reason.
 Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,
-                                         bool rounds = false);
+                                         uint64_t rank = 0, bool rounds = false);
 
 // The input of a layer for so many tokens, in bf16, as it lies in memory or in a file.
 OptionalSize checkpoint_bytes(const HyperParameters& hyper, uint64_t tokens);

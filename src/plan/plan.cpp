@@ -67,6 +67,12 @@ std::string kv_why(const HyperParameters& hyper, const SessionLayout& layout) {
   return why;
 }
 
+MemoryPart adapter_part(const Adapter& adapter, const SessionLayout& layout) {
+  return {owner::kAdapter, layout.adapter_bytes,
+          fmt::format("rank {} beside {} matrices, f32", adapter.most_rank(), adapter.pairs.size()),
+          "always", PartKind::kArena};
+}
+
 // All parts but the weights.
 Result<MemoryMap> plan_others(const Model& model, const InferenceRequest& request,
                               uint64_t weights) {
@@ -102,6 +108,7 @@ Result<MemoryMap> plan_others(const Model& model, const InferenceRequest& reques
         {owner::kDrafting, layout.lookup_bytes,
          fmt::format("finds up to {} tokens to guess in the text so far", layout.draft), running,
          PartKind::kArena});
+  if (layout.adapter_bytes) map.parts.push_back(adapter_part(*request.adapter, layout));
   return map;
 }
 

@@ -14,6 +14,7 @@ inline constexpr const char* kWeights = "weights";  // mapped; where they do not
 inline constexpr const char* kEmbeddingRow = "token embedding";
 inline constexpr const char* kPinnedWeights = "weights, pinned";
 inline constexpr const char* kWeightRing = "weights, streamed";
+inline constexpr const char* kAdapter = "adapter";
 inline constexpr const char* kVocabulary = "vocabulary";
 inline constexpr const char* kKvCache = "KV cache";
 inline constexpr const char* kScratch = "activations";

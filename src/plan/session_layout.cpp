@@ -54,6 +54,19 @@ Status lay_out_cache(const HyperParameters& hyper, const InferenceRequest& reque
   return {};
 }
 
+void lay_out_adapter(const Adapter& adapter, SessionLayout& layout, Pieces& scratch,
+                     Pieces& numbers) {
+  const uint64_t n = std::max(layout.batch, layout.logit_rows);
+  layout.scratch.low = scratch.next(floats(n, adapter.most_rank()));
+  layout.scratch.bytes = scratch.end();
+  if (adapter.files.empty()) return;
+  for (const LowRank& pair : adapter.pairs) {
+    numbers.next(floats(1, pair.a->count()));
+    numbers.next(floats(1, pair.b->count()));
+  }
+  layout.adapter_bytes = numbers.end();
+}
+
 void lay_out_scratch(const HyperParameters& hyper, SessionLayout& layout, Pieces& pieces) {
   const uint64_t n = layout.batch;
   const OptionalSize heads_width = checked_mul(hyper.n_heads, hyper.value_dim);
@@ -118,12 +131,13 @@ Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest
                      kLine)
           : 0;
   layout.n_threads = std::max(1, request.n_threads);
-  Pieces cache, scratch, logits;
+  Pieces cache, scratch, logits, adapter;
   TRY(lay_out_cache(hyper, request, layout, cache));
   lay_out_scratch(hyper, layout, scratch);
+  if (request.adapter) lay_out_adapter(*request.adapter, layout, scratch, adapter);
   logits.next(floats(layout.logit_rows, hyper.vocabulary));
   layout.logits_bytes = logits.end();
-  if (cache.absurd() || scratch.absurd() || logits.absurd())
+  if (cache.absurd() || scratch.absurd() || logits.absurd() || adapter.absurd())
     return Status::does_not_fit(
         fmt::format("a context of {} tokens takes more bytes than can be counted", layout.context),
         "choose a shorter context; if it is short already, the model's file lies about its sizes");

@@ -3,17 +3,19 @@
 //
 // One pass of `batch` tokens works in pieces that share bytes where they are never alive together:
 //
-//   hidden  | wide                          | projections                  | angles | prepared
-//   (width) | normed, attended, FFN's output | q k v; attention's output;   |        | codes of a
+//   hidden  | wide                          | projections                  | angles | prepared |
+//   low (width) | normed, attended, FFN's output | q k v; attention's output;   |        | codes of
+//   a
 //           |                               | gate up                      |        | linear's
 //           input
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/status.h"
-#include "models/model.h"
+#include "models/adapter.h"
 
 namespace enxuto {
 
@@ -39,6 +41,7 @@ struct InferenceRequest {
       false;                 // the token embedding is used as a matrix, also where it is no head
   bool holds_layers = true;  // Session::hold_layer works where weights are streamed
   uint64_t tokenizer_bytes = 0;  // as Tokenizer::table_bytes says; 0: estimated from the vocabulary
+  std::shared_ptr<const Adapter> adapter;  // what is added to the weights; null: nothing
 };
 
 // One layer's cache: (n_heads, rows, row_bytes); a head's key and value of one position lie side
@@ -54,7 +57,9 @@ struct KvLayer {
 };
 
 struct ScratchLayout {  // in bytes
-  uint64_t hidden, wide, projections, angles, sliding_angles, prepared, bytes;
+  uint64_t hidden, wide, projections, angles, sliding_angles, prepared;
+  uint64_t low;  // inputs as an adapter's narrow matrices make them
+  uint64_t bytes;
 };
 
 struct SessionLayout {
@@ -66,7 +71,8 @@ struct SessionLayout {
   uint64_t kv_bytes;        // of all sequences
   ScratchLayout scratch;
   uint64_t logits_bytes;
-  uint64_t lookup_bytes;  // where the text so far is looked up for drafts
+  uint64_t lookup_bytes;   // where the text so far is looked up for drafts
+  uint64_t adapter_bytes;  // of an adapter from a file, as floats
 };
 
 // Of the lookup, in powers of two: as many as the context has tokens, in reason.

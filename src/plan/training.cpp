@@ -35,6 +35,29 @@ void for_tensors_of(const LayerWeights& w, const Body& body) {
     if (tensor) body(*tensor);
 }
 
+// Of the layer's part of the adapter.
+OptionalSize gradient_bytes(const Adapter& adapter, const LayerWeights& layer) {
+  Sum sum;
+  for (const Tensor* w :
+       {layer.q, layer.k, layer.v, layer.attn_output, layer.gate, layer.up, layer.down}) {
+    const LowRank* pair = w ? adapter.find(*w) : nullptr;
+    if (!pair) continue;
+    sum.add(floats(pair->a->rows(), pair->a->columns()));
+    sum.add(floats(pair->b->rows(), pair->b->columns()));
+  }
+  return sum.bytes();
+}
+
+OptionalSize gradient_bytes(const Model& model, const Adapter& adapter) {
+  OptionalSize most = 0;
+  for (const LayerWeights& layer : model.layers) {
+    const OptionalSize bytes = gradient_bytes(adapter, layer);
+    if (!bytes || !most) return {};
+    most = std::max(*most, *bytes);
+  }
+  return most;
+}
+
 OptionalSize gradient_bytes(const Model& model) {
   const HyperParameters& hyper = model.hyper;
   Sum head;
@@ -80,9 +103,42 @@ const char* moments_of(Optimizer optimizer) {
   return "";
 }
 
+// The weights that learn, and what the optimizer keeps of them.
+Status add_learned(const Model& model, const TrainingRequest& request, TrainingLayout& l) {
+  const Adapter* adapter = l.inference.adapter.get();
+  Sum parameters, optimizer;
+  for (const Tensor& tensor : adapter ? adapter->tensors : model.tensors) {
+    const uint64_t rows = tensor.rows(), columns = tensor.columns();
+    const Type type = adapter ? Type::F32 : trained_type(tensor, request.weights);
+    parameters.add(checked_mul(rows, find_codec(type)->row_bytes(columns)));
+    if (!learns(model, tensor)) continue;
+    l.n_parameters += tensor.count();
+    optimizer.add(optimizer_bytes(request.optimizer, rows, columns));
+  }
+  ASSIGN_OR_RETURN(l.parameters, checked(parameters.bytes()));
+  ASSIGN_OR_RETURN(l.optimizer, checked(optimizer.bytes()));
+  ASSIGN_OR_RETURN(l.gradients,
+                   checked(adapter ? gradient_bytes(model, *adapter) : gradient_bytes(model)));
+  if (adapter) return {};
+  ASSIGN_OR_RETURN(
+      l.embedded,
+      checked(floats(std::min<uint64_t>(l.n_tokens, model.hyper.vocabulary), model.hyper.width)));
+  return {};
+}
+
 std::string why_parameters(const TrainingLayout& l, const TrainingRequest& request) {
   return fmt::format("{} weights{}", format_count(l.n_parameters),
                      request.weights == Type::BF16 ? ", matrices in bf16" : ", f32");
+}
+
+MemoryPart learned_part(const TrainingLayout& l, const TrainingRequest& request) {
+  if (const Adapter* adapter = l.inference.adapter.get())
+    return arena_part(
+        owner::kAdapter, l.parameters,
+        fmt::format("{} weights, rank {} beside {} matrices, f32", format_count(l.n_parameters),
+                    adapter->most_rank(), adapter->pairs.size()),
+        "always");
+  return arena_part(owner::kParameters, l.parameters, why_parameters(l, request), "always");
 }
 
 uint64_t total_bytes(const Model& model, const TrainingRequest& request) {
@@ -102,7 +158,7 @@ std::string what_would_fit(const Model& model, TrainingRequest request, uint64_t
         {" --optimizer adamw8", [](TrainingRequest& r) { r.optimizer = Optimizer::kAdamW8bit; }});
   if (request.sequences > 1)
     changes.push_back({" --batch-size 1", [](TrainingRequest& r) { r.sequences = 1; }});
-  if (request.weights == Type::F32)
+  if (request.weights == Type::F32 && !request.lora_rank)
     changes.push_back({" --weights bf16", [](TrainingRequest& r) { r.weights = Type::BF16; }});
   std::string options;
   for (const Change& change : changes) {
@@ -112,8 +168,9 @@ std::string what_would_fit(const Model& model, TrainingRequest request, uint64_t
     if (bytes <= budget_bytes)
       return fmt::format("with{} it takes {}", options, format_bytes(bytes));
   }
-  return fmt::format("choose a smaller model or a shorter --context; with{} it would take {}",
-                     options, format_bytes(total_bytes(model, request)));
+  return fmt::format("choose a smaller model or a shorter --context; {}it would take {}",
+                     options.empty() ? "" : fmt::format("with{} ", options),
+                     format_bytes(total_bytes(model, request)));
 }
 
 }  // namespace
@@ -159,20 +216,8 @@ Result<TrainingLayout> lay_out_training(const Model& model, const TrainingReques
   if (pass_tokens > UINT32_MAX) return checked({}).status();
   l.inference = session_request(request, l.context);
 
-  Sum parameters, optimizer;
-  for (const Tensor& tensor : model.tensors) {
-    const uint64_t rows = tensor.rows(), columns = tensor.columns();
-    const Codec& codec = *find_codec(trained_type(tensor, request.weights));
-    parameters.add(checked_mul(rows, codec.row_bytes(columns)));
-    if (!learns(model, tensor)) continue;
-    l.n_parameters += tensor.count();
-    optimizer.add(optimizer_bytes(request.optimizer, rows, columns));
-  }
-  ASSIGN_OR_RETURN(l.parameters, checked(parameters.bytes()));
-  ASSIGN_OR_RETURN(l.optimizer, checked(optimizer.bytes()));
-  ASSIGN_OR_RETURN(l.gradients, checked(gradient_bytes(model)));
-  ASSIGN_OR_RETURN(l.embedded,
-                   checked(floats(std::min<uint64_t>(l.n_tokens, hyper.vocabulary), hyper.width)));
+  if (request.lora_rank) l.inference.adapter = blank_adapter(model, request.lora_rank);
+  TRY(add_learned(model, request, l));
   ASSIGN_OR_RETURN(
       l.checkpoints,
       checked(checked_mul(checked_align(checked_mul(l.n_tokens, hyper.width * 2), kLine),
@@ -180,8 +225,8 @@ Result<TrainingLayout> lay_out_training(const Model& model, const TrainingReques
   ASSIGN_OR_RETURN(l.states,
                    checked(checked_mul(2, checked_align(floats(l.n_tokens, hyper.width), kLine))));
   ASSIGN_OR_RETURN(l.losses, checked(checked_mul(l.n_tokens, kLossBytes)));
-  ASSIGN_OR_RETURN(l.pass,
-                   lay_out_gradients(model, static_cast<uint32_t>(pass_tokens), request.n_threads));
+  ASSIGN_OR_RETURN(l.pass, lay_out_gradients(model, static_cast<uint32_t>(pass_tokens),
+                                             request.n_threads, request.lora_rank));
   return l;
 }
 
@@ -189,10 +234,12 @@ Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& reque
   ASSIGN_OR_RETURN(const TrainingLayout l, lay_out_training(model, request));
   const char *always = "always", *step = "in each step";
   MemoryMap map{{
-      arena_part(owner::kParameters, l.parameters, why_parameters(l, request), always),
+      learned_part(l, request),
       arena_part(owner::kOptimizer, l.optimizer, moments_of(request.optimizer), always),
       arena_part(owner::kGradients, l.gradients + l.embedded,
-                 "of one layer at a time, and of the embedding's rows in a step, f32", step),
+                 l.embedded ? "of one layer at a time, and of the embedding's rows in a step, f32"
+                            : "of one layer's adapter at a time, f32",
+                 step),
       arena_part(owner::kCheckpoints, l.checkpoints,
                  fmt::format("bf16 input of each of {} layers; {} tokens a step ({} x {})",
                              model.hyper.n_layers, format_count(l.n_tokens), l.sequences,
@@ -207,7 +254,7 @@ Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& reque
   }};
   ASSIGN_OR_RETURN(const MemoryMap session, plan_inference(model, l.inference));
   for (const MemoryPart& part : session.parts)
-    if (part.kind != PartKind::kMapped) map.parts.push_back(part);
+    if (request.lora_rank || part.kind != PartKind::kMapped) map.parts.push_back(part);
   map.parts.push_back(dense_library_part(request.n_threads));
   return map;
 }

@@ -1,5 +1,7 @@
 // What training takes: the weights that move, the optimizer's memory of them, the gradients of one
-// layer at a time, and what the way back needs of the way there.
+// layer at a time, and what the way back needs of the way there. What moves is all of a model, or a
+// low-rank adapter beside its weights, which then stay mapped in whatever format (LoRA; QLoRA:
+// Dettmers et al., 2023).
 //
 // All texts of a step go through a layer, pass by pass, before the next layer does. So only one
 // layer's gradients are alive, and they are used up as soon as they are whole. Of the way there
@@ -36,7 +38,8 @@ struct TrainingRequest {
   uint32_t sequences = 1;       // in one step
   uint32_t pass_sequences = 0;  // through a layer at once; 0: as many as make up kPassTokens
   Optimizer optimizer = Optimizer::kAdamW;
-  Type weights = Type::F32;  // of matrices: F32 or BF16
+  Type weights = Type::F32;  // of matrices: F32 or BF16; an adapter's are F32
+  uint32_t lora_rank = 0;    // of the adapter that learns; 0: all weights do
   int n_threads = 1;
   uint64_t tokenizer_bytes = 0;
 };
@@ -53,13 +56,14 @@ struct TrainingLayout {  // in bytes, where not said otherwise
   uint64_t n_tokens;      // of a step
   uint64_t n_parameters;  // numbers
   uint64_t parameters, optimizer;
-  uint64_t gradients;    // of the largest layer, or of a block of the head
-  uint64_t embedded;     // gradients of the rows that a step looks up
+  uint64_t gradients;    // of the largest layer, or of a block of the head where that learns
+  uint64_t embedded;     // gradients of the rows that a step looks up, likewise
   uint64_t checkpoints;  // of all layers
   uint64_t states;       // of one step's tokens: the states, and their gradients
   uint64_t losses;       // sums of each token
   GradientLayout pass;
-  InferenceRequest inference;  // of the session that looks rows up and writes samples
+  InferenceRequest inference;  // of the session that looks rows up and writes samples. Its adapter
+                               // is the one that learns, without data; null: all weights do
 };
 // kDoesNotFit where a size is beyond reason.
 Result<TrainingLayout> lay_out_training(const Model& model, const TrainingRequest& request);

@@ -69,7 +69,7 @@ void HeadLoss::backward(const float* x, const Block& block, std::span<const Toke
     const TokenLoss& loss = losses[static_cast<size_t>(t)];
     gradient_of(loss, block.first, loss.counts ? scale : 0.0f, hyper_.final_logit_softcap, logits);
   });
-  see({*session_.model().output, nullptr, normed_, logits_, block.rows.rows, n});
+  if (see) see({*session_.model().output, nullptr, normed_, logits_, block.rows.rows, n});
   products_.backward(block.rows, logits_, n, block.first == 0 ? 0.0f : 1.0f, dnormed);
 }
 
@@ -77,7 +77,7 @@ void HeadLoss::norm_back(const float* x, int64_t n, float* dnormed,
                          const std::function<void(const NormGradient&)>& see) {
   const int64_t width = hyper_.width;
   const Tensor& norm = *session_.model().output_norm;
-  see({norm, x, dnormed, n});
+  if (see) see({norm, x, dnormed, n});
   const auto* weights = reinterpret_cast<const float*>(session_.weight_rows(norm).pieces[0].data);
   session_.team().parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t) {

@@ -30,7 +30,8 @@ class HeadLoss {
   // x: (losses.size(), width), what the last layer gave; at most layout.n_tokens of them.
   void measure(const float* x, const Block& block, std::span<TokenLoss> losses);
   // Each loss that counts is multiplied with scale. dnormed, the gradient by the final norm of x,
-  // is begun by the first block and added to by the others. see: the block as a linear layer.
+  // is begun by the first block and added to by the others. see: the block as a linear layer; may
+  // be empty, as below.
   void backward(const float* x, const Block& block, std::span<const TokenLoss> losses, float scale,
                 float* dnormed, const std::function<void(const LinearGradient&)>& see);
   // dnormed becomes the gradient by x.

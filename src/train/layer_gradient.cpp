@@ -35,7 +35,8 @@ LayerGradient::LayerGradient(Session& session, const Dense& dense, const Gradien
          at(l.gate),      at(l.up),
          at(l.act),       at(l.dq),
          at(l.dk),        at(l.dv),
-         at(l.dattended)};
+         at(l.dattended), at(l.low),
+         at(l.dlow)};
   rope_.fill(0, l.n_tokens, at_.angles);
   if (hyper_.sliding_window) sliding_rope_.fill(0, l.n_tokens, at_.sliding_angles);
 }
@@ -135,6 +136,10 @@ void LayerGradient::attention_back(uint32_t layer, const TextRows& texts, const 
 void LayerGradient::linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n,
                            float* y) {
   products_.forward(session_.weight_rows(*w), x, n, floats(bias), y);
+  if (const LowRankMatrix* low_rank = session_.low_rank(*w)) {
+    low_rank->down(k_, session_.team(), x, n, at_.low);
+    low_rank->up(k_, session_.team(), at_.low, n, y);
+  }
 }
 
 void LayerGradient::linear_back(std::initializer_list<Output> outputs, const float* x, int64_t n,
@@ -142,11 +147,31 @@ void LayerGradient::linear_back(std::initializer_list<Output> outputs, const flo
   if (see.linear)
     for (const Output& output : outputs)
       see.linear({*output.w, output.bias, x, output.dy, static_cast<int64_t>(output.w->rows()), n});
+  float* dlow = at_.dlow;
+  for (const Output& output : outputs)
+    if (const LowRankMatrix* low_rank = session_.low_rank(*output.w)) {
+      low_rank_back(output, *low_rank, x, n, dlow, see);
+      dlow += n * low_rank->rank;
+    }
   float beta = 0;
   for (const Output& output : outputs) {
     products_.backward(session_.weight_rows(*output.w), output.dy, n, beta, dx);
     beta = 1;
   }
+  dlow = at_.dlow;
+  for (const Output& output : outputs)
+    if (const LowRankMatrix* low_rank = session_.low_rank(*output.w)) {
+      low_rank->down_back(k_, session_.team(), dlow, n, dx);
+      dlow += n * low_rank->rank;
+    }
+}
+
+void LayerGradient::low_rank_back(const Output& output, const LowRankMatrix& low_rank,
+                                  const float* x, int64_t n, float* dlow, const SeeGradient& see) {
+  low_rank.up_back(k_, session_.team(), output.dy, n, dlow);
+  if (!see.low_rank) return;
+  low_rank.down(k_, session_.team(), x, n, at_.low);
+  see.low_rank({*output.w, x, at_.low, output.dy, dlow, low_rank.rank, n});
 }
 
 void LayerGradient::norm(const float* x, const Tensor* weight, int64_t n, float* y) {

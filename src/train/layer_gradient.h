@@ -28,10 +28,18 @@ struct NormGradient {
   const float *x, *dy;
   int64_t n_rows;
 };
-// What a way back tells of the weights that it meets; either may be empty.
+// What an adapter adds to a linear layer, y += low b', on the way back: low = scale x a', and the
+// gradients by y and by x a'.
+struct LowRankGradient {
+  const Tensor& w;
+  const float *x, *low, *dy, *dlow;  // (n_tokens, …): w.columns(), rank, w.rows(), rank
+  int64_t rank, n_tokens;
+};
+// What a way back tells of the weights that it meets; any may be empty.
 struct SeeGradient {
-  std::function<void(const LinearGradient&)> linear;
-  std::function<void(const NormGradient&)> norm;
+  std::function<void(const LinearGradient&)> linear = {};
+  std::function<void(const NormGradient&)> norm = {};
+  std::function<void(const LowRankGradient&)> low_rank = {};
 };
 
 // Texts of the same length, one after the other, which do not see each other.
@@ -67,6 +75,8 @@ class LayerGradient {
   };
   void linear_back(std::initializer_list<Output> outputs, const float* x, int64_t n, float* dx,
                    const SeeGradient& see);
+  void low_rank_back(const Output& output, const LowRankMatrix& low_rank, const float* x, int64_t n,
+                     float* dlow, const SeeGradient& see);
   void norm(const float* x, const Tensor* weight, int64_t n, float* y);
   void add_branch(const float* x, const float* branch, const Tensor* post_norm, int64_t n,
                   float* y);
@@ -101,6 +111,7 @@ class LayerGradient {
   struct {
     float *angles, *sliding_angles, *normed, *q, *k, *v, *attended, *log_sums, *raw_q, *raw_k;
     float *projected, *middle, *fed, *branch, *gate, *up, *act, *dq, *dk, *dv, *dattended;
+    float *low, *dlow;
   } at_;  // as the layout has them
 };
 

@@ -37,29 +37,40 @@ struct Trainer::Pass {
   int64_t rows() const { return texts.rows(); }
 };
 
+Result<std::unique_ptr<Trainer>> Trainer::open(std::shared_ptr<const Model> source,
+                                               const TrainerSettings& settings) {
+  const Model& model = *source;
+  return open(model, std::move(source), settings);
+}
+
 Result<std::unique_ptr<Trainer>> Trainer::open(const Model& source,
+                                               const TrainerSettings& settings) {
+  if (settings.request.lora_rank)
+    return Status::usage("an adapter learns beside a model that it shares");
+  return open(source, nullptr, settings);
+}
+
+Result<std::unique_ptr<Trainer>> Trainer::open(const Model& source,
+                                               std::shared_ptr<const Model> shared,
                                                const TrainerSettings& settings) {
   ASSIGN_OR_RETURN(TrainingLayout layout, lay_out_training(source, settings.request));
   std::unique_ptr<Trainer> trainer(new Trainer(settings, std::move(layout)));
   ASSIGN_OR_RETURN(trainer->map_, plan_training(source, settings.request));
-  TRY(trainer->allocate(source));
+  TRY(trainer->allocate(source, std::move(shared)));
   return trainer;
 }
 
-Status Trainer::allocate(const Model& source) {
+Status Trainer::allocate(const Model& source, std::shared_ptr<const Model> shared) {
   MemoryMap own;  // the session opens its own parts
-  for (const char* owner : {owner::kParameters, owner::kOptimizer, owner::kGradients,
-                            owner::kCheckpoints, owner::kHiddenStates, owner::kPass})
+  for (const char* owner :
+       {settings_.request.lora_rank ? owner::kAdapter : owner::kParameters, owner::kOptimizer,
+        owner::kGradients, owner::kCheckpoints, owner::kHiddenStates, owner::kPass})
     own.parts.push_back(*map_.find(owner));
   ASSIGN_OR_RETURN(arena_, Arena::open(own));
   ASSIGN_OR_RETURN(dense_, Dense::load());
   const TrainingLayout& l = layout_;
   const uint64_t values = l.n_tokens * source.hyper.width;
-  {
-    ThreadTeam team(settings_.request.n_threads);
-    ASSIGN_OR_RETURN(parameters_, Parameters::create(source, settings_.request.weights,
-                                                     settings_.seed, *arena_, team));
-  }
+  TRY(allocate_learned(source, std::move(shared)));
   ASSIGN_OR_RETURN(gradients_, arena_->take<float>(owner::kGradients, l.gradients / sizeof(float)));
   ASSIGN_OR_RETURN(embedded_, arena_->take<float>(owner::kGradients, l.embedded / sizeof(float)));
   ASSIGN_OR_RETURN(states_, arena_->take<float>(owner::kHiddenStates, values));
@@ -68,26 +79,54 @@ Status Trainer::allocate(const Model& source) {
   ASSIGN_OR_RETURN(checkpoints_,
                    arena_->take<uint16_t>(owner::kCheckpoints, l.checkpoints / sizeof(uint16_t)));
   ASSIGN_OR_RETURN(pass_memory_, arena_->take<uint8_t>(owner::kPass, l.pass.bytes));
-  ASSIGN_OR_RETURN(const auto moments, arena_->take<uint8_t>(owner::kOptimizer, l.optimizer));
-  uint64_t offset = 0;
-  for (const Tensor& tensor : model()->tensors) {
-    moments_.emplace_back(settings_.request.optimizer, tensor,
-                          static_cast<uint32_t>(moments_.size()), moments.data() + offset);
-    if (learns(*model(), tensor)) offset += align_up(moments_.back().bytes().size(), kLine);
-  }
-  ASSIGN_OR_RETURN(session_, Session::open(model(), l.inference));
+  TRY(allocate_moments());
+  InferenceRequest inference = l.inference;
+  inference.adapter = adapter();
+  ASSIGN_OR_RETURN(session_, Session::open(model(), inference));
   layers_ = std::make_unique<LayerGradient>(*session_, dense_, l.pass, pass_memory_.data());
   head_ = std::make_unique<HeadLoss>(*session_, dense_, l.pass, pass_memory_.data());
   return {};
 }
 
+Status Trainer::allocate_learned(const Model& source, std::shared_ptr<const Model> shared) {
+  const TrainingRequest& request = settings_.request;
+  if (request.lora_rank) {
+    ASSIGN_OR_RETURN(learned_adapter_,
+                     LearnedAdapter::create(source, request.lora_rank, settings_.seed, *arena_));
+    model_ = std::move(shared);
+    learned_ = adapter()->tensors;
+    return {};
+  }
+  ThreadTeam team(request.n_threads);
+  ASSIGN_OR_RETURN(parameters_,
+                   Parameters::create(source, request.weights, settings_.seed, *arena_, team));
+  model_ = parameters_.model();
+  learned_ = model_->tensors;
+  return {};
+}
+
+Status Trainer::allocate_moments() {
+  ASSIGN_OR_RETURN(const auto moments, arena_->take<uint8_t>(owner::kOptimizer, layout_.optimizer));
+  uint64_t offset = 0;
+  for (const Tensor& tensor : learned_) {
+    moments_.emplace_back(settings_.request.optimizer, tensor,
+                          static_cast<uint32_t>(moments_.size()), moments.data() + offset);
+    if (learns(*model(), tensor)) offset += align_up(moments_.back().bytes().size(), kLine);
+  }
+  return {};
+}
+
+uint8_t* Trainer::numbers_of(const Tensor& tensor) const {
+  return adapter() ? learned_adapter_.data(tensor) : parameters_.data(tensor);
+}
+
 std::vector<Trainer::Slot> Trainer::slots() {
   std::vector<Slot> all;
   for (size_t i = 0; i < moments_.size(); ++i) {
-    const Tensor& tensor = model()->tensors[i];
+    const Tensor& tensor = learned_[i];
     std::span<uint8_t> moments;
     if (learns(*model(), tensor)) moments = moments_[i].bytes();
-    all.push_back({&tensor, {parameters_.data(tensor), tensor.bytes()}, moments});
+    all.push_back({&tensor, {numbers_of(tensor), tensor.bytes()}, moments});
   }
   return all;
 }
@@ -111,7 +150,7 @@ Result<StepResult> Trainer::step(const Batch& batch, float rate) {
   if (done.tokens > 0) {
     TRY(head_back(1 / static_cast<float>(done.tokens)));
     TRY(layers_back());
-    TRY(embedding_back());
+    if (!adapter()) TRY(embedding_back());
   }
   ++steps_;
   done.gradient_norm = std::sqrt(squares_);
@@ -215,31 +254,38 @@ Status Trainer::head_back(float scale) {
   const uint32_t width = m.hyper.width;
   TRY(for_head_blocks([&](const HeadLoss::Block& block) {
     const Status summed = sum_head_block(block, scale);
-    return summed.ok() ? move_head_block(block) : summed;
+    return summed.ok() && !adapter() ? move_head_block(block) : summed;
   }));
   float* gradient = gradients_.data();
-  std::fill_n(gradient, width, 0.0f);
-  TRY(for_passes([&](const Pass& pass) -> Status {
-    const auto at = static_cast<size_t>(pass.first * width);
-    head_->norm_back(&states_[at], pass.rows(), &state_gradients_[at], [&](const NormGradient& of) {
+  std::function<void(const NormGradient&)> see;
+  if (!adapter()) {
+    std::fill_n(gradient, width, 0.0f);
+    see = [&](const NormGradient& of) {
       add_norm_gradient(session_->team(), of.n_rows, of.x, of.dy, m.hyper.norm_epsilon, width,
                         gradient);
-    });
+    };
+  }
+  TRY(for_passes([&](const Pass& pass) -> Status {
+    const auto at = static_cast<size_t>(pass.first * width);
+    head_->norm_back(&states_[at], pass.rows(), &state_gradients_[at], see);
     return {};
   }));
-  return move({{Piece{m.output_norm, 0, 1, gradient}}});
+  return adapter() ? Status() : move({{Piece{m.output_norm, 0, 1, gradient}}});
 }
 
 Status Trainer::sum_head_block(const HeadLoss::Block& block, float scale) {
   const uint32_t width = model()->hyper.width;
-  std::fill_n(gradients_.begin(), block.rows.rows * width, 0.0f);
+  std::function<void(const LinearGradient&)> see;
+  if (!adapter()) {
+    std::fill_n(gradients_.begin(), block.rows.rows * width, 0.0f);
+    see = [&](const LinearGradient& of) {
+      add_weight_gradient(dense_, session_->team(), of.n_tokens, of.dy, of.n_rows, of.x, width,
+                          gradients_.data());
+    };
+  }
   return for_passes([&](const Pass& pass) -> Status {
     const auto at = static_cast<size_t>(pass.first * width);
-    head_->backward(&states_[at], block, losses_of(pass), scale, &state_gradients_[at],
-                    [&](const LinearGradient& of) {
-                      add_weight_gradient(dense_, session_->team(), of.n_tokens, of.dy, of.n_rows,
-                                          of.x, width, gradients_.data());
-                    });
+    head_->backward(&states_[at], block, losses_of(pass), scale, &state_gradients_[at], see);
     return {};
   });
 }
@@ -271,7 +317,7 @@ Status Trainer::move_head_block(const HeadLoss::Block& block) {
 
 Status Trainer::layers_back() {
   const Model& m = *model();
-  const SeeGradient see = collect();
+  const SeeGradient see = adapter() ? collect_adapter() : collect();
   for (uint32_t layer = m.hyper.n_layers; layer-- > 0;) {
     lay_out_layer_gradients(layer);
     TRY(for_passes([&](const Pass& pass) {
@@ -284,15 +330,26 @@ Status Trainer::layers_back() {
   return {};
 }
 
-// The layer's tensors side by side, all zero.
-void Trainer::lay_out_layer_gradients(uint32_t layer) {
+std::vector<const Tensor*> Trainer::learned_of(uint32_t layer) const {
   const LayerWeights& w = model()->layers[layer];
-  layer_pieces_.clear();
-  uint64_t offset = 0;
+  std::vector<const Tensor*> all;
   for (const Tensor* t :
        {w.attn_norm, w.q, w.q_bias, w.k, w.k_bias, w.v, w.v_bias, w.q_norm, w.k_norm, w.attn_output,
         w.post_attn_norm, w.ffn_norm, w.gate, w.up, w.down, w.post_ffn_norm}) {
     if (!t) continue;
+    if (!adapter())
+      all.push_back(t);
+    else if (const LowRank* pair = adapter()->find(*t))
+      all.insert(all.end(), {pair->a, pair->b});
+  }
+  return all;
+}
+
+// The layer's tensors side by side, all zero.
+void Trainer::lay_out_layer_gradients(uint32_t layer) {
+  layer_pieces_.clear();
+  uint64_t offset = 0;
+  for (const Tensor* t : learned_of(layer)) {
     layer_pieces_.push_back({t, 0, t->rows(), &gradients_[offset]});
     offset += align_up(t->count() * sizeof(float), kLine) / sizeof(float);
   }
@@ -316,6 +373,20 @@ SeeGradient Trainer::collect() {
             add_norm_gradient(team, of.n_rows, of.x, of.dy, model()->hyper.norm_epsilon,
                               static_cast<int64_t>(of.w.columns()), gradient_of(of.w));
           }};
+}
+
+// The same where an adapter learns.
+SeeGradient Trainer::collect_adapter() {
+  SeeGradient see;
+  see.low_rank = [this](const LowRankGradient& of) {
+    const LowRank& pair = *adapter()->find(of.w);
+    ThreadTeam& team = session_->team();
+    add_weight_gradient(dense_, team, of.n_tokens, of.dlow, of.rank, of.x,
+                        static_cast<int64_t>(of.w.columns()), gradient_of(*pair.a));
+    add_weight_gradient(dense_, team, of.n_tokens, of.dy, static_cast<int64_t>(of.w.rows()), of.low,
+                        of.rank, gradient_of(*pair.b));
+  };
+  return see;
 }
 
 // Rows that no token looked up still lose what decays, and follow their momentum.
@@ -369,9 +440,9 @@ Status Trainer::move(std::span<const Piece> group) {
   const double norm = std::sqrt(squares);
   const auto scale = static_cast<float>(settings_.clip > 0 && norm > most ? most / norm : 1.0);
   for (const Piece& piece : group) {
-    const auto place = static_cast<size_t>(piece.tensor - model()->tensors.data());
+    const auto place = static_cast<size_t>(piece.tensor - learned_.data());
     moments_[place].step(session_->team(), rates_, scale, piece.first, piece.n_rows, piece.gradient,
-                         parameters_.data(*piece.tensor) + piece.first * piece.tensor->row_bytes());
+                         numbers_of(*piece.tensor) + piece.first * piece.tensor->row_bytes());
   }
   return {};
 }
@@ -395,6 +466,10 @@ const float* Trainer::input_of(uint32_t layer, const Pass& pass) {
     for (int64_t i = begin * width; i < end * width; ++i) x[i] = bf16_to_f32(kept[i]);
   });
   return x;
+}
+
+Status write_adapter(const Trainer& trainer, const std::string& path, bool replace) {
+  return write_adapter(*trainer.adapter(), *trainer.model(), path, replace);
 }
 
 }  // namespace enxuto

@@ -6,14 +6,19 @@
 // the head, the final norm, the embedding): none may be longer than its share of the limit, that is
 // the limit times the root of its share of the weights, and the whole is never longer than the
 // limit.
+//
+// With request.lora_rank an adapter of all matrices of the layers learns instead: the weights stay
+// as they lie in the source, and have no gradients.
 #pragma once
 
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "memory/arena.h"
 #include "train/head_loss.h"
+#include "train/learned_adapter.h"
 #include "train/optimizer_state.h"
 #include "train/parameters.h"
 
@@ -42,7 +47,11 @@ struct StepResult {
 
 class Trainer {
  public:
-  // The source's weights are copied; it is not needed afterwards.
+  // The source's weights are copied, and it is not needed afterwards; with an adapter they are used
+  // where they lie.
+  static Result<std::unique_ptr<Trainer>> open(std::shared_ptr<const Model> source,
+                                               const TrainerSettings& settings);
+  // For a source that nobody shares; kUsage with an adapter.
   static Result<std::unique_ptr<Trainer>> open(const Model& source,
                                                const TrainerSettings& settings);
 
@@ -52,8 +61,10 @@ class Trainer {
   // The loss alone. tokens 0 where none counts.
   Result<StepResult> loss(const Batch& batch);
 
-  // The weights as they are; valid as long as the trainer. Not while step() runs.
-  const std::shared_ptr<const Model>& model() const { return parameters_.model(); }
+  // The weights as they are, without an adapter; valid as long as the trainer. Not while step()
+  // runs.
+  const std::shared_ptr<const Model>& model() const { return model_; }
+  const std::shared_ptr<const Adapter>& adapter() const { return learned_adapter_.adapter(); }
   Session& session() { return *session_; }
   const MemoryMap& memory_map() const { return map_; }
   const TrainingLayout& layout() const { return layout_; }
@@ -71,7 +82,12 @@ class Trainer {
   struct Pass;
   Trainer(const TrainerSettings& settings, TrainingLayout layout)
       : settings_(settings), layout_(std::move(layout)) {}
-  Status allocate(const Model& source);
+  static Result<std::unique_ptr<Trainer>> open(const Model& source,
+                                               std::shared_ptr<const Model> shared,
+                                               const TrainerSettings& settings);
+  Status allocate(const Model& source, std::shared_ptr<const Model> shared);
+  Status allocate_learned(const Model& source, std::shared_ptr<const Model> shared);
+  Status allocate_moments();
   Status begin(const Batch& batch);
   Status there(bool keeps_inputs);
   Status measure();
@@ -89,9 +105,11 @@ class Trainer {
   void note_embedded_rows();
   void keep_input(uint32_t layer, const Pass& pass, const float* x);
   const float* input_of(uint32_t layer, const Pass& pass);
+  std::vector<const Tensor*> learned_of(uint32_t layer) const;
   void lay_out_layer_gradients(uint32_t layer);
   float* gradient_of(const Tensor& tensor);
   SeeGradient collect();
+  SeeGradient collect_adapter();
   // Tensors, or rows of one, whose gradients are whole and that move together.
   struct Piece {
     const Tensor* tensor;
@@ -99,6 +117,7 @@ class Trainer {
     float* gradient;
   };
   Status move(std::span<const Piece> group);
+  uint8_t* numbers_of(const Tensor& tensor) const;
   Status move_head_block(const HeadLoss::Block& block);
   Status move_untouched_rows();
 
@@ -107,11 +126,14 @@ class Trainer {
   MemoryMap map_;
   std::unique_ptr<Arena> arena_;
   Dense dense_;
-  Parameters parameters_;
+  Parameters parameters_;           // of all weights; or
+  LearnedAdapter learned_adapter_;  // null in it: all weights learn
+  std::shared_ptr<const Model> model_;
+  std::span<const Tensor> learned_;  // tensors of the one or the other
   std::unique_ptr<Session> session_;
   std::unique_ptr<LayerGradient> layers_;
   std::unique_ptr<HeadLoss> head_;
-  std::vector<OptimizerState> moments_;  // by the place of a tensor in the model
+  std::vector<OptimizerState> moments_;  // by the place of a tensor among learned_
   std::span<float> gradients_, embedded_, states_, state_gradients_;
   std::span<uint16_t> checkpoints_;
   std::span<TokenLoss> losses_;
@@ -123,5 +145,8 @@ class Trainer {
   double squares_ = 0;  // of the gradient so far
   StepRates rates_;
 };
+
+// The adapter that it has learned, as a GGUF file that open_adapter and llama.cpp read.
+Status write_adapter(const Trainer& trainer, const std::string& path, bool replace);
 
 }  // namespace enxuto
