@@ -63,6 +63,8 @@ TrainingRequest training_request(const PlanOptions& options, const InferenceRequ
   training.sequences = options.sequences;
   training.optimizer = options.optimizer;
   training.weights = options.weights;
+  training.rounds_products = options.rounds_products;
+  training.lora_rank = options.lora ? options.lora_rank : 0;
   training.n_threads = request.n_threads;
   training.tokenizer_bytes = request.tokenizer_bytes;
   return training;

@@ -23,10 +23,11 @@ constexpr double kDefaultEpochs = 3;
 // text forward takes a quarter of what it takes there and back).
 constexpr uint64_t kValidations = 20, kStepsOfValidation = 5;
 
-// Small models bear large steps: in proportion to 1 / width, from GPT-2's 6e-4 at 768. What has
-// learned already is only turned.
+// Adapters bear 2e-4, small models large steps: in proportion to 1 / width, from GPT-2's 6e-4 at
+// 768. What has learned already is only turned.
 float default_rate(const TrainOptions& o, const Model& model) {
   if (o.optimizer == Optimizer::kSgd) return 0.01f;
+  if (o.lora) return 2e-4f;
   if (!o.model.empty()) return 5e-5f;
   return std::clamp(6e-4f * 768 / static_cast<float>(model.hyper.width), 3e-4f, 3e-3f);
 }
@@ -171,7 +172,7 @@ Status train_command(const TrainOptions& options) {
   TRY(setup.status());
   const RunSettings settings = run_settings(options, *setup);
   ASSIGN_OR_RETURN(const auto trainer,
-                   Trainer::open(*setup->model, trainer_settings(options, *setup)));
+                   Trainer::open(setup->model, trainer_settings(options, *setup)));
   if (setup->checkpoint) TRY(setup->checkpoint->restore(*trainer));
   if (!options.json) tell_plan(options, *setup, settings, trainer->layout(), trainer->memory_map());
   watch_memory_limits(trainer->memory_map().total_bytes());
@@ -181,7 +182,8 @@ Status train_command(const TrainOptions& options) {
                                                           trainer->steps()));
   TrainResult result;
   TRY(Run(options, *setup, settings, *trainer, std::move(metrics)).run(result));
-  TRY(write_model(*trainer->model(), options.output, /*replace=*/true));
+  TRY(options.lora ? write_adapter(*trainer->adapter(), *setup->model, options.output, true)
+                   : write_model(*trainer->model(), options.output, true));
   result.parameters = trainer->layout().n_parameters;
   result.seconds = seconds_since(begin);
   result.planned_bytes = trainer->memory_map().total_bytes();

@@ -45,6 +45,9 @@ struct PlanOptions : CommonOptions {
   uint64_t bandwidth = 0;                   // bytes per second that decoding reads; 0: unknown
   Optimizer optimizer = Optimizer::kAdamW;  // of train
   Type weights = Type::F32;                 // of train: F32 or BF16
+  bool rounds_products = false;             // of train
+  bool lora = false;                        // of train
+  uint32_t lora_rank = 16;
   bool explain = false;
   bool measure = false;
   std::string html_file;
@@ -90,8 +93,11 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   uint32_t context = 0, batch_size = 0;  // tokens, sequences; 0: as suits the model, the memory
   uint64_t steps = 0;                    // or
   double epochs = 0;                     // neither: as suits
+  bool lora = false;                     // all weights stay, and an adapter learns:
+  uint32_t lora_rank = 16;
   Optimizer optimizer = Optimizer::kAdamW;
   Type weights = Type::F32;
+  bool rounds_products = false;
   float rate = 0;  // 0: as suits
   Schedule schedule = Schedule::kCosine;
   std::optional<uint64_t> warmup;  // steps; nothing: a twentieth of all

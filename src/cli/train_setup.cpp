@@ -27,6 +27,7 @@ Status check_options(const TrainOptions& o) {
   if (o.steps > 0 && o.epochs > 0)
     return Status::usage("--steps and --epochs both say how long", "give one of them");
   if (is_new(o)) {
+    if (o.lora) return Status::usage("an adapter needs a model to stand beside", "name a MODEL");
     if (o.parameters == 0 && !has_shape(o))
       return Status::usage("neither a model to train further, nor the size of a new one",
                            "name a MODEL, or say --params 5M");
@@ -85,21 +86,25 @@ Status find_model(const TrainOptions& o, TrainSetup& setup, const Progress& prog
   const std::string newest = newest_checkpoint(setup.folder);
   if (!newest.empty() && o.resume) {
     ASSIGN_OR_RETURN(setup.checkpoint, Checkpoint::open(newest));
+    if (setup.checkpoint->of_adapter() != o.lora)
+      return Status::bad_input("the checkpoint is of a training with the other choice of --lora",
+                               "go on as it began, or begin anew with --force");
     setup.model = setup.checkpoint->model();
-    return {};
+    if (!o.lora) return {};
   }
-  if (!newest.empty() && !o.force)
+  if (!newest.empty() && !o.force && !o.resume)
     return Status::usage(
         fmt::format("{} has checkpoints of an earlier training", setup.folder.path()),
         "--resume goes on from the last one, --force begins anew");
-  for (const std::string& name : setup.folder.names())
-    if (name.ends_with(".gguf")) TRY(setup.folder.remove(name));
+  if (!setup.checkpoint)
+    for (const std::string& name : setup.folder.names())
+      if (name.ends_with(".gguf")) TRY(setup.folder.remove(name));
   if (is_new(o)) {
     ASSIGN_OR_RETURN(setup.model, new_model(o, progress));
     return {};
   }
   ASSIGN_OR_RETURN(setup.model, open_model(o.model));
-  return check_output(*setup.model, o.output, o.force);
+  return check_output(*setup.model, o.output, o.force || o.resume);
 }
 
 Status find_data(const TrainOptions& o, TrainSetup& setup, const Progress& progress) {
@@ -153,6 +158,7 @@ Status fill(const TrainOptions& o, TrainSetup& setup, const Progress& progress) 
                               : std::min(is_new(o) ? kNewContext : kTunedContext,
                                          setup.model->hyper.trained_context);
   request.optimizer = o.optimizer, request.weights = o.weights;
+  request.rounds_products = o.rounds_products, request.lora_rank = o.lora ? o.lora_rank : 0;
   request.n_threads = o.threads();
   request.tokenizer_bytes = setup.tokenizer->table_bytes();
   TRY(find_data(o, setup, progress));

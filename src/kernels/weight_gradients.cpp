@@ -9,8 +9,7 @@
 namespace enxuto {
 namespace {
 
-constexpr int64_t kRows = 128;    // of a weight matrix, in one product
-constexpr int64_t kColumns = 64;  // of a vector, by one thread
+constexpr int64_t kColumns = 64;  // by one thread
 
 // value(row, column) added up over rows, for each of n columns.
 template <class Value>
@@ -25,15 +24,6 @@ void add_columns(ThreadTeam& team, int64_t n_rows, int64_t n, float* sums, const
 }
 
 }  // namespace
-
-void add_weight_gradient(const Dense& dense, ThreadTeam& team, int64_t n_tokens, const float* dy,
-                         int64_t n_rows, const float* x, int64_t n_columns, float* dw) {
-  team.parallel_for((n_rows + kRows - 1) / kRows, 1, [&](int64_t task, int64_t, int) {
-    const int64_t row = task * kRows;
-    dense.multiply(std::min(kRows, n_rows - row), n_columns, n_tokens, 1, {dy + row, n_rows, true},
-                   {x, n_columns}, 1, dw + row * n_columns, n_columns);
-  });
-}
 
 void add_bias_gradient(ThreadTeam& team, int64_t n_tokens, const float* dy, int64_t n, float* db) {
   add_columns(team, n_tokens, n, db, [&](int64_t token, int64_t c) { return dy[token * n + c]; });

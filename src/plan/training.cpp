@@ -225,8 +225,9 @@ Result<TrainingLayout> lay_out_training(const Model& model, const TrainingReques
   ASSIGN_OR_RETURN(l.states,
                    checked(checked_mul(2, checked_align(floats(l.n_tokens, hyper.width), kLine))));
   ASSIGN_OR_RETURN(l.losses, checked(checked_mul(l.n_tokens, kLossBytes)));
-  ASSIGN_OR_RETURN(l.pass, lay_out_gradients(model, static_cast<uint32_t>(pass_tokens),
-                                             request.n_threads, request.lora_rank));
+  ASSIGN_OR_RETURN(l.pass,
+                   lay_out_gradients(model, static_cast<uint32_t>(pass_tokens), request.n_threads,
+                                     request.lora_rank, request.rounds_products));
   return l;
 }
 

@@ -38,8 +38,9 @@ struct TrainingRequest {
   uint32_t sequences = 1;       // in one step
   uint32_t pass_sequences = 0;  // through a layer at once; 0: as many as make up kPassTokens
   Optimizer optimizer = Optimizer::kAdamW;
-  Type weights = Type::F32;  // of matrices: F32 or BF16; an adapter's are F32
-  uint32_t lora_rank = 0;    // of the adapter that learns; 0: all weights do
+  Type weights = Type::F32;      // of matrices: F32 or BF16; an adapter's are F32
+  uint32_t lora_rank = 0;        // of the adapter that learns; 0: all weights do
+  bool rounds_products = false;  // products are of numbers in bf16, with sums in f32
   int n_threads = 1;
   uint64_t tokenizer_bytes = 0;
 };

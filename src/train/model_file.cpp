@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kPrefix = "enxuto.training.";
 constexpr std::string_view kMoments = ".moments";
+constexpr const char* kAdapter = "adapter";
 constexpr float kMostF16 = 65504;
 
 bool fits_f16(const Tensor& tensor) {
@@ -66,6 +67,7 @@ Status write_checkpoint(Trainer& trainer, const RunState& state, Optimizer optim
   set("best_step", state.best_step), set("stale", state.stale);
   metadata.set_string(std::string(kPrefix) + "best_loss", fmt::format("{:.17g}", state.best_loss));
   metadata.set_string(std::string(kPrefix) + "optimizer", optimizer_name(optimizer));
+  metadata.set_string(std::string(kPrefix) + "what", trainer.adapter() ? kAdapter : "model");
   ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, /*replace=*/true));
   GgufWriter writer(out, metadata);
   const auto slots = trainer.slots();
@@ -89,7 +91,7 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   const auto text = [&](const char* key) {
     return std::string(file.metadata.string_at(kPrefix + std::string(key)).value_or(""));
   };
-  if (text("step").empty() || text("optimizer").empty())
+  if (text("step").empty() || text("what").empty())
     return Status::bad_input(fmt::format("{} is no checkpoint of a training", path));
   const auto number = [&](const char* key) {
     return std::strtoull(text(key).c_str(), nullptr, 10);
@@ -97,11 +99,10 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   checkpoint.state_ = {number("step"),      number("sequence"),
                        number("data"),      std::strtod(text("best_loss").c_str(), nullptr),
                        number("best_step"), static_cast<uint32_t>(number("stale"))};
-  checkpoint.optimizer_ = text("optimizer");
-  const auto moments = std::ranges::stable_partition(
-      file.tensors, [](const Tensor& t) { return !t.name.ends_with(kMoments); });
-  checkpoint.moments_.assign(moments.begin(), moments.end());
-  file.tensors.erase(moments.begin(), moments.end());
+  checkpoint.files_ = file.files;
+  checkpoint.tensors_ = file.tensors;
+  if (text("what") == kAdapter) return checkpoint;
+  std::erase_if(file.tensors, [](const Tensor& t) { return t.name.ends_with(kMoments); });
   std::vector<std::string> keys;
   for (const auto& [key, value] : file.metadata.entries())
     if (key.starts_with(kPrefix)) keys.push_back(key);
@@ -112,32 +113,29 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   return checkpoint;
 }
 
-Type Checkpoint::weights() const { return model_->token_embedding->type; }
-
-Status Checkpoint::restore_weights(Trainer& trainer) const {
+Status Checkpoint::copy(std::string_view suffix, std::span<uint8_t> Trainer::Slot::*to,
+                        Trainer& trainer) const {
   for (const auto& slot : trainer.slots()) {
-    const Tensor* found = model_->find(slot.tensor->name);
-    if (!found || found->data.size() != slot.weights.size())
-      return Status::bad_input(
-          fmt::format("the checkpoint has no {} of this shape", slot.tensor->name));
-    std::ranges::copy(found->data, slot.weights.begin());
-    for (const auto& file : model_->files) file->let_go();
+    const std::span<uint8_t> bytes = slot.*to;
+    if (bytes.empty()) continue;
+    const std::string name = slot.tensor->name + std::string(suffix);
+    const auto found = std::ranges::find(tensors_, name, &Tensor::name);
+    if (found == tensors_.end() || found->data.size() != bytes.size())
+      return Status::bad_input(fmt::format("the checkpoint has no {} of this size", name),
+                               "go on with the model and the optimizer that it began with");
+    std::ranges::copy(found->data, bytes.begin());
+    for (const auto& file : files_) file->let_go();
   }
   return {};
 }
 
+Status Checkpoint::restore_weights(Trainer& trainer) const {
+  return copy("", &Trainer::Slot::weights, trainer);
+}
+
 Status Checkpoint::restore(Trainer& trainer) const {
-  for (const auto& slot : trainer.slots()) {
-    if (slot.moments.empty()) continue;
-    const auto found =
-        std::ranges::find(moments_, slot.tensor->name + std::string(kMoments), &Tensor::name);
-    if (found == moments_.end() || found->data.size() != slot.moments.size())
-      return Status::bad_input(
-          fmt::format("the checkpoint's moments of {} are of another optimizer", slot.tensor->name),
-          "go on with the optimizer that it began with");
-    std::ranges::copy(found->data, slot.moments.begin());
-    for (const auto& file : model_->files) file->let_go();
-  }
+  TRY(restore_weights(trainer));
+  TRY(copy(kMoments, &Trainer::Slot::moments, trainer));
   trainer.set_steps(state_.step);
   return {};
 }

@@ -21,32 +21,32 @@ struct RunState {
   uint32_t stale = 0;  // validations since
 };
 
-// A GGUF file of the weights as they learn, under their names, and of the moments of each,
-// NAME.moments (bytes); the run's state and the optimizer under enxuto.training.*. It takes the
-// place of a file of that name when it is whole.
+// A GGUF file of what learns (all weights, or the adapter), under its names, and of the moments of
+// each, NAME.moments (bytes); the run's state and the optimizer under enxuto.training.*. It takes
+// the place of a file of that name when it is whole.
 Status write_checkpoint(Trainer& trainer, const RunState& state, Optimizer optimizer,
                         const std::string& path);
 
-// A checkpoint, opened: its model, as any other, to open a trainer of.
+// A checkpoint, opened.
 class Checkpoint {
  public:
   // kBadInput where it is no checkpoint, or not whole.
   static Result<Checkpoint> open(const std::string& path);
+  // Its model, as any other, to open a trainer of; null where it is of an adapter.
   const std::shared_ptr<const Model>& model() const { return model_; }
+  bool of_adapter() const { return !model_; }
   const RunState& state() const { return state_; }
-  const std::string& optimizer() const { return optimizer_; }  // its name
-  Type weights() const;                                        // of matrices
-  // The weights; the trainer is of a model of the same shape.
+  // Into a trainer of the same shape. kBadInput where it has other tensors, or another optimizer.
   Status restore_weights(Trainer& trainer) const;
-  // What the optimizer remembered, and the step. The trainer is of this model; kBadInput where the
-  // moments are not as large as its optimizer's.
-  Status restore(Trainer& trainer) const;
+  Status restore(Trainer& trainer) const;  // and the moments, and the step
 
  private:
+  Status copy(std::string_view suffix, std::span<uint8_t> Trainer::Slot::*to,
+              Trainer& trainer) const;
   std::shared_ptr<const Model> model_;
-  std::vector<Tensor> moments_;
+  std::vector<std::shared_ptr<const MappedFile>> files_;
+  std::vector<Tensor> tensors_;
   RunState state_;
-  std::string optimizer_;
 };
 
 }  // namespace enxuto

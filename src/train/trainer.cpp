@@ -68,6 +68,8 @@ Status Trainer::allocate(const Model& source, std::shared_ptr<const Model> share
     own.parts.push_back(*map_.find(owner));
   ASSIGN_OR_RETURN(arena_, Arena::open(own));
   ASSIGN_OR_RETURN(dense_, Dense::load());
+  if (settings_.request.rounds_products && !dense_.multiplies_bf16())
+    return Status::usage("this processor has no instructions for bf16", "leave out --compute bf16");
   const TrainingLayout& l = layout_;
   const uint64_t values = l.n_tokens * source.hyper.width;
   TRY(allocate_learned(source, std::move(shared)));
@@ -83,6 +85,9 @@ Status Trainer::allocate(const Model& source, std::shared_ptr<const Model> share
   InferenceRequest inference = l.inference;
   inference.adapter = adapter();
   ASSIGN_OR_RETURN(session_, Session::open(model(), inference));
+  products_.emplace(dense_, session_->team(),
+                    reinterpret_cast<float*>(pass_memory_.data() + l.pass.products),
+                    l.pass.rounded_in(pass_memory_.data()));
   layers_ = std::make_unique<LayerGradient>(*session_, dense_, l.pass, pass_memory_.data());
   head_ = std::make_unique<HeadLoss>(*session_, dense_, l.pass, pass_memory_.data());
   return {};
@@ -279,8 +284,7 @@ Status Trainer::sum_head_block(const HeadLoss::Block& block, float scale) {
   if (!adapter()) {
     std::fill_n(gradients_.begin(), block.rows.rows * width, 0.0f);
     see = [&](const LinearGradient& of) {
-      add_weight_gradient(dense_, session_->team(), of.n_tokens, of.dy, of.n_rows, of.x, width,
-                          gradients_.data());
+      products_->add_gradient(of.dy, of.n_rows, of.x, width, of.n_tokens, gradients_.data());
     };
   }
   return for_passes([&](const Pass& pass) -> Status {
@@ -364,8 +368,8 @@ float* Trainer::gradient_of(const Tensor& tensor) {
 SeeGradient Trainer::collect() {
   ThreadTeam& team = session_->team();
   return {[this, &team](const LinearGradient& of) {
-            add_weight_gradient(dense_, team, of.n_tokens, of.dy, of.n_rows, of.x,
-                                static_cast<int64_t>(of.w.columns()), gradient_of(of.w));
+            products_->add_gradient(of.dy, of.n_rows, of.x, static_cast<int64_t>(of.w.columns()),
+                                    of.n_tokens, gradient_of(of.w));
             if (of.bias)
               add_bias_gradient(team, of.n_tokens, of.dy, of.n_rows, gradient_of(*of.bias));
           },
@@ -380,11 +384,10 @@ SeeGradient Trainer::collect_adapter() {
   SeeGradient see;
   see.low_rank = [this](const LowRankGradient& of) {
     const LowRank& pair = *adapter()->find(of.w);
-    ThreadTeam& team = session_->team();
-    add_weight_gradient(dense_, team, of.n_tokens, of.dlow, of.rank, of.x,
-                        static_cast<int64_t>(of.w.columns()), gradient_of(*pair.a));
-    add_weight_gradient(dense_, team, of.n_tokens, of.dy, static_cast<int64_t>(of.w.rows()), of.low,
-                        of.rank, gradient_of(*pair.b));
+    products_->add_gradient(of.dlow, of.rank, of.x, static_cast<int64_t>(of.w.columns()),
+                            of.n_tokens, gradient_of(*pair.a));
+    products_->add_gradient(of.dy, static_cast<int64_t>(of.w.rows()), of.low, of.rank, of.n_tokens,
+                            gradient_of(*pair.b));
   };
   return see;
 }

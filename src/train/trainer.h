@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -131,6 +132,7 @@ class Trainer {
   std::shared_ptr<const Model> model_;
   std::span<const Tensor> learned_;  // tensors of the one or the other
   std::unique_ptr<Session> session_;
+  std::optional<WeightProducts> products_;
   std::unique_ptr<LayerGradient> layers_;
   std::unique_ptr<HeadLoss> head_;
   std::vector<OptimizerState> moments_;  // by the place of a tensor among learned_
