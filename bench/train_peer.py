@@ -7,8 +7,8 @@ made: scaled_dot_product_attention, fused optimizers, weight decay of matrices o
   amp    f32 weights and states, products by autocast in bf16
   bf16   tuned by hand for memory: weights and states in bf16, --chunked-loss, and each parameter's step inside the way
          back, as soon as its gradient is there, so that gradients are never all alive
---chunked-loss (no logits are whole) and --checkpointing (of layers, only inputs are kept) go with any mode.
-Needs torch 2.15, gguf and numpy.
+--chunked-loss (no logits are whole) goes with f32 too, and --checkpointing (of layers, only inputs are kept) with all.
+Needs torch (2.15 was used), gguf and numpy.
 """
 import argparse
 import concurrent.futures
@@ -84,6 +84,31 @@ class Layer(nn.Module):
         return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h))
 
 
+class ChunkedLoss(torch.autograd.Function):
+    """Mean cross entropy of x w^T over blocks of rows, with the gradients at once. F.linear_cross_entropy does so too, but
+    in bf16 its loss has two digits, and on a processor it keeps the head's gradient in f32 besides."""
+
+    @staticmethod
+    def forward(context, x, w, targets, rows=256):
+        dx, dw, total = torch.empty_like(x), torch.zeros_like(w), 0.0
+        for part, some, wanted in zip(dx.split(rows), x.split(rows), targets.split(rows)):
+            logits = (some @ w.T).float()
+            normalizer = logits.logsumexp(-1, keepdim=True)
+            wanted = wanted[:, None]
+            total += (normalizer - logits.gather(1, wanted)).sum().item()
+            logits.sub_(normalizer).exp_().scatter_add_(1, wanted, torch.full_like(normalizer, -1)).div_(len(x))
+            logits = logits.to(x.dtype)
+            torch.mm(logits, w, out=part)
+            dw.addmm_(logits.T, some)
+        context.save_for_backward(dx, dw)
+        return torch.tensor(total / len(x))
+
+    @staticmethod
+    def backward(context, by_loss):
+        dx, dw = context.saved_tensors
+        return dx.mul_(by_loss), dw.mul_(by_loss), None, None
+
+
 class Decoder(nn.Module):
     def __init__(self, keys, vocabulary, checkpointing, chunked_loss):
         super().__init__()
@@ -100,7 +125,7 @@ class Decoder(nn.Module):
             x = checkpoint(layer, x, cos, sin, use_reentrant=False) if self.checkpointing else layer(x, cos, sin)
         x, targets = self.output_norm(x).flatten(0, 1), targets.flatten()
         if self.chunked_loss:
-            return F.linear_cross_entropy(x, self.output.weight, targets, options=nn.LinearCrossEntropyOptions())
+            return ChunkedLoss.apply(x, self.output.weight, targets)
         return F.cross_entropy(self.output(x), targets)
 
 
@@ -203,6 +228,8 @@ def main():
     parser.add_argument("--chunked-loss", action="store_true")
     parser.add_argument("--checkpointing", action="store_true")
     args = parser.parse_args()
+    if args.chunked_loss and args.mode == "amp":
+        parser.error("--chunked-loss does not go with --mode amp")
     torch.set_num_threads(args.threads)
     train(args)
 
