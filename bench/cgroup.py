@@ -1,6 +1,9 @@
 """Memory cgroups to run programs in, version 1 or 2. Needs root."""
+import contextlib
 import os
 import pathlib
+import signal
+import time
 
 
 class Cgroup:
@@ -30,6 +33,14 @@ class Cgroup:
     def kills(self):
         text = (self.folder / ("memory.oom_control" if self.v1 else "memory.events")).read_text()
         return int(dict(line.split() for line in text.splitlines()).get("oom_kill", 0))
+
+    def clear(self):
+        """Ends what is still in it, such as children of a program that was killed."""
+        while processes := (self.folder / "cgroup.procs").read_text().split():
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
+            time.sleep(0.01)
 
     def __enter__(self):
         return self
