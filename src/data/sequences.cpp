@@ -60,9 +60,9 @@ void Sequences::validation(uint64_t i, std::span<Token> tokens, std::span<uint8_
 }
 
 void Sequences::window(uint64_t i, std::span<Token> tokens, std::span<uint8_t> learned) const {
-  assert(tokens.size() == context_ + 1 && learned.size() == context_);
+  assert(tokens.size() == context_ + 1 && learned.size() >= context_);
   tokens_.read(i * context_, tokens);
-  tokens_.read_learned(i * context_ + 1, learned);
+  tokens_.read_learned(i * context_ + 1, learned.first(context_));
 }
 
 }  // namespace enxuto

@@ -29,7 +29,7 @@ class Sequences {
   const TokenFile& file() const { return tokens_; }
 
   // The i-th window trained on, i from 0 without end: epoch i / n_training(), each in another order
-  // (in the file's, where nothing is shuffled). tokens: context + 1. learned: context;
+  // (in the file's, where nothing is shuffled). tokens: context + 1. learned: at least context;
   // learned[t] is 1 where the loss counts on predicting tokens[t + 1], else 0 (it may be 0
   // throughout).
   void training(uint64_t i, std::span<Token> tokens, std::span<uint8_t> learned) const;

@@ -196,10 +196,10 @@ Status TokenFileWriter::add(std::span<const Token> tokens, bool learned) {
   n_tokens_ += tokens.size();
   n_learned_ += learned ? tokens.size() : 0;
   if (width_ == 4) return file_.write(bytes_of(tokens.data(), tokens.size()));
-  constexpr size_t kBlock = 4096;
-  uint16_t narrow[kBlock];
+  constexpr size_t kNarrowed = 4096;  // at a time
+  uint16_t narrow[kNarrowed];
   while (!tokens.empty()) {
-    const size_t n = std::min(tokens.size(), kBlock);
+    const size_t n = std::min(tokens.size(), kNarrowed);
     std::transform(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(n), narrow,
                    [](Token token) { return static_cast<uint16_t>(token); });
     TRY(file_.write(bytes_of(narrow, n)));
