@@ -35,9 +35,10 @@ SHAPES = {"gpt2-124m": {"layers": 12, "width": 768, "heads": 12, "ffn": 2048, "v
 # What each side is told. The last one: each side's best for memory.
 CASES = {
     "4x256 f32": (4, 256, ["--weights", "f32", "--optimizer", "adamw"], ["--mode", "f32"]),
-    "4x256 amp": (4, 256, ["--weights", "f32", "--optimizer", "adamw"], ["--mode", "amp"]),
+    "4x256 amp": (4, 256, ["--compute", "bf16"], ["--mode", "amp"]),
     "4x1024 f32": (4, 1024, ["--weights", "f32", "--optimizer", "adamw"], ["--mode", "f32"]),
-    "4x1024 bf16": (4, 1024, ["--weights", "bf16", "--optimizer", "adamw8"], ["--mode", "bf16", "--checkpointing"]),
+    "4x1024 amp": (4, 1024, ["--compute", "bf16"], ["--mode", "amp"]),
+    "4x1024 bf16": (4, 1024, ["--weights", "bf16", "--optimizer", "adamw8", "--compute", "bf16"], ["--mode", "bf16", "--checkpointing"]),
 }
 WEIGHT_DECAY = 0.1
 
@@ -128,7 +129,7 @@ class Bench:
         batch, context, options, _ = CASES[case]
         return [PROGRAM, "train", self.model, "--data", self.text, "-o", self.scratch / "out.gguf", "--force", "--steps",
                 self.args.steps, "--batch-size", batch, "--context", context, "--lr", self.args.lr, "--schedule",
-                "constant", "--warmup", 0, "--weight-decay", WEIGHT_DECAY, "--clip", 0, "--no-shuffle", "-t",
+                "constant", "--warmup", 0, "--weight-decay", WEIGHT_DECAY, "--clip", 0, "--no-shuffle", "--validation", 0, "-t",
                 self.args.threads, "--metrics", self.metrics, "--json", *options, *(["--memory", memory] if memory else [])]
 
     def peer(self, case, _=None):
