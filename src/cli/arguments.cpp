@@ -431,8 +431,10 @@ void add_merge(CLI::App& app, Action& action) {
   Subcommand<MergeOptions> c(
       app, "merge", "Write a model with a LoRA adapter added into its weights",
       "  enxuto merge model.gguf --lora adapter.gguf -o merged.gguf\n"
-      "Each tensor keeps its format. Of a quantized model what changes is rounded again; merge\n"
-      "into the F16 or BF16 model and compress that for the best small file.\n",
+      "Each tensor keeps its format. A quantized model is rounded again, which loses changes of "
+      "less\n"
+      "than half a step, of a short training most of them: merge tells. Keep the adapter apart\n"
+      "(--lora), or merge into the F16 or BF16 model and compress that.\n",
       merge_command, action);
   MergeOptions& o = *c.options;
   c.lora("A GGUF adapter of this model, as `enxuto train` or llama.cpp's converter writes it")

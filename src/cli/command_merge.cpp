@@ -38,6 +38,7 @@ Json report_json(const MergeReport& report, const Model& model, const MergeOptio
           {"input_bytes", model.file_bytes},
           {"merged_tensors", report.matrices},
           {"rounded_formats", rounded_formats(report)},
+          {"kept_change", report.kept_change},
           {"planned_bytes", planned_bytes},
           {"peak_rss_bytes", peak_rss_bytes()},
           {"seconds", seconds_since(program_start())}};
@@ -47,10 +48,13 @@ void report_text(const MergeReport& report, const MergeOptions& options) {
   fmt::print("{}: {}, {} matrices changed\n", printable(options.output),
              format_bytes(report.file_bytes), report.matrices);
   if (report.rounded.empty()) return;
-  print_note(fmt::format(
-      "{} is rounded again, which loses a little of the adapter: --lora adds all of it; merge into "
-      "the F16 or BF16 model, then compress, for the best small file",
-      fmt::join(rounded_formats(report), ", ")));
+  print_note(
+      fmt::format("{} is rounded again: the file has {:.0f} % of the adapter's change, as what is "
+                  "less than half "
+                  "a step of the format is lost. --lora adds all of it; or merge into the F16 or "
+                  "BF16 model, and "
+                  "compress that",
+                  fmt::join(rounded_formats(report), ", "), 100 * report.kept_change));
 }
 
 }  // namespace

@@ -67,8 +67,8 @@ Result<LowRankWeights> LowRankWeights::open(const Model& model,
     ASSIGN_OR_RETURN(const auto b, arena.take<float>(owner::kAdapter, pair.b->count()));
     TRY(decode(model, *adapter, pair, a, b));
     matrix.a = a.data(), matrix.b = b.data();
+    for (const auto& file : adapter->files) file->let_go();
   }
-  for (const auto& file : adapter->files) file->let_go();
   weights.adapter_ = std::move(adapter);
   return weights;
 }

@@ -22,6 +22,7 @@ Result<MergeLayout> lay_out_merge(const Adapter& adapter) {
   l.a = pieces.next(floats(1, a));
   l.b = pieces.next(floats(1, b));
   l.values = pieces.next(floats(kMergedRows, columns));
+  l.changes = pieces.next(floats(kMergedRows, columns));
   l.encoded = pieces.next(checked_mul(kMergedRows, row_bytes));
   l.bytes = pieces.end();
   if (pieces.absurd())

@@ -12,7 +12,7 @@ inline constexpr uint64_t kMergedRows = 64;
 inline constexpr uint64_t kMergeWindow = 16 << 20;
 
 struct MergeLayout {  // in bytes
-  uint64_t a, b, values, encoded, bytes;
+  uint64_t a, b, values, changes, encoded, bytes;
 };
 // kDoesNotFit where a size is beyond reason.
 Result<MergeLayout> lay_out_merge(const Adapter& adapter);

@@ -35,6 +35,7 @@ class Merge {
         a_(reinterpret_cast<float*>(memory + layout.a)),
         b_(reinterpret_cast<float*>(memory + layout.b)),
         values_(reinterpret_cast<float*>(memory + layout.values)),
+        changes_(reinterpret_cast<float*>(memory + layout.changes)),
         encoded_(memory + layout.encoded) {}
 
   Status write(const Tensor& tensor) {
@@ -50,7 +51,15 @@ class Merge {
     return {};
   }
 
+  // The share of the adapter's change that was written so far.
+  double kept_change() const { return sums_.asked > 0 ? sums_.kept / sums_.asked : 1; }
+
  private:
+  // Of a change and what became of it: their product, and the change's square.
+  struct Sums {
+    double kept = 0, asked = 0;
+  };
+
   // A bias lies in the order of its matrix's rows.
   Status write_elements(const Tensor& vector) {
     for (uint64_t i = 0; i < vector.count(); ++i)
@@ -62,6 +71,7 @@ class Merge {
   Status decode(const LowRank& pair) {
     pair.a->codec().decode(pair.a->data.data(), a_, pair.a->count());
     decode_b(model_, adapter_, pair, b_);
+    for (const auto& file : adapter_.files) file->let_go();
     if (!all_finite({a_, pair.a->count()})) return not_finite(*pair.a);
     return all_finite({b_, pair.b->count()}) ? Status() : not_finite(*pair.b);
   }
@@ -73,24 +83,37 @@ class Merge {
   }
 
   Status write_changed(const LowRank& pair, uint64_t first, uint64_t n) {
-    const uint64_t row_bytes = pair.w->row_bytes();
+    const uint64_t row_bytes = pair.w->row_bytes(), columns = pair.w->columns();
+    Sums sums[kMergedRows];
     team_.parallel_for(static_cast<int64_t>(n), 1, [&](int64_t place, int64_t, int) {
       const auto i = static_cast<uint64_t>(place);
-      change_row(pair, model_.emit_row(*pair.w, first + i), values_ + i * pair.w->columns(),
-                 encoded_ + i * row_bytes);
+      sums[i] = change_row(pair, model_.emit_row(*pair.w, first + i), values_ + i * columns,
+                           changes_ + i * columns, encoded_ + i * row_bytes);
     });
+    for (uint64_t i = 0; i < n; ++i) sums_.kept += sums[i].kept, sums_.asked += sums[i].asked;
     return writer_.write({encoded_, n * row_bytes});
   }
 
-  void change_row(const LowRank& pair, uint64_t row, float* values, uint8_t* encoded) const {
+  Sums change_row(const LowRank& pair, uint64_t row, float* values, float* changes,
+                  uint8_t* encoded) const {
     const Codec& codec = pair.w->codec();
     const uint64_t columns = pair.w->columns();
-    codec.decode(pair.w->row(row).data(), values, columns);
+    std::fill_n(changes, columns, 0.0f);
     for (uint64_t r = 0; r < pair.rank(); ++r) {
       const float share = pair.scale * b_[row * pair.rank() + r];
-      for (uint64_t c = 0; c < columns; ++c) values[c] += share * a_[r * columns + c];
+      for (uint64_t c = 0; c < columns; ++c) changes[c] += share * a_[r * columns + c];
+    }
+    codec.decode(pair.w->row(row).data(), values, columns);
+    Sums sums;
+    for (uint64_t c = 0; c < columns; ++c) {
+      sums.asked += double{changes[c]} * changes[c];
+      sums.kept -= double{changes[c]} * values[c];
+      values[c] += changes[c];
     }
     codec.encode(values, nullptr, encoded, columns);
+    codec.decode(encoded, values, columns);
+    for (uint64_t c = 0; c < columns; ++c) sums.kept += double{changes[c]} * values[c];
+    return sums;
   }
 
   void looked_at(uint64_t bytes) {
@@ -104,8 +127,9 @@ class Merge {
   const Adapter& adapter_;
   ThreadTeam& team_;
   GgufWriter& writer_;
-  float *a_, *b_, *values_;
+  float *a_, *b_, *values_, *changes_;
   uint8_t* encoded_;
+  Sums sums_;
   uint64_t window_ = 0;  // bytes of the mapped file that were read since pages were given back
 };
 
@@ -117,9 +141,10 @@ Metadata metadata_of(const Model& model) {
   return metadata;
 }
 
-MergeReport report_of(const Adapter& adapter, uint64_t file_bytes) {
+MergeReport report_of(const Adapter& adapter, uint64_t file_bytes, double kept_change) {
   MergeReport report;
   report.file_bytes = file_bytes;
+  report.kept_change = kept_change;
   report.matrices = adapter.pairs.size();
   for (const LowRank& pair : adapter.pairs)
     if (pair.w->codec().block_values > 1 &&
@@ -155,7 +180,7 @@ Result<MergeReport> merge_adapter(const Model& model, const Adapter& adapter,
   }
   TRY(writer.finish());
   TRY(out.commit());
-  return report_of(adapter, writer.file_bytes());
+  return report_of(adapter, writer.file_bytes(), merge.kept_change());
 }
 
 }  // namespace enxuto

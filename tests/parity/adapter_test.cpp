@@ -246,10 +246,32 @@ TEST(Adapters, RoundsAgainWhatWasQuantizedAndSaysSo) {
       merge_adapter(*model.get(), *trainer->adapter(), scratch.path("merged.gguf"), false, 2, {});
   ASSERT_TRUE(report.ok()) << report.status().what();
   EXPECT_EQ(report->rounded, std::vector<Type>{Type::Q8_0});
+  EXPECT_NEAR(report->kept_change, 1, 0.1);
   const auto whole = open_model(scratch.path("merged.gguf"));
   ASSERT_TRUE(whole.ok());
   const auto expected = logits_of(model.get(), trainer->adapter());
   EXPECT_LT(distance(expected, logits_of(*whole, nullptr)), 0.05);
+}
+
+// Weights that lie on the steps of their format go back there.
+TEST(Adapters, ChangesOfLessThanAStepAreLostInWhatWasQuantized) {
+  const TemporaryModel coarse(TinyOptions{}, Type::Q4_0), fine(TinyOptions{}, Type::F32);
+  const ScratchFolder scratch;
+  const auto kept = [&](const TemporaryModel& model, const char* name) {
+    const auto trainer = open(model.get(), settings());
+    disturb_b(*trainer);
+    for (const auto& slot : trainer->slots())
+      if (slot.tensor->name.ends_with("lora_b")) {
+        auto* b = reinterpret_cast<float*>(slot.weights.data());
+        for (uint64_t i = 0; i < slot.tensor->count(); ++i) b[i] *= 0.01f;
+      }
+    const auto report =
+        merge_adapter(*model.get(), *trainer->adapter(), scratch.path(name), false, 2, {});
+    EXPECT_TRUE(report.ok()) << report.status().what();
+    return report->kept_change;
+  };
+  EXPECT_LT(kept(coarse, "coarse.gguf"), 0.1);
+  EXPECT_NEAR(kept(fine, "fine.gguf"), 1, 1e-3);
 }
 
 // A streamed model, and tokens verified in one pass, add the adapter as others do.
