@@ -271,7 +271,7 @@ Result<TrainingRequest> fit_training(const Model& model, TrainingRequest request
     if (request.pass_sequences == 1) break;
   }
   return Status::does_not_fit(
-      fmt::format("training this takes {}, {} more than the {} allowed", format_bytes(least),
+      fmt::format("training this needs {}, {} more than the {} allowed", format_bytes(least),
                   format_bytes(least - budget_bytes), format_bytes(budget_bytes)),
       what_would_fit(model, request, budget_bytes));
 }
