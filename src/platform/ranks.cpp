@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 
 #include "platform/library.h"
 
@@ -55,8 +56,10 @@ struct Ranks::Library {
 
 Ranks::Ranks() = default;
 
+// Where something was thrown the others may never come to their end: mpirun ends them when this
+// process has gone without a word.
 Ranks::~Ranks() {
-  if (library_) library_->finalize();
+  if (library_ && std::uncaught_exceptions() == 0) library_->finalize();
 }
 
 const Ranks& Ranks::alone() {
