@@ -226,6 +226,8 @@ void add_plan(CLI::App& app, Action& action) {
   c.command->add_option("--for", o.goal, "What the plan is for (default: run)")
       ->check(CLI::IsMember({"run", "serve", "eval", "bench", "compress", "prune", "train"}));
   c.learning(o, "Of --for train: ");
+  c.number("--ranks", o.ranks, "Of --for train: processes by mpirun; the plan is each one's", 1,
+           65536);
   c.effort(o.effort, "Of --for compress and prune: fast, normal (default) or best");
   c.command->add_flag("--explain", o.explain,
                       "Teach where the memory of this model goes, instead of the tables");
@@ -366,6 +368,8 @@ void add_train(CLI::App& app, Action& action) {
       "any\n"
       "                                 format; then: enxuto run model.gguf --lora adapter.gguf\n"
       "  enxuto train model.gguf --data chats.jsonl --memory 2GiB --optimizer adamw8 -o t.gguf\n"
+      "  mpirun -n 2 --bind-to none enxuto train model.gguf --data chats.jsonl -t 4 -o t.gguf\n"
+      "                                 2 processes share each batch and the optimizer's memory\n"
       "Data: text files, folders of them, and JSON lines with \"text\", \"messages\" or \"prompt\" "
       "and\n"
       "\"completion\". OUTPUT.training/ keeps tokens, checkpoints and metrics.jsonl.\n",

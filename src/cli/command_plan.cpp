@@ -60,7 +60,7 @@ InferenceRequest mapped(InferenceRequest request) {
 TrainingRequest training_request(const PlanOptions& options, const InferenceRequest& request) {
   TrainingRequest training;
   training.context = options.context;
-  training.sequences = options.sequences;
+  training.sequences = options.sequences, training.ranks = options.ranks;
   training.optimizer = options.optimizer;
   training.weights = options.weights;
   training.rounds_products = options.rounds_products;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include "base/bytes.h"
 #include "cli/budget.h"
@@ -50,9 +51,10 @@ RunSettings run_settings(const TrainOptions& o, const TrainSetup& setup) {
   return s;
 }
 
-TrainerSettings trainer_settings(const TrainOptions& o, const TrainSetup& setup) {
+TrainerSettings trainer_settings(const TrainOptions& o, const TrainSetup& setup,
+                                 const Ranks& ranks) {
   TrainerSettings s;
-  s.request = setup.request;
+  s.request = setup.request, s.ranks = &ranks;
   if (o.optimizer == Optimizer::kSgd) s.beta1 = 0.9f;
   s.weight_decay = o.weight_decay, s.clip = o.clip, s.seed = o.seed;
   return s;
@@ -71,15 +73,20 @@ void tell_data(const TrainSetup& setup) {
                     c.first_corrupt.empty() ? "" : ", the first " + printable(c.first_corrupt)));
 }
 
+std::string of_each_rank(const TrainSetup& setup) {
+  const uint32_t ranks = setup.request.ranks;
+  return ranks == 1 ? "" : fmt::format("each of {} ranks: ", ranks);
+}
+
 void tell_plan(const TrainOptions& o, const TrainSetup& setup, const RunSettings& settings,
                const TrainingLayout& layout, const MemoryMap& map) {
   tell_data(setup);
   const HyperParameters& h = setup.model->hyper;
   print_note(fmt::format(
-      "{} parameters ({} layers of {}), {} steps of {} x {} tokens, {} of memory, {} thread{}",
+      "{} parameters ({} layers of {}), {} steps of {} x {} tokens, {}{} of memory, {} thread{}",
       format_count(layout.n_parameters), h.n_layers, h.width, format_count(settings.steps),
-      layout.sequences, layout.context, format_bytes(map.total_bytes()), o.threads(),
-      o.threads() == 1 ? "" : "s"));
+      layout.sequences, layout.context, of_each_rank(setup), format_bytes(map.total_bytes()),
+      o.threads(), o.threads() == 1 ? "" : "s"));
 }
 
 // Continues a text with the weights as they are. Of a prompt that leaves no room only the end
@@ -105,6 +112,13 @@ Result<std::string> sample_text(Trainer& trainer, const Tokenizer& tokenizer,
   return text;
 }
 
+RunState state_at_start(const TrainSetup& setup) {
+  RunState state;
+  if (setup.checkpoint) state = setup.checkpoint->state();
+  state.data = setup.data->file().fingerprint();
+  return state;
+}
+
 // The run, telling of each step.
 class Run {
  public:
@@ -118,9 +132,7 @@ class Run {
         progress_(settings.steps, options.json) {}
 
   Status run(TrainResult& result) {
-    RunState state;
-    if (setup_.checkpoint) state = setup_.checkpoint->state();
-    state.data = setup_.data->file().fingerprint();
+    const RunState state = state_at_start(setup_);
     const uint64_t begin = state.step;
     TrainingRun run(trainer_, options_.optimizer, *setup_.data, setup_.folder, settings_, state);
     const Status done = run.run([&](const StepReport& report) { see(report, result); });
@@ -132,7 +144,8 @@ class Run {
     if (!seconds_.empty()) {
       std::ranges::nth_element(seconds_, seconds_.begin() + seconds_.size() / 2);
       result.tokens_per_second =
-          static_cast<double>(trainer_.layout().n_tokens) / seconds_[seconds_.size() / 2];
+          static_cast<double>(uint64_t{trainer_.layout().sequences} * trainer_.layout().context) /
+          seconds_[seconds_.size() / 2];
     }
     TRY(told_);
     return done;
@@ -162,28 +175,41 @@ class Run {
   Status told_;
 };
 
-}  // namespace
+// The first rank's run, which tells and writes for all.
+Status lead(const TrainOptions& options, const TrainSetup& setup, const RunSettings& settings,
+            Trainer& trainer, TrainResult& result) {
+  if (!options.json) tell_plan(options, setup, settings, trainer.layout(), trainer.memory_map());
+  ASSIGN_OR_RETURN(MetricsFile metrics, MetricsFile::open(options.metrics_file.empty()
+                                                              ? setup.folder.path("metrics.jsonl")
+                                                              : options.metrics_file,
+                                                          trainer.steps()));
+  TRY(Run(options, setup, settings, trainer, std::move(metrics)).run(result));
+  return options.lora ? write_adapter(*trainer.adapter(), *setup.model, options.output, true)
+                      : write_model(*trainer.model(), options.output, true);
+}
 
-Status train_command(const TrainOptions& options) {
+Status follow(const TrainOptions& options, const TrainSetup& setup, const RunSettings& settings,
+              Trainer& trainer) {
+  TrainingRun run(trainer, options.optimizer, *setup.data, setup.folder, settings,
+                  state_at_start(setup));
+  return run.run([](const StepReport&) {});
+}
+
+Status train(const TrainOptions& options, const Ranks& ranks) {
   const auto begin = std::chrono::steady_clock::now();
   ProgressBar progress;
-  auto setup = set_up_training(options, progress.callback());
+  auto setup = set_up_training(
+      options, ranks, ranks.first() ? progress.callback() : [](std::string_view, double) {});
   progress.erase();
   TRY(setup.status());
   const RunSettings settings = run_settings(options, *setup);
   ASSIGN_OR_RETURN(const auto trainer,
-                   Trainer::open(setup->model, trainer_settings(options, *setup)));
+                   Trainer::open(setup->model, trainer_settings(options, *setup, ranks)));
   if (setup->checkpoint) TRY(setup->checkpoint->restore(*trainer));
-  if (!options.json) tell_plan(options, *setup, settings, trainer->layout(), trainer->memory_map());
   watch_memory_limits(trainer->memory_map().total_bytes());
-  ASSIGN_OR_RETURN(MetricsFile metrics, MetricsFile::open(options.metrics_file.empty()
-                                                              ? setup->folder.path("metrics.jsonl")
-                                                              : options.metrics_file,
-                                                          trainer->steps()));
+  if (!ranks.first()) return follow(options, *setup, settings, *trainer);
   TrainResult result;
-  TRY(Run(options, *setup, settings, *trainer, std::move(metrics)).run(result));
-  TRY(options.lora ? write_adapter(*trainer->adapter(), *setup->model, options.output, true)
-                   : write_model(*trainer->model(), options.output, true));
+  TRY(lead(options, *setup, settings, *trainer, result));
   result.parameters = trainer->layout().n_parameters;
   result.seconds = seconds_since(begin);
   result.planned_bytes = trainer->memory_map().total_bytes();
@@ -193,6 +219,25 @@ Status train_command(const TrainOptions& options) {
   else
     print_train(result, *setup, options);
   return {};
+}
+
+// A rank that fails ends all, which else would wait for it. What they find wrong together, the
+// first one tells: the others give it a second.
+void end_all(const Ranks& ranks, Status status) {
+  if (!ranks.first()) std::this_thread::sleep_for(std::chrono::seconds(1));
+  if (const auto fell = memory_limit_fell(); fell && status.code() == Code::kInterrupted)
+    status = *fell;
+  print_error(ranks.first() ? status : status.in(fmt::format("rank {}", ranks.rank())));
+  ranks.end_all(static_cast<int>(status.code()));
+}
+
+}  // namespace
+
+Status train_command(const TrainOptions& options) {
+  ASSIGN_OR_RETURN(const auto ranks, Ranks::join());
+  const Status done = train(options, *ranks);
+  if (!done.ok() && ranks->size() > 1) end_all(*ranks, done);
+  return done;
 }
 
 }  // namespace enxuto

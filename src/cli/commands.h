@@ -42,6 +42,7 @@ struct PlanOptions : CommonOptions {
   std::string goal = "run";
   Effort effort = Effort::kNormal;  // of compress
   uint32_t sequences = 1;
+  uint32_t ranks = 1;                       // of train
   uint64_t bandwidth = 0;                   // bytes per second that decoding reads; 0: unknown
   Optimizer optimizer = Optimizer::kAdamW;  // of train
   Type weights = Type::F32;                 // of train: F32 or BF16

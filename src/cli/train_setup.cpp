@@ -18,6 +18,12 @@ namespace {
 constexpr const char* kTokens = "tokens.bin";
 constexpr uint32_t kNewContext = 256, kTunedContext = 512, kBatch = 32;
 
+// --memory is of each rank; what the machine has is shared by those on it.
+uint64_t budget_of(const TrainOptions& o, const Ranks& ranks) {
+  const uint64_t bytes = memory_budget(o).bytes;
+  return o.memory_bytes ? bytes : bytes / ranks.on_this_machine();
+}
+
 bool is_new(const TrainOptions& options) { return options.model.empty(); }
 bool has_shape(const TrainOptions& o) {
   return o.n_layers || o.width || o.n_heads || o.n_kv_heads || o.ffn_width;
@@ -73,16 +79,18 @@ Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary) {
   return shape;
 }
 
-Result<std::shared_ptr<const Model>> new_model(const TrainOptions& o, const Progress& progress) {
+Result<std::shared_ptr<const Model>> new_model(const TrainOptions& o, const Ranks& ranks,
+                                               const Progress& progress) {
   ASSIGN_OR_RETURN(const uint32_t wanted, tokens_of(o));
   ASSIGN_OR_RETURN(const Metadata tokenizer,
-                   train_bpe(o.data, wanted, memory_budget(o).bytes / 2, progress));
+                   train_bpe(o.data, wanted, budget_of(o, ranks) / 2, progress));
   const auto vocabulary = static_cast<uint32_t>(tokenizer.find("tokenizer.ggml.tokens")->count);
   ASSIGN_OR_RETURN(const ModelShapeRequest shape, shape_of(o, vocabulary));
   return blank_model(shape, tokenizer);
 }
 
-Status find_model(const TrainOptions& o, TrainSetup& setup, const Progress& progress) {
+Status find_model(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
+                  const Progress& progress) {
   const std::string newest = newest_checkpoint(setup.folder);
   if (!newest.empty() && o.resume) {
     ASSIGN_OR_RETURN(setup.checkpoint, Checkpoint::open(newest));
@@ -96,22 +104,26 @@ Status find_model(const TrainOptions& o, TrainSetup& setup, const Progress& prog
     return Status::usage(
         fmt::format("{} has checkpoints of an earlier training", setup.folder.path()),
         "--resume goes on from the last one, --force begins anew");
-  if (!setup.checkpoint)
+  if (!setup.checkpoint && ranks.first())
     for (const std::string& name : setup.folder.names())
       if (name.ends_with(".gguf")) TRY(setup.folder.remove(name));
   if (is_new(o)) {
-    ASSIGN_OR_RETURN(setup.model, new_model(o, progress));
+    ASSIGN_OR_RETURN(setup.model, new_model(o, ranks, progress));
     return {};
   }
   ASSIGN_OR_RETURN(setup.model, open_model(o.model));
   return check_output(*setup.model, o.output, o.force || o.resume);
 }
 
-Status find_data(const TrainOptions& o, TrainSetup& setup, const Progress& progress) {
+Status find_data(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
+                 const Progress& progress) {
   const std::string path = setup.folder.path(kTokens);
   ASSIGN_OR_RETURN(const uint64_t fingerprint, data_fingerprint(*setup.tokenizer, o.data));
   Result<TokenFile> file = TokenFile::open(path);
   if (!file.ok() || file->fingerprint() != fingerprint) {
+    if (!ranks.first())
+      return Status::bad_input(fmt::format("rank {} has other data than the first", ranks.rank()),
+                               "give all ranks the same files, in a folder that they share");
     ASSIGN_OR_RETURN(setup.counts, write_tokens(*setup.tokenizer, o.data, path, progress));
     file = TokenFile::open(path);
   }
@@ -134,8 +146,8 @@ Status check_context(const TrainOptions& o, const Model& model) {
 }
 
 // As many sequences as were asked for; or 32, or what the memory has room for.
-Status find_batch(const TrainOptions& o, TrainSetup& setup) {
-  const uint64_t n = setup.data->n_training(), budget = memory_budget(o).bytes;
+Status find_batch(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup) {
+  const uint64_t n = setup.data->n_training(), budget = budget_of(o, ranks);
   if (o.batch_size > n)
     return Status::usage(fmt::format("a batch of {} is more than the {} sequences of the data",
                                      format_count(o.batch_size), format_count(n)),
@@ -149,8 +161,9 @@ Status find_batch(const TrainOptions& o, TrainSetup& setup) {
   }
 }
 
-Status fill(const TrainOptions& o, TrainSetup& setup, const Progress& progress) {
-  TRY(find_model(o, setup, progress));
+Status fill(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
+            const Progress& progress) {
+  TRY(find_model(o, ranks, setup, progress));
   TRY(check_context(o, *setup.model));
   ASSIGN_OR_RETURN(setup.tokenizer, Tokenizer::create(setup.model->metadata));
   TrainingRequest& request = setup.request;
@@ -159,28 +172,46 @@ Status fill(const TrainOptions& o, TrainSetup& setup, const Progress& progress) 
                                          setup.model->hyper.trained_context);
   request.optimizer = o.optimizer, request.weights = o.weights;
   request.rounds_products = o.rounds_products, request.lora_rank = o.lora ? o.lora_rank : 0;
-  request.n_threads = o.threads();
+  request.n_threads = o.threads(), request.ranks = ranks.size();
   request.tokenizer_bytes = setup.tokenizer->table_bytes();
-  TRY(find_data(o, setup, progress));
-  return find_batch(o, setup);
+  TRY(find_data(o, ranks, setup, progress));
+  return find_batch(o, ranks, setup);
 }
 
-}  // namespace
-
-Result<TrainSetup> set_up_training(const TrainOptions& o, const Progress& progress) {
+Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
+                                const Progress& progress) {
   TRY(check_options(o));
   if (!o.force && !o.resume && file_exists(o.output))
     return Status::usage(fmt::format("{} exists", o.output),
                          "choose another name, or --force to replace it");
   ASSIGN_OR_RETURN(WorkFolder folder, WorkFolder::open(o.output + ".training"));
   TrainSetup setup{std::move(folder), {}, {}, {}, {}, {}, {}};
-  const Status done = fill(o, setup, progress);
+  const Status done = fill(o, ranks, setup, progress);
   if (done.ok()) return setup;
   if (newest_checkpoint(setup.folder).empty()) {
     TRY(setup.folder.remove(kTokens));
     setup.folder.remove_if_empty();
   }
   return done;
+}
+
+}  // namespace
+
+Result<TrainSetup> set_up_training(const TrainOptions& o, const Ranks& ranks,
+                                   const Progress& progress) {
+  double sequences[] = {0};
+  if (ranks.first()) {
+    ASSIGN_OR_RETURN(TrainSetup setup, set_up_first(o, ranks, progress));
+    sequences[0] = setup.request.sequences;
+    TRY(ranks.sum(sequences));
+    return setup;
+  }
+  TRY(ranks.sum(sequences));  // waits for the first, and learns what it chose
+  TrainOptions chosen = o;
+  chosen.batch_size = static_cast<uint32_t>(sequences[0]);
+  TrainSetup setup{WorkFolder::shared(o.output + ".training"), {}, {}, {}, {}, {}, {}};
+  TRY(fill(chosen, ranks, setup, progress));
+  return setup;
 }
 
 }  // namespace enxuto

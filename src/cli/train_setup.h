@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "data/sequences.h"
 #include "data/tokenize.h"
+#include "platform/ranks.h"
 #include "platform/work_folder.h"
 #include "train/model_file.h"
 
@@ -22,6 +23,8 @@ struct TrainSetup {
   TrainingRequest request;  // that fits the memory
 };
 
-Result<TrainSetup> set_up_training(const TrainOptions& options, const Progress& progress);
+// The first rank makes what is to be made, and the others find it.
+Result<TrainSetup> set_up_training(const TrainOptions& options, const Ranks& ranks,
+                                   const Progress& progress);
 
 }  // namespace enxuto

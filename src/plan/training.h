@@ -23,6 +23,7 @@ inline constexpr const char* kOptimizer = "optimizer";
 inline constexpr const char* kCheckpoints = "checkpoints";
 inline constexpr const char* kHiddenStates = "hidden states";
 inline constexpr const char* kPass = "a layer, there and back";
+inline constexpr const char* kRanks = "OpenMPI";
 }  // namespace owner
 
 enum class Optimizer { kAdamW, kAdamW8bit, kSgd };
@@ -35,7 +36,8 @@ OptionalSize optimizer_bytes(Optimizer optimizer, uint64_t rows, uint64_t column
 
 struct TrainingRequest {
   uint32_t context = 0;         // tokens of one sequence; 0: as InferenceRequest
-  uint32_t sequences = 1;       // in one step
+  uint32_t sequences = 1;       // in one step, of all ranks
+  uint32_t ranks = 1;           // processes that share out the sequences and the optimizer's memory
   uint32_t pass_sequences = 0;  // through a layer at once; 0: as many as make up kPassTokens
   Optimizer optimizer = Optimizer::kAdamW;
   Type weights = Type::F32;      // of matrices: F32 or BF16; an adapter's are F32
@@ -52,11 +54,12 @@ bool learns(const Model& model, const Tensor& tensor);
 // In memory while it learns.
 Type trained_type(const Tensor& tensor, Type matrices);
 
-struct TrainingLayout {  // in bytes, where not said otherwise
+struct TrainingLayout {  // of each rank, in bytes, where not said otherwise
   uint32_t context, sequences, pass_sequences;
-  uint64_t n_tokens;      // of a step
+  uint64_t n_tokens;      // of a step, of this rank at most
   uint64_t n_parameters;  // numbers
-  uint64_t parameters, optimizer;
+  uint64_t parameters;
+  uint64_t optimizer;    // of the largest share of each tensor's rows
   uint64_t gradients;    // of the largest layer, or of a block of the head where that learns
   uint64_t embedded;     // gradients of the rows that a step looks up, likewise
   uint64_t checkpoints;  // of all layers

@@ -13,6 +13,8 @@ class WorkFolder {
  public:
   // Makes it where it is missing. kFailed where another process has it open.
   static Result<WorkFolder> open(const std::string& path);
+  // Of a process that this one works together with, and that has it to itself.
+  static WorkFolder shared(const std::string& path) { return {path, -1}; }
   WorkFolder(WorkFolder&& other) noexcept;
   WorkFolder& operator=(WorkFolder&& other) = delete;
   ~WorkFolder();

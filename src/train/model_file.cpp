@@ -39,6 +39,47 @@ Status write_rows(const Tensor& tensor, Type type, GgufWriter& writer) {
 
 std::span<const uint64_t> shape_of(const Tensor& tensor) { return {tensor.shape, tensor.n_dims}; }
 
+Status write_moments(const Trainer& trainer, const Trainer::Slot& slot, GgufWriter& writer) {
+  if (!slot.moments) return {};
+  return trainer.gather_moments(slot, [&](ByteView bytes) { return writer.write(bytes); });
+}
+
+// By the first rank; the others tell it what they know.
+Status write_as_first(Trainer& trainer, const RunState& state, Optimizer optimizer,
+                      const std::string& path) {
+  Metadata metadata = trainer.model()->metadata;
+  const auto set = [&](const char* key, uint64_t value) {
+    metadata.set_string(kPrefix + std::string(key), std::to_string(value));
+  };
+  set("step", state.step), set("sequence", state.sequence), set("data", state.data);
+  set("best_step", state.best_step), set("stale", state.stale);
+  metadata.set_string(std::string(kPrefix) + "best_loss", fmt::format("{:.17g}", state.best_loss));
+  metadata.set_string(std::string(kPrefix) + "optimizer", optimizer_name(optimizer));
+  metadata.set_string(std::string(kPrefix) + "what", trainer.adapter() ? kAdapter : "model");
+  ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, /*replace=*/true));
+  GgufWriter writer(out, metadata);
+  const auto slots = trainer.slots();
+  for (const auto& slot : slots)
+    TRY(writer.add(slot.tensor->name, slot.tensor->type, shape_of(*slot.tensor)));
+  for (const auto& slot : slots) {
+    if (!slot.moments) continue;
+    const uint64_t bytes[] = {slot.moments->bytes_of_all_rows()};
+    TRY(writer.add(slot.tensor->name + std::string(kMoments), Type::I8, bytes));
+  }
+  TRY(out.reserve(writer.file_bytes()));
+  TRY(writer.begin());
+  for (const auto& slot : slots) TRY(writer.write(slot.weights));
+  for (const auto& slot : slots) TRY(write_moments(trainer, slot, writer));
+  TRY(writer.finish());
+  return out.commit();
+}
+
+Status tell_moments(Trainer& trainer) {
+  for (const auto& slot : trainer.slots())
+    if (slot.moments) TRY(trainer.gather_moments(slot, {}));
+  return {};
+}
+
 }  // namespace
 
 Status write_model(const Model& model, const std::string& path, bool replace) {
@@ -59,30 +100,9 @@ Status write_model(const Model& model, const std::string& path, bool replace) {
 
 Status write_checkpoint(Trainer& trainer, const RunState& state, Optimizer optimizer,
                         const std::string& path) {
-  Metadata metadata = trainer.model()->metadata;
-  const auto set = [&](const char* key, uint64_t value) {
-    metadata.set_string(kPrefix + std::string(key), std::to_string(value));
-  };
-  set("step", state.step), set("sequence", state.sequence), set("data", state.data);
-  set("best_step", state.best_step), set("stale", state.stale);
-  metadata.set_string(std::string(kPrefix) + "best_loss", fmt::format("{:.17g}", state.best_loss));
-  metadata.set_string(std::string(kPrefix) + "optimizer", optimizer_name(optimizer));
-  metadata.set_string(std::string(kPrefix) + "what", trainer.adapter() ? kAdapter : "model");
-  ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, /*replace=*/true));
-  GgufWriter writer(out, metadata);
-  const auto slots = trainer.slots();
-  for (const auto& slot : slots)
-    TRY(writer.add(slot.tensor->name, slot.tensor->type, shape_of(*slot.tensor)));
-  for (const auto& slot : slots) {
-    const uint64_t bytes[] = {slot.moments.size()};
-    if (*bytes > 0) TRY(writer.add(slot.tensor->name + std::string(kMoments), Type::I8, bytes));
-  }
-  TRY(out.reserve(writer.file_bytes()));
-  TRY(writer.begin());
-  for (const auto& slot : slots) TRY(writer.write(slot.weights));
-  for (const auto& slot : slots) TRY(writer.write(slot.moments));
-  TRY(writer.finish());
-  return out.commit();
+  TRY(trainer.ranks().first() ? write_as_first(trainer, state, optimizer, path)
+                              : tell_moments(trainer));
+  return trainer.ranks().wait();
 }
 
 Result<Checkpoint> Checkpoint::open(const std::string& path) {
@@ -113,29 +133,35 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   return checkpoint;
 }
 
-Status Checkpoint::copy(std::string_view suffix, std::span<uint8_t> Trainer::Slot::*to,
-                        Trainer& trainer) const {
+Result<ByteView> Checkpoint::find(const std::string& name, uint64_t bytes) const {
+  const auto found = std::ranges::find(tensors_, name, &Tensor::name);
+  if (found != tensors_.end() && found->data.size() == bytes) return found->data;
+  return Status::bad_input(fmt::format("the checkpoint has no {} of this size", name),
+                           "go on with the model and the optimizer that it began with");
+}
+
+void Checkpoint::let_go() const {
+  for (const auto& file : files_) file->let_go();
+}
+
+Status Checkpoint::restore_weights(Trainer& trainer) const {
   for (const auto& slot : trainer.slots()) {
-    const std::span<uint8_t> bytes = slot.*to;
-    if (bytes.empty()) continue;
-    const std::string name = slot.tensor->name + std::string(suffix);
-    const auto found = std::ranges::find(tensors_, name, &Tensor::name);
-    if (found == tensors_.end() || found->data.size() != bytes.size())
-      return Status::bad_input(fmt::format("the checkpoint has no {} of this size", name),
-                               "go on with the model and the optimizer that it began with");
-    std::ranges::copy(found->data, bytes.begin());
-    for (const auto& file : files_) file->let_go();
+    ASSIGN_OR_RETURN(const ByteView bytes, find(slot.tensor->name, slot.weights.size()));
+    std::ranges::copy(bytes, slot.weights.begin());
+    let_go();
   }
   return {};
 }
 
-Status Checkpoint::restore_weights(Trainer& trainer) const {
-  return copy("", &Trainer::Slot::weights, trainer);
-}
-
 Status Checkpoint::restore(Trainer& trainer) const {
   TRY(restore_weights(trainer));
-  TRY(copy(kMoments, &Trainer::Slot::moments, trainer));
+  for (const auto& slot : trainer.slots()) {
+    if (!slot.moments) continue;
+    ASSIGN_OR_RETURN(const ByteView bytes, find(slot.tensor->name + std::string(kMoments),
+                                                slot.moments->bytes_of_all_rows()));
+    slot.moments->restore(bytes);
+    let_go();
+  }
   trainer.set_steps(state_.step);
   return {};
 }

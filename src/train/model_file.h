@@ -23,7 +23,9 @@ struct RunState {
 
 // A GGUF file of what learns (all weights, or the adapter), under its names, and of the moments of
 // each, NAME.moments (bytes); the run's state and the optimizer under enxuto.training.*. It takes
-// the place of a file of that name when it is whole.
+// the place of a file of that name when it is whole. The first rank writes it, the same file as a
+// single one would, so that any number of ranks can go on from it; all have to call it, and wait
+// for it.
 Status write_checkpoint(Trainer& trainer, const RunState& state, Optimizer optimizer,
                         const std::string& path);
 
@@ -41,8 +43,8 @@ class Checkpoint {
   Status restore(Trainer& trainer) const;  // and the moments, and the step
 
  private:
-  Status copy(std::string_view suffix, std::span<uint8_t> Trainer::Slot::*to,
-              Trainer& trainer) const;
+  Result<ByteView> find(const std::string& name, uint64_t bytes) const;
+  void let_go() const;
   std::shared_ptr<const Model> model_;
   std::vector<std::shared_ptr<const MappedFile>> files_;
   std::vector<Tensor> tensors_;

@@ -9,6 +9,8 @@
 namespace enxuto {
 namespace {
 
+uint64_t blocks_of(uint64_t columns) { return (columns + kMomentBlock - 1) / kMomentBlock; }
+
 AdamRates adam_rates(const StepRates& rates, const Tensor& tensor, float gradient_scale) {
   const auto t = static_cast<double>(rates.step);
   return {rates.rate,
@@ -39,8 +41,43 @@ struct OptimizerState::Block {
   }
 };
 
-std::span<uint8_t> OptimizerState::bytes() const {
-  return {memory_, *optimizer_bytes(optimizer_, tensor_->rows(), tensor_->columns())};
+uint64_t OptimizerState::bytes() const {
+  return *optimizer_bytes(optimizer_, rows_.size(), tensor_->columns());
+}
+
+uint64_t OptimizerState::bytes_of_all_rows() const {
+  return *optimizer_bytes(optimizer_, tensor_->rows(), tensor_->columns());
+}
+
+std::vector<OptimizerState::Part> OptimizerState::parts() const {
+  const uint64_t columns = tensor_->columns(), values = columns * sizeof(float),
+                 scales = blocks_of(columns) * sizeof(float);
+  std::vector<Part> parts;
+  uint8_t* at = memory_;
+  const auto add = [&](uint64_t row_bytes) {
+    parts.push_back({at, row_bytes});
+    at += rows_.size() * row_bytes;
+  };
+  switch (optimizer_) {
+    case Optimizer::kAdamW:
+      add(values), add(values);
+      break;
+    case Optimizer::kAdamW8bit:
+      add(scales), add(scales), add(columns), add(columns);
+      break;
+    case Optimizer::kSgd:
+      add(values);
+      break;
+  }
+  return parts;
+}
+
+void OptimizerState::restore(std::span<const uint8_t> of_all_rows) const {
+  const uint8_t* whole = of_all_rows.data();
+  for (const Part& part : parts()) {
+    std::copy_n(whole + rows_.begin * part.row_bytes, rows_.size() * part.row_bytes, part.rows);
+    whole += tensor_->rows() * part.row_bytes;
+  }
 }
 
 void OptimizerState::step(ThreadTeam& team, const StepRates& rates, float gradient_scale,
@@ -76,10 +113,12 @@ void OptimizerState::step_block(const Step& step, const Block& block, const floa
                                 float* weights) const {
   const auto n = static_cast<int64_t>(block.n);
   const AdamRates& r = step.adam;
-  auto* first = reinterpret_cast<float*>(memory_) + block.row * tensor_->columns() + block.column;
+  const uint64_t columns = tensor_->columns();
+  auto* first =
+      reinterpret_cast<float*>(memory_) + (block.row - rows_.begin) * columns + block.column;
   switch (optimizer_) {
     case Optimizer::kAdamW:
-      adam_step(r, gradient, n, weights, first, first + tensor_->count());
+      adam_step(r, gradient, n, weights, first, first + rows_.size() * columns);
       break;
     case Optimizer::kAdamW8bit:
       step_adam8(step, block, gradient, weights);
@@ -93,14 +132,13 @@ void OptimizerState::step_block(const Step& step, const Block& block, const floa
 void OptimizerState::step_adam8(const Step& step, const Block& block, const float* gradient,
                                 float* weights) const {
   const auto n = static_cast<int64_t>(block.n);
-  const uint64_t columns = tensor_->columns(), rows = tensor_->rows();
-  const uint64_t blocks = (columns + kMomentBlock - 1) / kMomentBlock;
-  auto* scales =
-      reinterpret_cast<float*>(memory_) + block.row * blocks + block.column / kMomentBlock;
+  const uint64_t columns = tensor_->columns(), rows = rows_.size(), blocks = blocks_of(columns);
+  const uint64_t row = block.row - rows_.begin;
+  auto* scales = reinterpret_cast<float*>(memory_) + row * blocks + block.column / kMomentBlock;
   float *scale_m = scales, *scale_v = scales + rows * blocks;
-  uint8_t* codes = memory_ + 2 * rows * blocks * sizeof(float) + block.row * columns + block.column;
+  uint8_t* codes = memory_ + 2 * rows * blocks * sizeof(float) + row * columns + block.column;
   auto* codes_m = reinterpret_cast<int8_t*>(codes);
-  uint8_t* codes_v = codes + tensor_->count();
+  uint8_t* codes_v = codes + rows * columns;
   float m[kMomentBlock], v[kMomentBlock];
   decode_mean(codes_m, *scale_m, n, m);
   decode_square(codes_v, *scale_v, n, v);

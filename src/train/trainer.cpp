@@ -53,6 +53,8 @@ Result<std::unique_ptr<Trainer>> Trainer::open(const Model& source,
 Result<std::unique_ptr<Trainer>> Trainer::open(const Model& source,
                                                std::shared_ptr<const Model> shared,
                                                const TrainerSettings& settings) {
+  if (settings.request.ranks != settings.ranks->size())
+    return Status::usage("the plan is for another number of ranks");
   ASSIGN_OR_RETURN(TrainingLayout layout, lay_out_training(source, settings.request));
   std::unique_ptr<Trainer> trainer(new Trainer(settings, std::move(layout)));
   ASSIGN_OR_RETURN(trainer->map_, plan_training(source, settings.request));
@@ -114,9 +116,9 @@ Status Trainer::allocate_moments() {
   ASSIGN_OR_RETURN(const auto moments, arena_->take<uint8_t>(owner::kOptimizer, layout_.optimizer));
   uint64_t offset = 0;
   for (const Tensor& tensor : learned_) {
-    moments_.emplace_back(settings_.request.optimizer, tensor,
+    moments_.emplace_back(settings_.request.optimizer, tensor, ranks().share(tensor.rows()),
                           static_cast<uint32_t>(moments_.size()), moments.data() + offset);
-    if (learns(*model(), tensor)) offset += align_up(moments_.back().bytes().size(), kLine);
+    if (learns(*model(), tensor)) offset += align_up(moments_.back().bytes(), kLine);
   }
   return {};
 }
@@ -129,11 +131,29 @@ std::vector<Trainer::Slot> Trainer::slots() {
   std::vector<Slot> all;
   for (size_t i = 0; i < moments_.size(); ++i) {
     const Tensor& tensor = learned_[i];
-    std::span<uint8_t> moments;
-    if (learns(*model(), tensor)) moments = moments_[i].bytes();
-    all.push_back({&tensor, {numbers_of(tensor), tensor.bytes()}, moments});
+    all.push_back({&tensor,
+                   {numbers_of(tensor), tensor.bytes()},
+                   learns(*model(), tensor) ? &moments_[i] : nullptr});
   }
   return all;
+}
+
+Status Trainer::gather_moments(const Slot& slot,
+                               const std::function<Status(ByteView)>& take) const {
+  constexpr uint64_t kPiece = 1 << 20;
+  std::vector<uint8_t> others(ranks().first() && ranks().size() > 1 ? kPiece : 0);
+  for (const auto& part : slot.moments->parts())
+    for (uint32_t rank = 0; rank < ranks().size(); ++rank) {
+      const uint64_t bytes =
+          share_of(slot.tensor->rows(), rank, ranks().size()).size() * part.row_bytes;
+      for (uint64_t at = 0; at < bytes; at += kPiece) {
+        uint8_t* piece = rank == ranks().rank() ? part.rows + at : others.data();
+        const std::span<uint8_t> told(piece, std::min(kPiece, bytes - at));
+        TRY(ranks().tell_first(rank, told));
+        if (ranks().first()) TRY(take(told));
+      }
+    }
+  return {};
 }
 
 Result<StepResult> Trainer::loss(const Batch& batch) {
@@ -145,6 +165,7 @@ Result<StepResult> Trainer::loss(const Batch& batch) {
 
 Result<StepResult> Trainer::step(const Batch& batch, float rate) {
   TRY(begin(batch));
+  if (!adapter()) TRY(note_embedded_rows());
   TRY(there(true));
   TRY(measure());
   ASSIGN_OR_RETURN(StepResult done, result());
@@ -174,7 +195,6 @@ Status Trainer::begin(const Batch& batch) {
       losses_[inputs_.size()].counts = batch.counts[text * context + t] != 0;
       inputs_.push_back(token[0]);
     }
-  note_embedded_rows();
   const std::span<const Token> tokens = inputs_;
   for (size_t at = 0; at < tokens.size(); at += session_->batch()) {
     const size_t n = std::min<size_t>(session_->batch(), tokens.size() - at);
@@ -183,10 +203,14 @@ Status Trainer::begin(const Batch& batch) {
   return {};
 }
 
-void Trainer::note_embedded_rows() {
-  embedded_rows_ = inputs_;
-  std::ranges::sort(embedded_rows_);
-  embedded_rows_.erase(std::ranges::unique(embedded_rows_).begin(), embedded_rows_.end());
+Status Trainer::note_embedded_rows() {
+  std::vector<float> looked_up(model()->token_embedding->rows());
+  for (const Token token : inputs_) looked_up[static_cast<size_t>(token)] = 1;
+  TRY(ranks().sum(looked_up));
+  embedded_rows_.clear();
+  for (size_t row = 0; row < looked_up.size(); ++row)
+    if (looked_up[row] > 0) embedded_rows_.push_back(static_cast<Token>(row));
+  return {};
 }
 
 template <class Body>
@@ -241,14 +265,17 @@ Status Trainer::measure() {
   });
 }
 
-Result<StepResult> Trainer::result() const {
-  StepResult result;
+Result<StepResult> Trainer::result() {
+  double sum[] = {0, 0};  // of the losses; of the tokens that count
   for (const TokenLoss& loss : losses_.first(inputs_.size())) {
     if (!loss.counts) continue;
-    result.loss += loss.loss();
-    ++result.tokens;
+    sum[0] += loss.loss();
+    ++sum[1];
   }
-  if (result.tokens > 0) result.loss /= static_cast<double>(result.tokens);
+  TRY(ranks().sum(sum));
+  StepResult result;
+  result.loss = sum[1] > 0 ? sum[0] / sum[1] : 0;
+  result.tokens = static_cast<uint64_t>(sum[1]);
   if (std::isfinite(result.loss)) return result;
   return Status::failed(fmt::format("the loss of step {} is no number", steps_ + 1),
                         "go on from the last checkpoint with a smaller --lr");
@@ -275,7 +302,9 @@ Status Trainer::head_back(float scale) {
     head_->norm_back(&states_[at], pass.rows(), &state_gradients_[at], see);
     return {};
   }));
-  return adapter() ? Status() : move({{Piece{m.output_norm, 0, 1, gradient}}});
+  if (adapter()) return {};
+  TRY(ranks().sum(gradients_.first(width)));
+  return move({{Piece{m.output_norm, 0, 1, gradient}}});
 }
 
 Status Trainer::sum_head_block(const HeadLoss::Block& block, float scale) {
@@ -295,7 +324,7 @@ Status Trainer::sum_head_block(const HeadLoss::Block& block, float scale) {
 }
 
 // Where the head is the embedding too, rows that the batch looked up wait for the other half of
-// their gradient.
+// their gradient; what waits is not summed over the ranks yet.
 Status Trainer::move_head_block(const HeadLoss::Block& block) {
   const Model& m = *model();
   const uint64_t width = m.hyper.width;
@@ -316,6 +345,7 @@ Status Trainer::move_head_block(const HeadLoss::Block& block) {
       until(row);
     }
   until(end);
+  TRY(ranks().sum(gradients_.first((end - first) * width)));
   return move(pieces);
 }
 
@@ -323,12 +353,13 @@ Status Trainer::layers_back() {
   const Model& m = *model();
   const SeeGradient see = adapter() ? collect_adapter() : collect();
   for (uint32_t layer = m.hyper.n_layers; layer-- > 0;) {
-    lay_out_layer_gradients(layer);
+    const std::span<float> gradients = lay_out_layer_gradients(layer);
     TRY(for_passes([&](const Pass& pass) {
       float* gradient = &state_gradients_[static_cast<size_t>(pass.first * m.hyper.width)];
       layers_->backward(layer, pass.texts, input_of(layer, pass), gradient, see);
       return Status();
     }));
+    TRY(ranks().sum(gradients));
     TRY(move(layer_pieces_));
   }
   return {};
@@ -350,7 +381,7 @@ std::vector<const Tensor*> Trainer::learned_of(uint32_t layer) const {
 }
 
 // The layer's tensors side by side, all zero.
-void Trainer::lay_out_layer_gradients(uint32_t layer) {
+std::span<float> Trainer::lay_out_layer_gradients(uint32_t layer) {
   layer_pieces_.clear();
   uint64_t offset = 0;
   for (const Tensor* t : learned_of(layer)) {
@@ -358,6 +389,7 @@ void Trainer::lay_out_layer_gradients(uint32_t layer) {
     offset += align_up(t->count() * sizeof(float), kLine) / sizeof(float);
   }
   std::fill_n(gradients_.begin(), offset, 0.0f);
+  return gradients_.first(offset);
 }
 
 float* Trainer::gradient_of(const Tensor& tensor) {
@@ -403,6 +435,7 @@ Status Trainer::embedding_back() {
     for (uint64_t c = 0; c < width; ++c)
       embedded_[i * width + c] += m.hyper.embedding_scale * state_gradients_[t * width + c];
   }
+  TRY(ranks().sum(embedded_.first(embedded_rows_.size() * width)));
   std::vector<Piece> pieces;
   for (size_t i = 0; i < embedded_rows_.size(); ++i)
     pieces.push_back(
@@ -442,10 +475,38 @@ Status Trainer::move(std::span<const Piece> group) {
   const double most = settings_.clip * std::sqrt(count / static_cast<double>(layout_.n_parameters));
   const double norm = std::sqrt(squares);
   const auto scale = static_cast<float>(settings_.clip > 0 && norm > most ? most / norm : 1.0);
-  for (const Piece& piece : group) {
-    const auto place = static_cast<size_t>(piece.tensor - learned_.data());
-    moments_[place].step(session_->team(), rates_, scale, piece.first, piece.n_rows, piece.gradient,
-                         numbers_of(*piece.tensor) + piece.first * piece.tensor->row_bytes());
+  for (const Piece& piece : group) move_own_rows(piece, scale);
+  return tell_rows(group);
+}
+
+void Trainer::move_own_rows(const Piece& piece, float scale) {
+  const Tensor& tensor = *piece.tensor;
+  const Share own = ranks().share(tensor.rows()).within({piece.first, piece.first + piece.n_rows});
+  if (own.size() == 0) return;
+  const auto place = static_cast<size_t>(piece.tensor - learned_.data());
+  moments_[place].step(session_->team(), rates_, scale, own.begin, own.size(),
+                       piece.gradient + (own.begin - piece.first) * tensor.columns(),
+                       numbers_of(tensor) + own.begin * tensor.row_bytes());
+}
+
+// Rows between pieces of a tensor are told along: they are the same everywhere, and so messages are
+// few.
+Status Trainer::tell_rows(std::span<const Piece> group) {
+  for (size_t i = 0; i < group.size();) {
+    const Tensor* tensor = group[i].tensor;
+    Share rows = {group[i].first, 0};
+    for (; i < group.size() && group[i].tensor == tensor; ++i)
+      rows.end = group[i].first + group[i].n_rows;
+    TRY(tell_rows(*tensor, rows));
+  }
+  return {};
+}
+
+Status Trainer::tell_rows(const Tensor& tensor, const Share& rows) {
+  for (uint32_t rank = 0; rank < ranks().size(); ++rank) {
+    const Share its = share_of(tensor.rows(), rank, ranks().size()).within(rows);
+    const uint64_t row_bytes = tensor.row_bytes();
+    TRY(ranks().tell(rank, {numbers_of(tensor) + its.begin * row_bytes, its.size() * row_bytes}));
   }
   return {};
 }

@@ -9,8 +9,13 @@
 //
 // With request.lora_rank an adapter of all matrices of the layers learns instead: the weights stay
 // as they lie in the source, and have no gradients.
+//
+// Several ranks share the texts of a step out, and the rows of each tensor: gradients are summed
+// over all ranks as soon as they are whole, each rank moves its own rows, whose moments no other
+// has, and tells them to the others (as ZeRO's second stage: Rajbhandari et al., 2020).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +23,7 @@
 #include <vector>
 
 #include "memory/arena.h"
+#include "platform/ranks.h"
 #include "train/head_loss.h"
 #include "train/learned_adapter.h"
 #include "train/optimizer_state.h"
@@ -31,17 +37,18 @@ struct TrainerSettings {
   float weight_decay = 0.1f;
   float clip = 1.0f;  // 0: gradients are as long as they are
   uint64_t seed = 1;
+  const Ranks* ranks = &Ranks::alone();  // as many as the request says
 };
 
-// Texts of context + 1 tokens, one after the other, at most request.sequences of them; for each but
-// a text's last token, whether what comes next counts.
+// Texts of context + 1 tokens, one after the other, at most this rank's share of request.sequences;
+// for each but a text's last token, whether what comes next counts.
 struct Batch {
   std::span<const Token> tokens;
   std::span<const uint8_t> counts;
 };
 
-struct StepResult {
-  double loss = 0;  // nats, the mean over the tokens that count
+struct StepResult {  // of all ranks
+  double loss = 0;   // nats, the mean over the tokens that count
   uint64_t tokens = 0;
   double gradient_norm = 0;  // before it was clipped
 };
@@ -69,14 +76,19 @@ class Trainer {
   Session& session() { return *session_; }
   const MemoryMap& memory_map() const { return map_; }
   const TrainingLayout& layout() const { return layout_; }
+  const Ranks& ranks() const { return *settings_.ranks; }
   uint64_t steps() const { return steps_; }
 
   // What is kept to go on later: each tensor's numbers and what the optimizer remembers of it.
   struct Slot {
     const Tensor* tensor;
-    std::span<uint8_t> weights, moments;
+    std::span<uint8_t> weights;
+    const OptimizerState* moments;  // of this rank's rows; null: it does not learn
   };
   std::vector<Slot> slots();
+  // All that is remembered of a slot, of all rows, piece by piece to the first rank's `take`. All
+  // ranks have to call it.
+  Status gather_moments(const Slot& slot, const std::function<Status(ByteView)>& take) const;
   void set_steps(uint64_t steps) { steps_ = steps; }  // done before
 
  private:
@@ -92,7 +104,7 @@ class Trainer {
   Status begin(const Batch& batch);
   Status there(bool keeps_inputs);
   Status measure();
-  Result<StepResult> result() const;
+  Result<StepResult> result();
   std::span<TokenLoss> losses_of(const Pass& pass);
   Status head_back(float scale);
   Status sum_head_block(const HeadLoss::Block& block, float scale);
@@ -103,11 +115,11 @@ class Trainer {
   Status for_passes(const Body& body);  // body(pass)
   template <class Body>
   Status for_head_blocks(const Body& body);  // body(block)
-  void note_embedded_rows();
+  Status note_embedded_rows();
   void keep_input(uint32_t layer, const Pass& pass, const float* x);
   const float* input_of(uint32_t layer, const Pass& pass);
   std::vector<const Tensor*> learned_of(uint32_t layer) const;
-  void lay_out_layer_gradients(uint32_t layer);
+  std::span<float> lay_out_layer_gradients(uint32_t layer);
   float* gradient_of(const Tensor& tensor);
   SeeGradient collect();
   SeeGradient collect_adapter();
@@ -118,6 +130,9 @@ class Trainer {
     float* gradient;
   };
   Status move(std::span<const Piece> group);
+  void move_own_rows(const Piece& piece, float scale);
+  Status tell_rows(std::span<const Piece> group);
+  Status tell_rows(const Tensor& tensor, const Share& rows);
   uint8_t* numbers_of(const Tensor& tensor) const;
   Status move_head_block(const HeadLoss::Block& block);
   Status move_untouched_rows();
@@ -141,7 +156,7 @@ class Trainer {
   std::span<TokenLoss> losses_;
   std::span<uint8_t> pass_memory_;
   std::vector<Token> inputs_;         // of the batch
-  std::vector<Token> embedded_rows_;  // different ones among them, ascending
+  std::vector<Token> embedded_rows_;  // different ones among all ranks' inputs, ascending
   std::vector<Piece> layer_pieces_;
   uint64_t steps_ = 0;
   double squares_ = 0;  // of the gradient so far

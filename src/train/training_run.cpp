@@ -40,7 +40,8 @@ TrainingRun::TrainingRun(Trainer& trainer, Optimizer optimizer, const Sequences&
       folder_(folder),
       settings_(settings),
       state_(state),
-      tokens_(size_t{trainer.layout().sequences} * (trainer.layout().context + 1)),
+      tokens_(trainer.layout().n_tokens / trainer.layout().context *
+              (trainer.layout().context + 1)),
       counts_(trainer.layout().n_tokens),
       saved_at_(std::chrono::steady_clock::now()) {}
 
@@ -51,11 +52,14 @@ Status TrainingRun::run(const std::function<void(const StepReport&)>& tell) {
     if (settings_.validate_every &&
         (state_.step % settings_.validate_every == 0 || state_.step == settings_.steps))
       TRY(validate(report));
-    saved = interrupted() || save_is_due(state_.step);
+    double stop_or_save[] = {interrupted() ? 1.0 : 0.0, save_is_due(state_.step) ? 1.0 : 0.0};
+    TRY(trainer_.ranks().sum(stop_or_save));  // what one wants, all do
+    const bool stops = stop_or_save[0] > 0;
+    saved = stops || stop_or_save[1] > 0;
     if (saved) TRY(save(step_name(state_.step)));
     report.saved = saved;
     tell(report);
-    if (interrupted()) return Status::interrupted();
+    if (stops) return Status::interrupted();
   }
   if (!saved) TRY(save(step_name(state_.step)));
   if (!ended_early_) return {};
@@ -65,32 +69,37 @@ Status TrainingRun::run(const std::function<void(const StepReport&)>& tell) {
 
 Result<StepReport> TrainingRun::step() {
   const auto begin = std::chrono::steady_clock::now();
-  const size_t window = data_.context() + 1;
-  for (size_t text = 0; text < tokens_.size() / window; ++text)
-    data_.training(state_.sequence + text, std::span(tokens_).subspan(text * window, window),
-                   std::span(counts_).subspan(text * (window - 1), window - 1));
+  const uint64_t n = trainer_.layout().sequences;
+  const Batch batch = own_share(&Sequences::training, state_.sequence, n);
   StepReport report{};
   report.step = state_.step + 1;
   report.rate = settings_.rate.at(report.step);
-  ASSIGN_OR_RETURN(report.result, trainer_.step({tokens_, counts_}, report.rate));
-  state_.sequence += tokens_.size() / window;
+  ASSIGN_OR_RETURN(report.result, trainer_.step(batch, report.rate));
+  state_.sequence += n;
   ++state_.step;
   report.seconds = seconds_since(begin);
   return report;
 }
 
+// Of n sequences from the first on, those of this rank.
+Batch TrainingRun::own_share(Fetch fetch, uint64_t first, uint64_t n) {
+  const size_t context = data_.context(), window = context + 1;
+  const Share own = trainer_.ranks().share(n);
+  for (size_t text = 0; text < own.size(); ++text)
+    (data_.*fetch)(first + own.begin + text, std::span(tokens_).subspan(text * window, window),
+                   std::span(counts_).subspan(text * context, context));
+  return {std::span(tokens_).first(own.size() * window),
+          std::span(counts_).first(own.size() * context)};
+}
+
 // The mean over the texts kept for it, batch by batch; always the same ones.
 Status TrainingRun::validate(StepReport& report) {
-  const size_t window = data_.context() + 1, most = tokens_.size() / window;
+  const uint64_t most = trainer_.layout().sequences;
   const uint64_t n = std::min(data_.n_validation(), kMostValidationSequences);
   StepResult sum;
   for (uint64_t begin = 0; begin < n; begin += most) {
-    const size_t texts = std::min<size_t>(most, n - begin);
-    for (size_t text = 0; text < texts; ++text)
-      data_.validation(begin + text, std::span(tokens_).subspan(text * window, window),
-                       std::span(counts_).subspan(text * (window - 1), window - 1));
-    const auto loss = trainer_.loss(
-        {std::span(tokens_).first(texts * window), std::span(counts_).first(texts * (window - 1))});
+    const auto loss =
+        trainer_.loss(own_share(&Sequences::validation, begin, std::min(most, n - begin)));
     TRY(loss.status());
     sum.loss += loss->loss * static_cast<double>(loss->tokens);
     sum.tokens += loss->tokens;
@@ -115,7 +124,7 @@ Status TrainingRun::save(const std::string& name) {
   TRY(write_checkpoint(trainer_, state_, optimizer_, folder_.path(name)));
   if (name == kBest) return {};
   saved_at_ = std::chrono::steady_clock::now();
-  return forget_old();
+  return trainer_.ranks().first() ? forget_old() : Status();
 }
 
 Status TrainingRun::forget_old() {

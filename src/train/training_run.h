@@ -1,6 +1,7 @@
 // A run of training: batches in their order, the learning rate's course, validation, checkpoints.
 // All that it does follows from the data, the settings and the step it is at: whoever goes on from
-// a checkpoint comes to the same weights, bit for bit.
+// a checkpoint comes to the same weights, bit for bit. All ranks go through the same run; the first
+// one writes its checkpoints.
 #pragma once
 
 #include <chrono>
@@ -52,6 +53,8 @@ class TrainingRun {
  private:
   Result<StepReport> step();
   Status validate(StepReport& report);
+  using Fetch = void (Sequences::*)(uint64_t, std::span<Token>, std::span<uint8_t>) const;
+  Batch own_share(Fetch fetch, uint64_t first, uint64_t n);
   Status save(const std::string& name);
   Status forget_old();
   bool save_is_due(uint64_t step) const;

@@ -30,12 +30,23 @@ struct Pipe {
   int ends[2] = {-1, -1};
 };
 
-[[noreturn]] void become_program(const std::vector<std::string>& texts) {
-  std::vector<char*> arguments = {const_cast<char*>(ENXUTO_PROGRAM)};
+[[noreturn]] void become(const std::vector<std::string>& texts) {
+  std::vector<char*> arguments;
   for (const std::string& text : texts) arguments.push_back(const_cast<char*>(text.c_str()));
   arguments.push_back(nullptr);
-  ::execv(ENXUTO_PROGRAM, arguments.data());
+  ::execvp(arguments[0], arguments.data());
   ::_exit(127);
+}
+
+[[noreturn]] void become_program(const std::vector<std::string>& texts, int ranks = 0) {
+  std::vector<std::string> all = {ENXUTO_PROGRAM};
+  if (ranks > 0) {
+    ::setenv("LSAN_OPTIONS", "detect_leaks=0", 1);  // OpenMPI never frees all that is its own
+    all = {"mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none",
+           "-n",     std::to_string(ranks), ENXUTO_PROGRAM};
+  }
+  all.insert(all.end(), texts.begin(), texts.end());
+  become(all);
 }
 
 void connect(const Invocation& invocation, const Pipe& in, const Pipe& out, const Pipe& error) {
@@ -86,7 +97,7 @@ Outcome run_program(const Invocation& invocation) {
   const pid_t child = ::fork();
   if (child == 0) {
     connect(invocation, in, out, error);
-    become_program(invocation.arguments);
+    become_program(invocation.arguments, invocation.ranks);
   }
   in.close_end(0), out.close_end(1), error.close_end(1);
   feed(in.ends[1], invocation.input);

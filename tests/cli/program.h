@@ -25,6 +25,7 @@ struct Invocation {
   std::function<bool()> interrupt_when = {};  // sent the signal once this says so
   int signal = SIGINT;
   std::string cgroup = {};  // the folder of one that it joins
+  int ranks = 0;            // processes, started by mpirun; 0: one, without it
 };
 
 Outcome run_program(const Invocation& invocation);

@@ -1,0 +1,222 @@
+// train, started by mpirun: several processes learn what one would, with a share of the optimizer's
+// memory each, from and to the same checkpoints; and what one of them meets ends all.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "inputs.h"
+#include "program.h"
+#include "tests/tiny/tiny_model.h"
+
+namespace enxuto {
+namespace {
+
+using testing::HasSubstr;
+using Json = nlohmann::json;
+
+class TrainRanks : public testing::Test {
+ protected:
+  void SetUp() override { scratch_.write("notes.txt", sample_text(6000)); }
+  // 7 texts of 32 tokens a step, which neither 2 nor 3 ranks share evenly.
+  std::vector<std::string> arguments(const std::string& output,
+                                     const std::vector<std::string>& more) const {
+    std::vector<std::string> all = {"train",  "--data", notes_,         "-o",     output, "-t",
+                                    "1",      "-c",     "32",           "--json", "--lr", "0.003",
+                                    "--keep", "9",      "--validation", "0.2"};
+    if (std::ranges::find(more, "--batch-size") == more.end())
+      all.insert(all.end(), {"--batch-size", "7"});
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  Outcome run(int ranks, const std::string& output, const std::vector<std::string>& more) const {
+    Invocation invocation{arguments(output, more)};
+    invocation.ranks = ranks;
+    return run_program(invocation);
+  }
+  // The lines of metrics.jsonl.
+  std::vector<Json> learn(int ranks, const std::string& output,
+                          const std::vector<std::string>& more) const {
+    const Outcome outcome = run(ranks, output, more);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
+    return metrics(output);
+  }
+  std::vector<Json> metrics(const std::string& output) const {
+    std::vector<Json> lines;
+    std::istringstream in(read_whole(output + ".training/metrics.jsonl"));
+    for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+    return lines;
+  }
+  std::string model(const std::string& architecture) const {
+    TinyOptions options;
+    options.architecture = architecture, options.width = 64, options.n_layers = 2;
+    const std::string path = scratch_.path(architecture + ".gguf");
+    const Status written = write_tiny_gguf(tiny_model(options), Type::F32, path);
+    EXPECT_TRUE(written.ok()) << written.what();
+    return path;
+  }
+  std::string checkpoint(const std::string& output, int step) const {
+    return output + ".training/step-000000000" + std::to_string(step) + ".gguf";
+  }
+
+  ScratchFolder scratch_;
+  std::string notes_ = scratch_.path("notes.txt"), one_ = scratch_.path("one.gguf"),
+              many_ = scratch_.path("many.gguf");
+};
+
+void expect_same(const std::vector<Json>& some, const std::vector<Json>& others) {
+  ASSERT_EQ(some.size(), others.size());
+  ASSERT_GT(some.size(), 0u);
+  for (size_t i = 0; i < some.size(); ++i)
+    for (const char* key : {"loss", "gradient_norm", "tokens", "validation_loss"}) {
+      ASSERT_EQ(some[i].contains(key), others[i].contains(key)) << key << i;
+      if (!some[i].contains(key)) continue;
+      const double value = some[i][key];
+      EXPECT_NEAR(others[i][key].get<double>(), value, 1e-5 * value) << key << i;
+    }
+}
+
+// llama's head is a matrix of its own, gemma3's is the embedding.
+TEST_F(TrainRanks, LearnWhatOneWould) {
+  for (const char* architecture : {"llama", "gemma3"}) {
+    SCOPED_TRACE(architecture);
+    const std::vector<std::string> how = {"-m", model(architecture), "--steps", "6", "--force"};
+    const auto alone = learn(0, one_, how);
+    EXPECT_TRUE(alone.back().contains("validation_loss"));
+    for (const int ranks : {2, 3}) {
+      SCOPED_TRACE(ranks);
+      expect_same(alone, learn(ranks, many_, how));
+    }
+  }
+}
+
+TEST_F(TrainRanks, LearnAnAdapterAndANewModelAlike) {
+  const std::vector<std::string> ways[] = {
+      {"-m", model("llama"), "--lora", "--rank", "5", "--steps", "4", "--force"},
+      {"--tokenizer", "bpe:300", "--layers", "2", "--width", "64", "--heads", "2", "--optimizer",
+       "sgd", "--steps", "4", "--force"}};
+  for (const auto& how : ways) expect_same(learn(0, one_, how), learn(3, many_, how));
+}
+
+// Rounding by chance falls alike where numbers are alike.
+TEST_F(TrainRanks, RoundAsOneDoes) {
+  const std::vector<std::string> how = {"-m",        model("llama"), "--optimizer", "adamw8",
+                                        "--weights", "bf16",         "--steps",     "4"};
+  const auto alone = learn(0, one_, how), shared = learn(2, many_, how);
+  ASSERT_EQ(alone.size(), shared.size());
+  for (size_t i = 0; i < alone.size(); ++i)
+    EXPECT_NEAR(shared[i]["loss"], alone[i]["loss"].get<double>(), 1e-3);
+}
+
+TEST_F(TrainRanks, GoOnFromEachOthersCheckpoints) {
+  for (const char* optimizer : {"adamw", "adamw8"}) {
+    SCOPED_TRACE(optimizer);
+    const std::vector<std::string> how = {"-m", model("gemma3"), "--steps", "6", "--save-every",
+                                          "3",  "--optimizer",   optimizer};
+    auto anew = how, resumed = how;
+    anew.push_back("--force"), resumed.push_back("--resume");
+    const auto whole = learn(0, one_, anew);
+    learn(2, many_, anew);
+    EXPECT_EQ(size_of(checkpoint(many_, 3)), size_of(checkpoint(one_, 3)));
+    for (const int ranks : {0, 3}) {
+      std::filesystem::remove(checkpoint(many_, 6));
+      if (std::string(optimizer) == "adamw")
+        expect_same(whole, learn(ranks, many_, resumed));
+      else
+        EXPECT_NEAR(learn(ranks, many_, resumed).back()["loss"], whole.back()["loss"].get<double>(),
+                    1e-3);
+    }
+  }
+}
+
+// A batch of fewer texts than ranks, too.
+TEST_F(TrainRanks, MayHaveNothingToDo) {
+  const std::vector<std::string> how = {"-m", model("llama"), "--steps", "2", "--batch-size", "2"};
+  expect_same(learn(0, one_, how), learn(3, many_, how));
+}
+
+TEST_F(TrainRanks, ArePlannedAsTheyAre) {
+  const std::string llama = model("llama");
+  const auto plan = [&](const char* ranks) {
+    const Outcome outcome = run_program({"plan", llama, "--for", "train", "-c", "32", "-t", "1",
+                                         "--batch-size", "7", "--ranks", ranks, "--json"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
+    return Json::parse(outcome.out);
+  };
+  const auto optimizer_bytes = [](const Json& planned) {
+    for (const Json& part : planned["parts"])
+      if (part["owner"] == "optimizer") return part["bytes"].get<double>();
+    return 0.0;
+  };
+  const double alone = optimizer_bytes(plan("1"));
+  ASSERT_GT(alone, 0);
+  EXPECT_LE(optimizer_bytes(plan("2")), 0.55 * alone);
+  EXPECT_LE(optimizer_bytes(plan("4")), 0.30 * alone);
+  const Outcome outcome = run(2, many_, {"-m", llama, "--steps", "2"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  EXPECT_EQ(Json::parse(outcome.out)["planned_bytes"], plan("2")["total_bytes"]);
+}
+
+// The process of this rank that writes to `output`, or 0.
+pid_t process_of(const std::string& output, int rank) {
+  const std::string variable = "OMPI_COMM_WORLD_RANK=" + std::to_string(rank);
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const pid_t pid = std::atoi(entry.path().filename().c_str());
+    if (pid <= 0) continue;
+    const std::string arguments = read_whole(entry.path() / "cmdline");
+    if (arguments.find(output) == std::string::npos) continue;
+    if (read_whole(entry.path() / "environ").find(variable) != std::string::npos) return pid;
+  }
+  return 0;
+}
+
+TEST_F(TrainRanks, AllEndWhereOneDies) {
+  Invocation invocation{
+      arguments(many_, {"-m", model("llama"), "--steps", "100000", "--save-every", "5"})};
+  invocation.ranks = 2;
+  std::chrono::steady_clock::time_point killed;
+  invocation.interrupt_when = [&] {
+    if (killed.time_since_epoch().count() || !std::filesystem::exists(checkpoint(many_, 5)))
+      return false;
+    const pid_t rank = process_of(many_, 1);
+    if (rank && ::kill(rank, SIGKILL) == 0) killed = std::chrono::steady_clock::now();
+    return false;
+  };
+  EXPECT_NE(run_program(invocation).exit_code, 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(20));
+  EXPECT_EQ(process_of(many_, 0), 0);
+  const uint64_t steps = metrics(many_).size() + 2;
+  const Outcome outcome =
+      run(0, many_, {"-m", model("llama"), "--steps", std::to_string(steps), "--resume"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
+  EXPECT_EQ(metrics(many_).size(), steps);
+}
+
+TEST_F(TrainRanks, EndTogetherWithWhatWasWrong) {
+  const Outcome outcome = run(2, many_, {"-m", model("llama"), "--batch-size", "100000"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.error, HasSubstr("more than the"));
+}
+
+TEST_F(TrainRanks, AnInterruptionSavesTheStepTheyAreAt) {
+  Invocation invocation{arguments(many_, {"-m", model("llama"), "--steps", "100000"})};
+  invocation.ranks = 2;
+  invocation.interrupt_when = [&] {
+    return read_whole(many_ + ".training/metrics.jsonl").size() > 100;
+  };
+  EXPECT_NE(run_program(invocation).exit_code, 0);
+  const auto steps = metrics(many_).size();
+  ASSERT_GT(steps, 0u);
+  const std::string more = std::to_string(steps + 2);
+  EXPECT_EQ(run(2, many_, {"-m", model("llama"), "--steps", more, "--resume"}).exit_code, 0);
+  EXPECT_EQ(metrics(many_).size(), steps + 2);
+}
+
+}  // namespace
+}  // namespace enxuto
