@@ -44,8 +44,14 @@ struct Products {
   explicit Products(int n_threads = 1)
       : team(n_threads), scratch(WeightProducts::scratch_floats(n_threads)) {}
   WeightProducts of() { return {*Dense::load(), team, scratch.data()}; }
+  // Inputs rounded to bf16, of at most so many values both.
+  WeightProducts rounding(size_t values) {
+    rounded.resize(values);
+    return {*Dense::load(), team, scratch.data(), rounded.data()};
+  }
   ThreadTeam team;
   std::vector<float> scratch;
+  std::vector<uint16_t> rounded;
 };
 
 TEST(WeightProducts, AreSumsOverTheDecodedWeights) {
@@ -92,6 +98,55 @@ TEST(WeightProducts, DependNeitherOnThreadsNorOnPieces) {
   one.of().backward(w.view, dy.data(), kTokens, 0, dx1.data());
   many.of().backward(cut, dy.data(), kTokens, 0, dx2.data());
   EXPECT_EQ(dx1, dx2);
+}
+
+TEST(WeightProducts, AddUpTheGradientByTheWeights) {
+  constexpr int64_t kRows = 300, kColumns = 70;
+  Products one, many(3);
+  const auto x = tokens(kColumns, 2), dy = tokens(kRows, 3);
+  const auto was = random_floats(kRows * kColumns, 4);
+  std::vector<float> dw = was, again = was;
+  one.of().add_gradient(dy.data(), kRows, x.data(), kColumns, kTokens, dw.data());
+  many.of().add_gradient(dy.data(), kRows, x.data(), kColumns, kTokens, again.data());
+  EXPECT_EQ(dw, again);
+  for (int64_t r = 0; r < kRows; ++r)
+    for (int64_t c = 0; c < kColumns; ++c) {
+      double sum = was[static_cast<size_t>(r * kColumns + c)];
+      for (int64_t t = 0; t < kTokens; ++t)
+        sum += double{dy[static_cast<size_t>(t * kRows + r)]} *
+               x[static_cast<size_t>(t * kColumns + c)];
+      ASSERT_NEAR(dw[static_cast<size_t>(r * kColumns + c)], sum, 1e-4);
+    }
+}
+
+// Where the processor multiplies such numbers; where it does not, nobody may ask for it.
+TEST(WeightProducts, OfRoundedInputsAreThoseOfTheirRoundedValues) {
+  constexpr int64_t kRows = 300, kColumns = 352;
+  if (!Dense::load()->multiplies_bf16()) return;
+  const Matrix w(Type::Q8_0, kRows, kColumns);
+  Products exact, rounding;
+  const WeightProducts products = rounding.rounding(kTokens * (kRows + kColumns));
+  const auto x = tokens(kColumns, 2), dy = tokens(kRows, 3);
+  const auto expect_near = [](const std::vector<float>& a, const std::vector<float>& b) {
+    double apart = 0, size = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      apart += std::pow(double{a[i]} - b[i], 2);
+      size += std::pow(double{b[i]}, 2);
+    }
+    EXPECT_GT(apart, 0);  // they were rounded
+    EXPECT_LT(apart, 0x1p-14 * size);
+  };
+  std::vector<float> y(dy.size()), y0(dy.size()), dx(x.size()), dx0(x.size());
+  std::vector<float> dw(kRows * kColumns), dw0(kRows * kColumns);
+  products.forward(w.view, x.data(), kTokens, nullptr, y.data());
+  exact.of().forward(w.view, x.data(), kTokens, nullptr, y0.data());
+  expect_near(y, y0);
+  products.backward(w.view, dy.data(), kTokens, 0, dx.data());
+  exact.of().backward(w.view, dy.data(), kTokens, 0, dx0.data());
+  expect_near(dx, dx0);
+  products.add_gradient(dy.data(), kRows, x.data(), kColumns, kTokens, dw.data());
+  exact.of().add_gradient(dy.data(), kRows, x.data(), kColumns, kTokens, dw0.data());
+  expect_near(dw, dw0);
 }
 
 }  // namespace
