@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
 #include "base/bytes.h"
 #include "cli/remaining_time.h"
+#include "data/text_files.h"
 #include "platform/terminal.h"
 
 namespace enxuto {
@@ -28,34 +27,30 @@ Json metrics_json(const StepReport& report) {
   return json;
 }
 
-// The lines of steps up to `steps`.
-std::string kept_lines(const std::string& path, uint64_t steps) {
-  std::ifstream in(path);
-  std::string kept;
-  for (std::string line; std::getline(in, line);) {
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.value("step", UINT64_MAX) <= steps) kept += line + "\n";
+// Bytes of the lines of steps up to `steps`, which come in order.
+Result<uint64_t> kept_bytes(const std::string& path, uint64_t steps) {
+  constexpr uint64_t kMostLine = 1 << 16;
+  if (steps == 0 || !file_exists(path)) return uint64_t{0};
+  ASSIGN_OR_RETURN(InputFile file, InputFile::open(path));
+  TextLines lines(std::move(file), kMostLine);
+  for (uint64_t kept = 0;;) {
+    ASSIGN_OR_RETURN(const TextLines::Line line, lines.next());
+    const Json json = Json::parse(line.text, nullptr, /*allow_exceptions=*/false);
+    if (line.end || !json.is_object() || json.value("step", UINT64_MAX) > steps) return kept;
+    kept += line.text.size() + 1;
   }
-  return kept;
 }
 
 }  // namespace
 
 Result<MetricsFile> MetricsFile::open(const std::string& path, uint64_t steps_done) {
-  const std::string kept = steps_done > 0 ? kept_lines(path, steps_done) : "";
-  std::FILE* file = std::fopen(path.c_str(), "w");
-  if (!file)
-    return Status::failed(fmt::format("{} cannot be written", path), "choose another --metrics");
-  MetricsFile metrics(file);
-  fmt::print(file, "{}", kept);
-  std::fflush(file);
-  return metrics;
+  ASSIGN_OR_RETURN(const uint64_t kept, kept_bytes(path, steps_done));
+  ASSIGN_OR_RETURN(LogFile file, LogFile::open(path, kept));
+  return MetricsFile(std::move(file));
 }
 
 Status MetricsFile::add(const StepReport& report) {
-  fmt::print(file_.get(), "{}\n", metrics_json(report).dump());
-  if (std::fflush(file_.get()) == 0) return {};
-  return Status::failed("the metrics cannot be written", "is the disk full?");
+  return file_.append(metrics_json(report).dump() + "\n");
 }
 
 TrainProgress::TrainProgress(uint64_t steps, bool quiet)

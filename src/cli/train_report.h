@@ -1,13 +1,12 @@
 // What a training tells while it runs, and at its end.
 #pragma once
 
-#include <cstdio>
-#include <memory>
 #include <string>
 
 #include "cli/json_output.h"
 #include "cli/terminal_text.h"
 #include "cli/train_setup.h"
+#include "platform/log_file.h"
 #include "train/training_run.h"
 
 namespace enxuto {
@@ -20,8 +19,8 @@ class MetricsFile {
   Status add(const StepReport& report);
 
  private:
-  explicit MetricsFile(std::FILE* file) : file_(file, &std::fclose) {}
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+  explicit MetricsFile(LogFile file) : file_(std::move(file)) {}
+  LogFile file_;
 };
 
 // A line on standard error: over and over where that is a terminal, else now and then.
