@@ -147,7 +147,6 @@ class Run {
           static_cast<double>(uint64_t{trainer_.layout().sequences} * trainer_.layout().context) /
           seconds_[seconds_.size() / 2];
     }
-    TRY(told_);
     return done;
   }
 
@@ -156,12 +155,19 @@ class Run {
     result.last = report;
     if (report.validation_loss) result.validation_loss = *report.validation_loss;
     if (seconds_.size() < kMostSeconds) seconds_.push_back(report.seconds);
-    if (told_.ok()) told_ = metrics_.add(report);
+    note(metrics_.add(report));
     progress_.show(report);
     if (!report.validation_loss || options_.sample.empty()) return;
     const auto text = sample_text(trainer_, *setup_.tokenizer, options_.sample);
     if (text.ok()) progress_.say("    " + *text);
-    if (told_.ok()) told_ = text.status();
+    note(text.status());
+  }
+
+  // What only tells of the run does not end it: the first failure is told, once.
+  void note(const Status& status) {
+    if (status.ok() || !told_.ok()) return;
+    told_ = status;
+    progress_.say("enxuto: " + status.what());
   }
 
   static constexpr size_t kMostSeconds = 10000;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include "tokenizer/unicode.h"
@@ -26,6 +27,7 @@ Result<TextFile> file_at(const std::string& path, bool named) {
   return TextFile{path, is_json_lines(path), named, file.size(), file.modified_nanoseconds()};
 }
 
+// In order; a file that several names lead to (by links) once, under the first of them.
 Result<std::vector<std::string>> names_below(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code error;
@@ -40,6 +42,12 @@ Result<std::vector<std::string>> names_below(const std::string& folder) {
     return Status::bad_input(fmt::format("cannot read the folder {}: {}", folder, error.message()),
                              "check its permissions");
   std::sort(names.begin(), names.end());
+  std::set<std::string> met;
+  std::erase_if(names, [&](const std::string& name) {
+    std::error_code ignored;
+    const fs::path real = fs::canonical(name, ignored);
+    return !ignored && !met.insert(real.string()).second;
+  });
   return names;
 }
 

@@ -1,7 +1,8 @@
 // Texts and conversations into a token file, in a stream: memory does not grow with the texts.
 //
 // What may be named: text files; JSON lines (.jsonl, .ndjson); folders, whose files are taken
-// whatever their depth, in the order of their names, without hidden ones and such that are no text.
+// whatever their depth, in the order of their names, each once, without hidden ones and such that
+// are no text.
 //
 // A text file is one document. A line of JSON lines is an object, of the first kind that fits:
 //   {"text": …}                                  a document

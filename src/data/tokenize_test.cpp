@@ -109,6 +109,7 @@ TEST_F(TokenizeTest, FilesAreDocumentsAndEndInTheEndOfText) {
   folder_.write("d/3.txt", " \n");
   folder_.write("d/4.bin", std::string("\0\1\2", 3));
   folder_.write("d/5.txt", "bad \xff\xfe here and there");
+  std::filesystem::create_symlink("1.txt", folder_.path("d/6.txt"));  // the same file again
   const Made made = made_of({folder_.path("d")});
   std::vector<Token> expected;
   for (const char* text : {"one", "two <|im_end|>", "bad \xff\xfe here and there"}) {
