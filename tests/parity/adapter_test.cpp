@@ -9,46 +9,19 @@
 #include "infer/session.h"
 #include "models/adapter.h"
 #include "tests/parity/temporary_model.h"
+#include "tests/parity/training_steps.h"
 #include "train/merge_adapter.h"
-#include "train/trainer.h"
 
 namespace enxuto {
 namespace {
 
-constexpr uint32_t kContext = 70, kTexts = 3, kRank = 4;
-
-struct Data {
-  std::vector<Token> tokens;
-  std::vector<uint8_t> counts;
-  Batch batch() const { return {tokens, counts}; }
-};
-
-Data data() {
-  Data data;
-  for (uint32_t text = 0; text < kTexts; ++text)
-    for (uint32_t t = 0; t <= kContext; ++t) {
-      data.tokens.push_back(static_cast<Token>(3 + (t * t * 31 + text * 17) % 285));
-      if (t < kContext) data.counts.push_back(t % 5 != 0);
-    }
-  return data;
-}
+constexpr uint32_t kRank = 4;
 
 TrainerSettings settings() {
-  TrainerSettings s;
-  s.request.context = kContext, s.request.sequences = kTexts, s.request.pass_sequences = 2;
-  s.request.n_threads = 2;
+  TrainerSettings s = training_settings();
   s.request.lora_rank = kRank;
-  s.clip = 0, s.weight_decay = 0;
+  s.weight_decay = 0;
   return s;
-}
-
-std::vector<std::vector<float>> values(Trainer& trainer) {
-  std::vector<std::vector<float>> all;
-  for (const auto& slot : trainer.slots()) {
-    const auto* floats = reinterpret_cast<const float*>(slot.weights.data());
-    all.emplace_back(floats, floats + slot.tensor->count());
-  }
-  return all;
 }
 
 std::vector<uint8_t> bytes_of(const Model& model) {
@@ -81,47 +54,15 @@ class Lora : public testing::TestWithParam<const char*> {
     options_.attention_bias = options_.architecture == "llama" || options_.architecture == "deci";
   }
   TinyOptions options_;
-  Data data_ = data();
+  TrainingTexts data_ = training_texts();
 };
 
 TEST_P(Lora, GradientsAreThoseOfTheLoss) {
   const TemporaryModel model(options_, Type::F32);
-  TrainerSettings s = settings();
-  s.request.optimizer = Optimizer::kSgd;
-  s.beta1 = 0;
-  const auto trainer = open(model.get(), s);
+  const auto trainer = open(model.get(), plain_steps(settings()));
   disturb_b(*trainer);
-  const auto before = values(*trainer);
-  ASSERT_TRUE(trainer->step(data_.batch(), 1).ok());
-  const auto after = values(*trainer);
-  const auto slots = trainer->slots();
-  const auto set = [&](size_t tensor, double along, const std::vector<float>& way) {
-    auto* weights = reinterpret_cast<float*>(slots[tensor].weights.data());
-    for (size_t i = 0; i < way.size(); ++i)
-      weights[i] = static_cast<float>(before[tensor][i] + along * way[i]);
-  };
-  for (size_t t = 0; t < slots.size(); ++t)
-    std::memcpy(slots[t].weights.data(), before[t].data(), slots[t].weights.size());
   // Each third: in three layers of seven matrices, a and b of each kind.
-  for (size_t t = 0; t < slots.size(); t += 3) {
-    SCOPED_TRACE(slots[t].tensor->name);
-    std::vector<float> gradient(before[t].size());
-    double squares = 0;
-    for (size_t i = 0; i < gradient.size(); ++i) {
-      gradient[i] = before[t][i] - after[t][i];
-      squares += double{gradient[i]} * gradient[i];
-    }
-    ASSERT_GT(squares, 0);
-    const double step = 0.02 / squares;  // changes the loss by 0.02 nats
-    const auto difference = [&](double by) {
-      set(t, by, gradient);
-      const double above = trainer->loss(data_.batch())->loss;
-      set(t, -by, gradient);
-      return above - trainer->loss(data_.batch())->loss;
-    };
-    EXPECT_NEAR((8 * difference(step) - difference(2 * step)) / 6 / 0.04, 1, 0.005);
-    set(t, 0, gradient);
-  }
+  expect_gradients_of_the_loss(*trainer, data_.batch(), 3);
 }
 
 TEST_P(Lora, LearnsOnQuantizedWeightsThatStayAsTheyAre) {
@@ -146,7 +87,7 @@ TEST_P(Lora, DoesNotDependOnTheNumberOfThreads) {
   const auto three = open(model.get(), s);
   for (int step = 0; step < 3; ++step)
     EXPECT_EQ(one->step(data_.batch(), 1e-2f)->loss, three->step(data_.batch(), 1e-2f)->loss);
-  EXPECT_EQ(values(*one), values(*three));
+  EXPECT_EQ(learned_values(*one), learned_values(*three));
 }
 
 TEST_P(Lora, TakesWhatWasPlanned) {

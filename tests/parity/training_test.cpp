@@ -2,50 +2,14 @@
 // against Hugging Face's (golden file, made by tools/golden_training.py), its steps of optimizers,
 // and what must not change a result.
 #include <cmath>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/parity/temporary_model.h"
-#include "train/trainer.h"
+#include "tests/parity/training_steps.h"
 
 namespace enxuto {
 namespace {
-
-constexpr uint32_t kContext = 70, kTexts = 3;  // longer than a block of attention and than a window
-
-struct Data {
-  std::vector<Token> tokens;
-  std::vector<uint8_t> counts;
-  Batch batch() const { return {tokens, counts}; }
-};
-
-Data data() {
-  Data data;
-  for (uint32_t text = 0; text < kTexts; ++text)
-    for (uint32_t t = 0; t <= kContext; ++t) {
-      data.tokens.push_back(static_cast<Token>(3 + (t * t * 31 + text * 17) % 285));
-      if (t < kContext) data.counts.push_back(t % 5 != 0);
-    }
-  return data;
-}
-
-TrainerSettings settings() {
-  TrainerSettings s;
-  s.request.context = kContext, s.request.sequences = kTexts, s.request.pass_sequences = 2;
-  s.request.n_threads = 2;
-  s.clip = 0;
-  return s;
-}
-
-std::vector<std::vector<float>> values(Trainer& trainer) {
-  std::vector<std::vector<float>> all;
-  for (const auto& slot : trainer.slots()) {
-    all.emplace_back(slot.tensor->count());
-    slot.tensor->codec().decode(slot.weights.data(), all.back().data(), all.back().size());
-  }
-  return all;
-}
 
 class Training : public testing::TestWithParam<const char*> {
  protected:
@@ -60,53 +24,16 @@ class Training : public testing::TestWithParam<const char*> {
   }
 
   TinyOptions options_;
-  Data data_ = data();
+  TrainingTexts data_ = training_texts();
 };
 
-// One step of plain SGD moves weights by the gradient itself.
 TEST_P(Training, GradientsAreThoseOfTheLoss) {
-  TrainerSettings s = settings();
-  s.request.optimizer = Optimizer::kSgd;
-  s.beta1 = 0, s.weight_decay = 0;
-  const auto trainer = open(s);
-  const auto before = values(*trainer);
-  ASSERT_TRUE(trainer->step(data_.batch(), 1).ok());
-  const auto after = values(*trainer);
-  const auto slots = trainer->slots();
-  const auto set = [&](size_t tensor, double along, const std::vector<float>& way) {
-    auto* weights = reinterpret_cast<float*>(slots[tensor].weights.data());
-    for (size_t i = 0; i < way.size(); ++i)
-      weights[i] = static_cast<float>(before[tensor][i] + along * way[i]);
-  };
-  for (size_t t = 0; t < slots.size(); ++t)
-    std::memcpy(slots[t].weights.data(), before[t].data(), slots[t].weights.size());
-  for (size_t t = 0; t < slots.size(); ++t) {
-    SCOPED_TRACE(slots[t].tensor->name);
-    std::vector<float> gradient(before[t].size());
-    double squares = 0;
-    for (size_t i = 0; i < gradient.size(); ++i) {
-      gradient[i] = before[t][i] - after[t][i];
-      squares += double{gradient[i]} * gradient[i];
-    }
-    if (!learns(*trainer->model(), *slots[t].tensor)) {
-      EXPECT_EQ(squares, 0);
-      continue;
-    }
-    ASSERT_GT(squares, 0);
-    const double step = 0.02 / squares;  // changes the loss by 0.02 nats
-    const auto difference = [&](double by) {
-      set(t, by, gradient);
-      const double above = trainer->loss(data_.batch())->loss;
-      set(t, -by, gradient);
-      return above - trainer->loss(data_.batch())->loss;
-    };
-    EXPECT_NEAR((8 * difference(step) - difference(2 * step)) / 6 / 0.04, 1, 0.005);
-    set(t, 0, gradient);
-  }
+  const auto trainer = open(plain_steps(training_settings()));
+  expect_gradients_of_the_loss(*trainer, data_.batch());
 }
 
 TEST_P(Training, DoesNotDependOnTheNumberOfThreads) {
-  TrainerSettings s = settings();
+  TrainerSettings s = training_settings();
   s.request.optimizer = Optimizer::kAdamW8bit;
   s.request.weights = Type::BF16;
   s.clip = 1;
@@ -115,7 +42,7 @@ TEST_P(Training, DoesNotDependOnTheNumberOfThreads) {
   const auto three = open(s);
   for (int step = 0; step < 3; ++step)
     EXPECT_EQ(one->step(data_.batch(), 1e-3f)->loss, three->step(data_.batch(), 1e-3f)->loss);
-  EXPECT_EQ(values(*one), values(*three));
+  EXPECT_EQ(learned_values(*one), learned_values(*three));
 }
 
 TEST_P(Training, LossFallsWithEachOptimizer) {
@@ -123,7 +50,7 @@ TEST_P(Training, LossFallsWithEachOptimizer) {
                                                      {Optimizer::kAdamW8bit, Type::BF16, 4e-3f},
                                                      {Optimizer::kSgd, Type::BF16, 0.05f}};
   for (const auto& [optimizer, weights, rate] : ways) {
-    TrainerSettings s = settings();
+    TrainerSettings s = training_settings();
     s.request.optimizer = optimizer;
     s.request.weights = weights;
     const auto trainer = open(s);
@@ -172,16 +99,16 @@ class GoldenTraining : public testing::TestWithParam<size_t> {
   }
 
   TrainerSettings settings_;
-  Data data_;
+  TrainingTexts data_;
 };
 
 TEST_P(GoldenTraining, GradientsAreHuggingFaces) {
   const auto trainer = open({{"momentum", 0}}, Optimizer::kSgd);
-  const auto before = values(*trainer);
+  const auto before = learned_values(*trainer);
   const auto done = trainer->step(data_.batch(), 1);
   ASSERT_TRUE(done.ok());
   EXPECT_NEAR(done->loss, golden_case()["loss"].get<double>(), 1e-4 * done->loss);
-  const auto after = values(*trainer);
+  const auto after = learned_values(*trainer);
   const auto slots = trainer->slots();
   size_t met = 0;
   for (size_t t = 0; t < slots.size(); ++t) {
