@@ -39,8 +39,8 @@ void print_layers(const PruneReport& report, const Model& model, const Paint& pa
 double bits_of_weight(const Model& model) {
   uint64_t bytes = 0, weights = 0;
   for (const LayerWeights& w : model.layers)
-    for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
-      if (t) bytes += t->row_bytes() * t->rows(), weights += t->count();
+    for (const Tensor* t : matrices_of(w))
+      bytes += t->row_bytes() * t->rows(), weights += t->count();
   return weights ? 8 * static_cast<double>(bytes) / static_cast<double>(weights) : 0;
 }
 

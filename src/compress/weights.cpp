@@ -4,15 +4,6 @@
 #include <map>
 
 namespace enxuto {
-namespace {
-
-std::vector<const Tensor*> matrices_of(const LayerWeights& w) {
-  std::vector<const Tensor*> all = {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down};
-  std::erase(all, nullptr);
-  return all;
-}
-
-}  // namespace
 
 std::vector<Weight> find_weights(const Model& model) {
   std::map<const Tensor*, Weight> known;

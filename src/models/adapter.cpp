@@ -20,10 +20,10 @@ constexpr const char* kTodo =
 
 Status broken(std::string what) { return Status::bad_input(std::move(what), kTodo); }
 
-std::vector<const Tensor*> matrices_of(const LayerWeights& w) {
+std::vector<const Tensor*> layer_matrices(const Model& model) {
   std::vector<const Tensor*> all;
-  for (const Tensor* tensor : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
-    if (tensor) all.push_back(tensor);
+  for (const LayerWeights& layer : model.layers)
+    for (const Tensor* w : matrices_of(layer)) all.push_back(w);
   return all;
 }
 
@@ -135,9 +135,7 @@ uint64_t Adapter::most_rank() const {
 std::shared_ptr<Adapter> blank_adapter(const Model& model, uint32_t rank) {
   auto adapter = std::make_shared<Adapter>();
   adapter->alpha = kAlphaOfRank * static_cast<float>(rank);
-  std::vector<const Tensor*> matrices;
-  for (const LayerWeights& layer : model.layers)
-    for (const Tensor* w : matrices_of(layer)) matrices.push_back(w);
+  const std::vector<const Tensor*> matrices = layer_matrices(model);
   for (const Tensor* w : matrices) {
     adapter->tensors.push_back(matrix(w->name + std::string(kA), w->columns(), rank));
     adapter->tensors.push_back(matrix(w->name + std::string(kB), rank, w->rows()));
@@ -155,9 +153,7 @@ Result<std::shared_ptr<const Adapter>> bind_adapter(GgufFile file, const Model& 
   adapter->tensors = std::move(file.tensors);
   adapter->files = std::move(file.files);
   ASSIGN_OR_RETURN(auto halves, find_halves(adapter->tensors));
-  std::vector<const Tensor*> matrices;
-  for (const LayerWeights& layer : model.layers)
-    for (const Tensor* w : matrices_of(layer)) matrices.push_back(w);
+  std::vector<const Tensor*> matrices = layer_matrices(model);
   if (!model.tied()) matrices.push_back(model.output);
   for (const Tensor* w : matrices) {
     const auto found = halves.find(w->name);

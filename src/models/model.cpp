@@ -6,6 +6,24 @@
 #include "models/hugging_face.h"
 
 namespace enxuto {
+namespace {
+
+std::vector<const Tensor*> present(std::vector<const Tensor*> tensors) {
+  std::erase(tensors, nullptr);
+  return tensors;
+}
+
+}  // namespace
+
+std::vector<const Tensor*> matrices_of(const LayerWeights& w) {
+  return present({w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down});
+}
+
+std::vector<const Tensor*> tensors_of(const LayerWeights& w) {
+  return present({w.attn_norm, w.q, w.q_bias, w.k, w.k_bias, w.v, w.v_bias, w.q_norm, w.k_norm,
+                  w.attn_output, w.post_attn_norm, w.ffn_norm, w.gate, w.up, w.down,
+                  w.post_ffn_norm});
+}
 
 const Tensor* Model::find(std::string_view name) const {
   for (const Tensor& t : tensors)

@@ -66,6 +66,10 @@ struct LayerWeights {
   const Tensor* post_ffn_norm = nullptr;
 };
 
+// Those that a layer has, in the order of the computation.
+std::vector<const Tensor*> matrices_of(const LayerWeights& layer);
+std::vector<const Tensor*> tensors_of(const LayerWeights& layer);  // and norms and biases
+
 struct Model {
   HyperParameters hyper;
   // Under GGUF names, in the order in which a file has or would have them. From a Hugging Face

@@ -47,13 +47,6 @@ constexpr uint64_t kFloat = sizeof(float), kDouble = sizeof(double);
 
 using Matrices = std::vector<const Tensor*>;
 
-Matrices matrices_of(const LayerWeights& w) {
-  Matrices all;
-  for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
-    if (t) all.push_back(t);
-  return all;
-}
-
 // One of those that share an input.
 Matrices inputs_of(const LayerWeights& w) {
   Matrices all;
@@ -210,12 +203,11 @@ class Sizes {
   }
 
   template <class Bytes>
-  OptionalSize largest_layer(Matrices (*tensors_of)(const LayerWeights&),
-                             const Bytes& bytes_of) const {
+  OptionalSize largest_layer(Matrices (*which)(const LayerWeights&), const Bytes& bytes_of) const {
     OptionalSize most = 0;
     for (const LayerWeights& w : model_.layers) {
       OptionalSize layer = 0;
-      for (const Tensor* t : tensors_of(w)) layer = checked_add(layer, bytes_of(*t));
+      for (const Tensor* t : which(w)) layer = checked_add(layer, bytes_of(*t));
       most = larger(most, layer);
     }
     return most;

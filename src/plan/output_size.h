@@ -7,6 +7,9 @@
 
 namespace enxuto {
 
+// llama.cpp's number for a file most of whose weights have this type.
+uint32_t file_type_of(Type most);
+
 // A model's metadata with the keys of quantization set anew. file_type: as llama.cpp numbers it.
 Metadata output_metadata(Metadata metadata, uint32_t file_type);
 

@@ -259,11 +259,10 @@ std::optional<MaskingFloats> masking_floats(const LayerWeights& w) {
     add(covariance ? OptionalSize(*covariance / kFloat) : std::nullopt);
     scratch = larger(scratch, checked_mul(kTile, covariance_block(t->columns())));
   }
-  for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
-    if (t) {
-      add(t->count());
-      scratch = larger(scratch, checked_mul(2 * kTile, t->rows()));  // scores and errors
-    }
+  for (const Tensor* t : matrices_of(w)) {
+    add(t->count());
+    scratch = larger(scratch, checked_mul(2 * kTile, t->rows()));  // scores and errors
+  }
   if (!layer || !scratch) return std::nullopt;
   return MaskingFloats{*layer, *scratch};
 }

@@ -30,45 +30,15 @@ class Sum {
   OptionalSize bytes_ = 0;
 };
 
-template <class Body>
-void for_tensors_of(const LayerWeights& w, const Body& body) {
-  for (const Tensor* tensor :
-       {w.attn_norm, w.q, w.q_bias, w.k, w.k_bias, w.v, w.v_bias, w.q_norm, w.k_norm, w.attn_output,
-        w.post_attn_norm, w.ffn_norm, w.gate, w.up, w.down, w.post_ffn_norm})
-    if (tensor) body(*tensor);
-}
-
-// Of the layer's part of the adapter.
-OptionalSize gradient_bytes(const Adapter& adapter, const LayerWeights& layer) {
-  Sum sum;
-  for (const Tensor* w :
-       {layer.q, layer.k, layer.v, layer.attn_output, layer.gate, layer.up, layer.down}) {
-    const LowRank* pair = w ? adapter.find(*w) : nullptr;
-    if (!pair) continue;
-    sum.add(floats(pair->a->rows(), pair->a->columns()));
-    sum.add(floats(pair->b->rows(), pair->b->columns()));
-  }
-  return sum.bytes();
-}
-
-OptionalSize gradient_bytes(const Model& model, const Adapter& adapter) {
-  OptionalSize most = 0;
-  for (const LayerWeights& layer : model.layers) {
-    const OptionalSize bytes = gradient_bytes(adapter, layer);
-    if (!bytes || !most) return {};
-    most = std::max(*most, *bytes);
-  }
-  return most;
-}
-
-OptionalSize gradient_bytes(const Model& model) {
+// Of the layer that has most to learn, or of a block of the head where that learns too.
+OptionalSize gradient_bytes(const Model& model, const Adapter* adapter) {
   const HyperParameters& hyper = model.hyper;
   Sum head;
-  head.add(floats(std::min(hyper.vocabulary, kVocabularyBlock), hyper.width));
+  if (!adapter) head.add(floats(std::min(hyper.vocabulary, kVocabularyBlock), hyper.width));
   OptionalSize most = head.bytes();
   for (const LayerWeights& layer : model.layers) {
     Sum sum;
-    for_tensors_of(layer, [&](const Tensor& t) { sum.add(floats(t.rows(), t.columns())); });
+    for (const Tensor* t : learned_of(layer, adapter)) sum.add(floats(t->rows(), t->columns()));
     if (!sum.bytes() || !most) return {};
     most = std::max(*most, *sum.bytes());
   }
@@ -122,8 +92,7 @@ Status add_learned(const Model& model, const TrainingRequest& request, TrainingL
   }
   ASSIGN_OR_RETURN(l.parameters, checked(parameters.bytes()));
   ASSIGN_OR_RETURN(l.optimizer, checked(optimizer.bytes()));
-  ASSIGN_OR_RETURN(l.gradients,
-                   checked(adapter ? gradient_bytes(model, *adapter) : gradient_bytes(model)));
+  ASSIGN_OR_RETURN(l.gradients, checked(gradient_bytes(model, adapter)));
   if (adapter) return {};
   ASSIGN_OR_RETURN(l.embedded,
                    checked(floats(std::min(step_tokens(l), uint64_t{model.hyper.vocabulary}),
@@ -206,6 +175,14 @@ OptionalSize optimizer_bytes(Optimizer optimizer, uint64_t rows, uint64_t column
 }
 
 bool learns(const Model& model, const Tensor& tensor) { return &tensor != model.rope_factors; }
+
+std::vector<const Tensor*> learned_of(const LayerWeights& layer, const Adapter* adapter) {
+  if (!adapter) return tensors_of(layer);
+  std::vector<const Tensor*> all;
+  for (const Tensor* w : matrices_of(layer))
+    if (const LowRank* pair = adapter->find(*w)) all.insert(all.end(), {pair->a, pair->b});
+  return all;
+}
 
 Type trained_type(const Tensor& tensor, Type matrices) {
   return tensor.n_dims > 1 ? matrices : Type::F32;

@@ -51,6 +51,8 @@ inline constexpr uint32_t kPassTokens = 1024;
 
 // Whether a tensor is learned: all but tables of angles.
 bool learns(const Model& model, const Tensor& tensor);
+// The tensors of a layer that learn together: its own, or those of its adapter.
+std::vector<const Tensor*> learned_of(const LayerWeights& layer, const Adapter* adapter);
 // In memory while it learns.
 Type trained_type(const Tensor& tensor, Type matrices);
 

@@ -110,8 +110,7 @@ WeightPlan plan_streaming(const Model& model, uint64_t bytes, bool holds_layers)
   uint32_t held = 1;  // slices in use at once
   for (const LayerWeights& w : model.layers) {
     const size_t begin = plan.slices.size();
-    for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
-      add_matrix(model, t, plan);
+    for (const Tensor* t : matrices_of(w)) add_matrix(model, t, plan);
     plan.ends.push_back(static_cast<uint32_t>(plan.slices.size()));
     if (holds_layers) held = std::max(held, static_cast<uint32_t>(plan.slices.size() - begin));
   }
