@@ -33,6 +33,16 @@ Result<std::shared_ptr<const Adapter>> named_adapter(const CommonOptions& option
   return open_adapter(options.lora_file, model);
 }
 
+TrainingRequest training_request(const CommonOptions& options, const LearningOptions& learning) {
+  TrainingRequest request;
+  request.optimizer = learning.optimizer;
+  request.weights = learning.weights;
+  request.rounds_products = learning.rounds_products;
+  request.lora_rank = learning.lora ? learning.lora_rank : 0;
+  request.n_threads = options.threads();
+  return request;
+}
+
 namespace {
 
 constexpr const char* kExamples = R"(Examples:
@@ -72,20 +82,29 @@ struct Subcommand {
     command->callback([&action, run, kept = options] { action = [=] { return run(*kept); }; });
   }
 
-  void size(const char* name, uint64_t& bytes, const char* what) {
+  // What `parse` makes of an argument.
+  void parsed(const char* name, uint64_t& value, Result<uint64_t> (*parse)(std::string_view text),
+              const char* what, const char* type) {
     command
         ->add_option_function<std::string>(
             name,
-            [&bytes, name](const std::string& text) {
-              const Result<uint64_t> parsed = parse_bytes(text);
-              if (!parsed.ok())
+            [&value, name, parse](const std::string& text) {
+              const Result<uint64_t> found = parse(text);
+              if (!found.ok())
                 throw CLI::ValidationError(
-                    name, fmt::format("{}; {}", parsed.status().what(), parsed.status().todo()));
-              if (*parsed == 0) throw CLI::ValidationError(name, "must be more than nothing");
-              bytes = *parsed;
+                    name, fmt::format("{}; {}", found.status().what(), found.status().todo()));
+              if (*found == 0) throw CLI::ValidationError(name, "must be more than nothing");
+              value = *found;
             },
             what)
-        ->type_name("SIZE");
+        ->type_name(type);
+  }
+  void size(const char* name, uint64_t& bytes, const char* what) {
+    parsed(name, bytes, parse_bytes, what, "SIZE");
+  }
+  // Parameters, as 5M.
+  void count(const char* name, uint64_t& value, const char* what) {
+    parsed(name, value, parse_count, what, "COUNT");
   }
   void context(const char* what) {
     number("-c,--context", options->context, what, 1, kMostTokens);
@@ -117,21 +136,6 @@ struct Subcommand {
     add("--cache-type-v", "-ctv: values in the KV cache, likewise", &KvFormat::value,
         &CacheParts::values);
   }
-  // Parameters, as 5M.
-  void count(const char* name, uint64_t& value, const char* what) {
-    command
-        ->add_option_function<std::string>(
-            name,
-            [&value, name](const std::string& text) {
-              const Result<uint64_t> parsed = parse_count(text);
-              if (!parsed.ok())
-                throw CLI::ValidationError(
-                    name, fmt::format("{}; {}", parsed.status().what(), parsed.status().todo()));
-              value = *parsed;
-            },
-            what)
-        ->type_name("COUNT");
-  }
   // A value by its name.
   template <class T>
   void choice(const char* option, T& value, const std::vector<std::pair<std::string, T>>& known,
@@ -154,8 +158,7 @@ struct Subcommand {
                    what);
   }
   // How weights learn; prefix: of what command.
-  template <class Training>
-  void learning(Training& o, const std::string& prefix) {
+  void learning(LearningOptions& o, const std::string& prefix) {
     std::vector<std::pair<std::string, Optimizer>> optimizers;
     for (const Optimizer each : {Optimizer::kAdamW, Optimizer::kAdamW8bit, Optimizer::kSgd})
       optimizers.emplace_back(optimizer_name(each), each);
@@ -225,7 +228,7 @@ void add_plan(CLI::App& app, Action& action) {
   PlanOptions& o = *c.options;
   c.command->add_option("--for", o.goal, "What the plan is for (default: run)")
       ->check(CLI::IsMember({"run", "serve", "eval", "bench", "compress", "prune", "train"}));
-  c.learning(o, "Of --for train: ");
+  c.learning(o.learning, "Of --for train: ");
   c.number("--ranks", o.ranks, "Of --for train: processes by mpirun; the plan is each one's", 1,
            65536);
   c.effort(o.effort, "Of --for compress and prune: fast, normal (default) or best");
@@ -394,7 +397,7 @@ void add_train(CLI::App& app, Action& action) {
            "Sequences of a step (default: 32, or what the memory has room for)", 1, 1 << 20);
   c.number("--steps", o.steps, "Steps to make", 1, 1e12);
   c.number("--epochs", o.epochs, "Or how often to go through the data (default: 3)", 1e-6, 1e9);
-  c.learning(o, "");
+  c.learning(o.learning, "");
   c.number("--lr", o.rate, "The learning rate's most (default: by the model's size)", 0, 1e3);
   c.choice<Schedule>("--schedule", o.schedule,
                      {{"cosine", Schedule::kCosine},

@@ -58,14 +58,9 @@ InferenceRequest mapped(InferenceRequest request) {
 }
 
 TrainingRequest training_request(const PlanOptions& options, const InferenceRequest& request) {
-  TrainingRequest training;
+  TrainingRequest training = training_request(options, options.learning);
   training.context = options.context;
   training.sequences = options.sequences, training.ranks = options.ranks;
-  training.optimizer = options.optimizer;
-  training.weights = options.weights;
-  training.rounds_products = options.rounds_products;
-  training.lora_rank = options.lora ? options.lora_rank : 0;
-  training.n_threads = request.n_threads;
   training.tokenizer_bytes = request.tokenizer_bytes;
   return training;
 }

@@ -27,8 +27,8 @@ constexpr uint64_t kValidations = 20, kStepsOfValidation = 5;
 // Adapters bear 2e-4, small models large steps: in proportion to 1 / width, from GPT-2's 6e-4 at
 // 768. What has learned already is only turned.
 float default_rate(const TrainOptions& o, const Model& model) {
-  if (o.optimizer == Optimizer::kSgd) return 0.01f;
-  if (o.lora) return 2e-4f;
+  if (o.learning.optimizer == Optimizer::kSgd) return 0.01f;
+  if (o.learning.lora) return 2e-4f;
   if (!o.model.empty()) return 5e-5f;
   return std::clamp(6e-4f * 768 / static_cast<float>(model.hyper.width), 3e-4f, 3e-3f);
 }
@@ -55,7 +55,7 @@ TrainerSettings trainer_settings(const TrainOptions& o, const TrainSetup& setup,
                                  const Ranks& ranks) {
   TrainerSettings s;
   s.request = setup.request, s.ranks = &ranks;
-  if (o.optimizer == Optimizer::kSgd) s.beta1 = 0.9f;
+  if (o.learning.optimizer == Optimizer::kSgd) s.beta1 = 0.9f;
   s.weight_decay = o.weight_decay, s.clip = o.clip, s.seed = o.seed;
   return s;
 }
@@ -134,7 +134,7 @@ class Run {
   Status run(TrainResult& result) {
     const RunState state = state_at_start(setup_);
     const uint64_t begin = state.step;
-    TrainingRun run(trainer_, options_.optimizer, *setup_.data, setup_.folder, settings_, state);
+    TrainingRun run(trainer_, *setup_.data, setup_.folder, settings_, state);
     const Status done = run.run([&](const StepReport& report) { see(report, result); });
     result.state = run.state();
     result.ended_early = run.ended_early();
@@ -190,14 +190,13 @@ Status lead(const TrainOptions& options, const TrainSetup& setup, const RunSetti
                                                               : options.metrics_file,
                                                           trainer.steps()));
   TRY(Run(options, setup, settings, trainer, std::move(metrics)).run(result));
-  return options.lora ? write_adapter(*trainer.adapter(), *setup.model, options.output, true)
-                      : write_model(*trainer.model(), options.output, true);
+  return options.learning.lora
+             ? write_adapter(*trainer.adapter(), *setup.model, options.output, true)
+             : write_model(*trainer.model(), options.output, true);
 }
 
-Status follow(const TrainOptions& options, const TrainSetup& setup, const RunSettings& settings,
-              Trainer& trainer) {
-  TrainingRun run(trainer, options.optimizer, *setup.data, setup.folder, settings,
-                  state_at_start(setup));
+Status follow(const TrainSetup& setup, const RunSettings& settings, Trainer& trainer) {
+  TrainingRun run(trainer, *setup.data, setup.folder, settings, state_at_start(setup));
   return run.run([](const StepReport&) {});
 }
 
@@ -213,7 +212,7 @@ Status train(const TrainOptions& options, const Ranks& ranks) {
                    Trainer::open(setup->model, trainer_settings(options, *setup, ranks)));
   if (setup->checkpoint) TRY(setup->checkpoint->restore(*trainer));
   watch_memory_limits(trainer->memory_map().total_bytes());
-  if (!ranks.first()) return follow(options, *setup, settings, *trainer);
+  if (!ranks.first()) return follow(*setup, settings, *trainer);
   TrainResult result;
   TRY(lead(options, *setup, settings, *trainer, result));
   result.parameters = trainer->layout().n_parameters;

@@ -36,19 +36,24 @@ struct InspectOptions : CommonOptions {
   bool tensors = false;
 };
 
+// How weights learn.
+struct LearningOptions {
+  Optimizer optimizer = Optimizer::kAdamW;
+  Type weights = Type::F32;  // of matrices: F32 or BF16
+  bool rounds_products = false;
+  bool lora = false;  // all weights stay, and an adapter learns:
+  uint32_t lora_rank = 16;
+};
+
 struct PlanOptions : CommonOptions {
   uint32_t context = 0;  // 0: what the model was trained on, 4096 tokens at most
   uint32_t batch = 0;    // 0: the default of the plan
   std::string goal = "run";
   Effort effort = Effort::kNormal;  // of compress
   uint32_t sequences = 1;
-  uint32_t ranks = 1;                       // of train
-  uint64_t bandwidth = 0;                   // bytes per second that decoding reads; 0: unknown
-  Optimizer optimizer = Optimizer::kAdamW;  // of train
-  Type weights = Type::F32;                 // of train: F32 or BF16
-  bool rounds_products = false;             // of train
-  bool lora = false;                        // of train
-  uint32_t lora_rank = 16;
+  uint32_t ranks = 1;        // of train
+  uint64_t bandwidth = 0;    // bytes per second that decoding reads; 0: unknown
+  LearningOptions learning;  // of train
   bool explain = false;
   bool measure = false;
   std::string html_file;
@@ -94,11 +99,7 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   uint32_t context = 0, batch_size = 0;  // tokens, sequences; 0: as suits the model, the memory
   uint64_t steps = 0;                    // or
   double epochs = 0;                     // neither: as suits
-  bool lora = false;                     // all weights stay, and an adapter learns:
-  uint32_t lora_rank = 16;
-  Optimizer optimizer = Optimizer::kAdamW;
-  Type weights = Type::F32;
-  bool rounds_products = false;
+  LearningOptions learning;
   float rate = 0;  // 0: as suits
   Schedule schedule = Schedule::kCosine;
   std::optional<uint64_t> warmup;  // steps; nothing: a twentieth of all
@@ -152,6 +153,9 @@ InferenceRequest inference_request(const CommonOptions& options, uint32_t contex
 // The adapter that they name; null: none.
 Result<std::shared_ptr<const Adapter>> named_adapter(const CommonOptions& options,
                                                      const Model& model);
+
+// What training so asks of the plan.
+TrainingRequest training_request(const CommonOptions& options, const LearningOptions& learning);
 
 Status inspect_command(const InspectOptions& options);
 Status plan_command(const PlanOptions& options);

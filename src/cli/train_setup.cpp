@@ -33,7 +33,8 @@ Status check_options(const TrainOptions& o) {
   if (o.steps > 0 && o.epochs > 0)
     return Status::usage("--steps and --epochs both say how long", "give one of them");
   if (is_new(o)) {
-    if (o.lora) return Status::usage("an adapter needs a model to stand beside", "name a MODEL");
+    if (o.learning.lora)
+      return Status::usage("an adapter needs a model to stand beside", "name a MODEL");
     if (o.parameters == 0 && !has_shape(o))
       return Status::usage("neither a model to train further, nor the size of a new one",
                            "name a MODEL, or say --params 5M");
@@ -94,11 +95,11 @@ Status find_model(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
   const std::string newest = newest_checkpoint(setup.folder);
   if (!newest.empty() && o.resume) {
     ASSIGN_OR_RETURN(setup.checkpoint, Checkpoint::open(newest));
-    if (setup.checkpoint->of_adapter() != o.lora)
+    if (setup.checkpoint->of_adapter() != o.learning.lora)
       return Status::bad_input("the checkpoint is of a training with the other choice of --lora",
                                "go on as it began, or begin anew with --force");
     setup.model = setup.checkpoint->model();
-    if (!o.lora) return {};
+    if (!o.learning.lora) return {};
   }
   if (!newest.empty() && !o.force && !o.resume)
     return Status::usage(
@@ -166,13 +167,12 @@ Status fill(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
   TRY(find_model(o, ranks, setup, progress));
   TRY(check_context(o, *setup.model));
   ASSIGN_OR_RETURN(setup.tokenizer, Tokenizer::create(setup.model->metadata));
+  setup.request = training_request(o, o.learning);
   TrainingRequest& request = setup.request;
   request.context = o.context ? o.context
                               : std::min(is_new(o) ? kNewContext : kTunedContext,
                                          setup.model->hyper.trained_context);
-  request.optimizer = o.optimizer, request.weights = o.weights;
-  request.rounds_products = o.rounds_products, request.lora_rank = o.lora ? o.lora_rank : 0;
-  request.n_threads = o.threads(), request.ranks = ranks.size();
+  request.ranks = ranks.size();
   request.tokenizer_bytes = setup.tokenizer->table_bytes();
   TRY(find_data(o, ranks, setup, progress));
   return find_batch(o, ranks, setup);

@@ -18,11 +18,12 @@ void SampledCrossEntropy::add(std::span<const float> logits, int64_t first, doub
   label_ = first + static_cast<int64_t>(i);
 }
 
-void SampledCrossEntropy::gradient(std::span<float> logits, int64_t first) const {
-  const auto top = static_cast<float>(sum_.top), share = static_cast<float>(1 / sum_.sum);
+void cross_entropy_gradient(const ExponentialSum& sum, int64_t label, int64_t first,
+                            std::span<float> logits) {
+  const auto top = static_cast<float>(sum.top), share = static_cast<float>(1 / sum.sum);
   for (float& z : logits) z = share * exp_below_zero(z - top);
-  if (label_ >= first && label_ - first < static_cast<int64_t>(logits.size()))
-    logits[static_cast<size_t>(label_ - first)] -= 1;
+  if (label >= first && label - first < static_cast<int64_t>(logits.size()))
+    logits[static_cast<size_t>(label - first)] -= 1;
 }
 
 }  // namespace enxuto

@@ -9,6 +9,11 @@
 
 namespace enxuto {
 
+// All slices' sum is known: the logits of a slice, `first` the token of the first of them, become
+// the gradient of the loss of `label` by them: p, and p - 1 at the label.
+void cross_entropy_gradient(const ExponentialSum& sum, int64_t label, int64_t first,
+                            std::span<float> logits);
+
 // The label is drawn from the model's own distribution: the squared gradients of such labels are
 // the diagonal of Fisher's information.
 class SampledCrossEntropy {
@@ -16,8 +21,9 @@ class SampledCrossEntropy {
   // `first`: the token of logits[0]. uniform: a random number of [0, 1), another for each slice.
   void add(std::span<const float> logits, int64_t first, double uniform);
   int64_t label() const { return label_; }
-  // The logits of a slice become the gradient of the loss by them: p, and p - 1 at the label.
-  void gradient(std::span<float> logits, int64_t first) const;
+  void gradient(std::span<float> logits, int64_t first) const {
+    cross_entropy_gradient(sum_, label_, first, logits);
+  }
 
  private:
   ExponentialSum sum_;

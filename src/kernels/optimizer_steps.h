@@ -27,6 +27,11 @@ void sgd_step(const SgdRates& rates, const float* g, int64_t n, float* w, float*
 // Numbers without a pattern, the same for the same place, whoever asks in whatever order.
 struct Chance {
   uint32_t seed;
+  // Of one row among many.
+  static Chance of(uint64_t place, uint64_t seed) {
+    const uint64_t mixed = (place + 1) * 0x9e3779b97f4a7c15 ^ seed * 0xd1342543de82ef95;
+    return {static_cast<uint32_t>(mixed >> 32 ^ mixed)};
+  }
   // 24 bits of [0, 1)
   float at(uint32_t i) const {
     uint32_t z = (i ^ seed) * 0x9e3779b1u;

@@ -58,11 +58,11 @@ Status BackwardWalk::layers_there() {
 
 // From here on the states are gradients.
 Status BackwardWalk::head_there_and_back(const See& see) {
-  TRY(for_blocks([&](size_t text, const float* x, const HeadGradient::Block& block) {
+  TRY(for_blocks([&](size_t text, const float* x, const HeadBlock& block) {
     head_.draw(text, x, block);
     return Status();
   }));
-  TRY(for_blocks([&](size_t text, const float* x, const HeadGradient::Block& block) -> Status {
+  TRY(for_blocks([&](size_t text, const float* x, const HeadBlock& block) -> Status {
     float* gradient = memory_.states.room(text);
     if (block.first > 0) {
       ASSIGN_OR_RETURN(gradient, memory_.states.load(text));
@@ -102,13 +102,7 @@ Status BackwardWalk::for_blocks(const Body& body) {
   const Tensor& head = *session_.model().output;
   return head_rows_(head, [&](uint64_t first, const Tensor& rows) -> Status {
     for (uint64_t r = 0; r < rows.rows(); r += kVocabularyBlock) {
-      const uint64_t n = std::min<uint64_t>(kVocabularyBlock, rows.rows() - r);
-      const HeadGradient::Block block = {{rows.type,
-                                          static_cast<int64_t>(n),
-                                          static_cast<int64_t>(rows.columns()),
-                                          rows.row_bytes(),
-                                          {{0, rows.row(r).data()}}},
-                                         static_cast<int64_t>(first + r)};
+      const HeadBlock block = HeadBlock::of(rows, r, first + r);
       for (size_t text = 0; text < texts_.size(); ++text) {
         if (interrupted()) return Status::interrupted();
         ASSIGN_OR_RETURN(const float* x, input_of(hyper_.n_layers, text));

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernels/cross_entropy.h"
-#include "train/layer_gradient.h"
+#include "train/head_logits.h"
 
 namespace enxuto {
 
@@ -17,16 +17,11 @@ class HeadGradient {
   HeadGradient(Session& session, const Dense& dense, const GradientLayout& layout, uint8_t* memory,
                const std::vector<std::vector<Token>>& texts);
 
-  // Some rows of the head, at most kVocabularyBlock, the first of them for the token `first`.
-  struct Block {
-    WeightRows rows;
-    int64_t first;
-  };
   // x: (n_tokens, width), what the last layer gave.
-  void draw(size_t text, const float* x, const Block& block);
+  void draw(size_t text, const float* x, const HeadBlock& block);
   // dnormed, the gradient by the final norm of x, is begun by the first block and added to by the
   // others.
-  void backward(size_t text, const float* x, const Block& block, float* dnormed,
+  void backward(size_t text, const float* x, const HeadBlock& block, float* dnormed,
                 const std::function<void(const LinearGradient&)>& see);
   // dnormed becomes the gradient by x.
   void norm_back(size_t text, const float* x, float* dnormed);
@@ -35,14 +30,9 @@ class HeadGradient {
   int64_t label(size_t text, size_t t) const { return losses_[first_[text] + t].label(); }
 
  private:
-  void run(size_t text, const float* x, const Block& block);
-  template <class Body>
-  void for_tokens(size_t text, const Block& block, const Body& body);  // body(token, logits)
+  int64_t n_tokens(size_t text) const { return static_cast<int64_t>(texts_[text].size()); }
 
-  Session& session_;
-  const HyperParameters& hyper_;
-  WeightProducts products_;
-  float *normed_, *logits_;
+  HeadLogits head_;
   const std::vector<std::vector<Token>>& texts_;
   std::vector<size_t> first_;  // of each text's losses
   std::vector<SampledCrossEntropy> losses_;

@@ -12,8 +12,7 @@ namespace {
 void draw(const Tensor& tensor, uint64_t place, uint64_t seed, float* values) {
   const float most = 1 / std::sqrt(static_cast<float>(tensor.columns()));
   for (uint64_t i = 0; i < tensor.rows(); ++i) {
-    const uint64_t mixed = ((place << 32 | i) + 1) * 0x9e3779b97f4a7c15 ^ seed * 0xd1342543de82ef95;
-    const Chance chance = {static_cast<uint32_t>(mixed >> 32 ^ mixed)};
+    const Chance chance = Chance::of(place << 32 | i, seed);
     for (uint64_t c = 0; c < tensor.columns(); ++c)
       *values++ = most * (2 * chance.at(static_cast<uint32_t>(c)) - 1);
   }

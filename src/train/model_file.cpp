@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/float16.h"
+#include "plan/output_size.h"
 
 namespace enxuto {
 namespace {
@@ -28,11 +28,12 @@ Type written_type(const Tensor& tensor) {
 
 Status write_rows(const Tensor& tensor, Type type, GgufWriter& writer) {
   if (type == tensor.type) return writer.write(tensor.data);
-  std::vector<uint16_t> halves(tensor.columns());
+  const Codec& codec = *find_codec(type);
+  std::vector<uint8_t> encoded(codec.row_bytes(tensor.columns()));
   for (uint64_t row = 0; row < tensor.rows(); ++row) {
     const auto* values = reinterpret_cast<const float*>(tensor.row(row).data());
-    std::transform(values, values + tensor.columns(), halves.begin(), f32_to_f16);
-    TRY(writer.write({reinterpret_cast<const uint8_t*>(halves.data()), halves.size() * 2}));
+    codec.encode(values, nullptr, encoded.data(), tensor.columns());
+    TRY(writer.write(encoded));
   }
   return {};
 }
@@ -45,8 +46,7 @@ Status write_moments(const Trainer& trainer, const Trainer::Slot& slot, GgufWrit
 }
 
 // By the first rank; the others tell it what they know.
-Status write_as_first(Trainer& trainer, const RunState& state, Optimizer optimizer,
-                      const std::string& path) {
+Status write_as_first(Trainer& trainer, const RunState& state, const std::string& path) {
   Metadata metadata = trainer.model()->metadata;
   const auto set = [&](const char* key, uint64_t value) {
     metadata.set_string(kPrefix + std::string(key), std::to_string(value));
@@ -54,7 +54,6 @@ Status write_as_first(Trainer& trainer, const RunState& state, Optimizer optimiz
   set("step", state.step), set("sequence", state.sequence), set("data", state.data);
   set("best_step", state.best_step), set("stale", state.stale);
   metadata.set_string(std::string(kPrefix) + "best_loss", fmt::format("{:.17g}", state.best_loss));
-  metadata.set_string(std::string(kPrefix) + "optimizer", optimizer_name(optimizer));
   metadata.set_string(std::string(kPrefix) + "what", trainer.adapter() ? kAdapter : "model");
   ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, /*replace=*/true));
   GgufWriter writer(out, metadata);
@@ -83,8 +82,9 @@ Status tell_moments(Trainer& trainer) {
 }  // namespace
 
 Status write_model(const Model& model, const std::string& path, bool replace) {
-  Metadata metadata = model.metadata;
   ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, replace));
+  const Metadata metadata =
+      output_metadata(model.metadata, file_type_of(written_type(*model.token_embedding)));
   GgufWriter writer(out, metadata);
   std::vector<Type> types;
   for (const Tensor& tensor : model.tensors) {
@@ -98,10 +98,8 @@ Status write_model(const Model& model, const std::string& path, bool replace) {
   return out.commit();
 }
 
-Status write_checkpoint(Trainer& trainer, const RunState& state, Optimizer optimizer,
-                        const std::string& path) {
-  TRY(trainer.ranks().first() ? write_as_first(trainer, state, optimizer, path)
-                              : tell_moments(trainer));
+Status write_checkpoint(Trainer& trainer, const RunState& state, const std::string& path) {
+  TRY(trainer.ranks().first() ? write_as_first(trainer, state, path) : tell_moments(trainer));
   return trainer.ranks().wait();
 }
 

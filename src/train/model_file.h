@@ -22,12 +22,11 @@ struct RunState {
 };
 
 // A GGUF file of what learns (all weights, or the adapter), under its names, and of the moments of
-// each, NAME.moments (bytes); the run's state and the optimizer under enxuto.training.*. It takes
+// each, NAME.moments (bytes); the run's state under enxuto.training.*. It takes
 // the place of a file of that name when it is whole. The first rank writes it, the same file as a
 // single one would, so that any number of ranks can go on from it; all have to call it, and wait
 // for it.
-Status write_checkpoint(Trainer& trainer, const RunState& state, Optimizer optimizer,
-                        const std::string& path);
+Status write_checkpoint(Trainer& trainer, const RunState& state, const std::string& path);
 
 // A checkpoint, opened.
 class Checkpoint {

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/checked.h"
-#include "base/float16.h"
 #include "kernels/optimizer_steps.h"
 #include "plan/pieces.h"
 
@@ -52,8 +51,7 @@ class Values {
             ? kDeviation / std::sqrt(2.0f * static_cast<float>(source_.hyper.n_layers))
             : kDeviation;
     const auto place = static_cast<uint64_t>(&tensor - source_.tensors.data()) << 32 | i;
-    const uint64_t mixed = (place + 1) * 0x9e3779b97f4a7c15 ^ seed_ * 0xd1342543de82ef95;
-    const Chance chance = {static_cast<uint32_t>(mixed >> 32 ^ mixed)};
+    const Chance chance = Chance::of(place, seed_);
     for (size_t c = 0; c < values.size(); ++c)
       values[c] = deviation * normal_at(chance, static_cast<uint32_t>(c));
   }
@@ -61,15 +59,6 @@ class Values {
   const Model& source_;
   uint64_t seed_;
 };
-
-void store(const std::vector<float>& values, Type type, uint8_t* to) {
-  if (type == Type::F32) {
-    std::copy_n(reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float), to);
-    return;
-  }
-  auto* halves = reinterpret_cast<uint16_t*>(to);
-  for (size_t i = 0; i < values.size(); ++i) halves[i] = f32_to_bf16(values[i]);
-}
 
 }  // namespace
 
@@ -94,7 +83,7 @@ Result<Parameters> Parameters::create(const Model& source, Type matrices, uint64
       std::vector<float> row(to.columns());
       for (auto i = static_cast<uint64_t>(begin); i < static_cast<uint64_t>(end); ++i) {
         values.row(from, i, row);
-        store(row, to.type, data + i * row_bytes);
+        to.codec().encode(row.data(), nullptr, data + i * row_bytes, row.size());
       }
     });
     to.data = {data, to.bytes()};

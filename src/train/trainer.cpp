@@ -6,13 +6,14 @@
 #include <cmath>
 
 #include "base/checked.h"
-#include "base/float16.h"
 #include "kernels/row_sums.h"
 #include "kernels/weight_gradients.h"
 #include "plan/pieces.h"
 
 namespace enxuto {
 namespace {
+
+const Codec& bf16() { return *find_codec(Type::BF16); }
 
 double squares_of(ThreadTeam& team, const float* values, uint64_t n) {
   constexpr uint64_t kPiece = 1 << 16;
@@ -39,30 +40,16 @@ struct Trainer::Pass {
 
 Result<std::unique_ptr<Trainer>> Trainer::open(std::shared_ptr<const Model> source,
                                                const TrainerSettings& settings) {
-  const Model& model = *source;
-  return open(model, std::move(source), settings);
-}
-
-Result<std::unique_ptr<Trainer>> Trainer::open(const Model& source,
-                                               const TrainerSettings& settings) {
-  if (settings.request.lora_rank)
-    return Status::usage("an adapter learns beside a model that it shares");
-  return open(source, nullptr, settings);
-}
-
-Result<std::unique_ptr<Trainer>> Trainer::open(const Model& source,
-                                               std::shared_ptr<const Model> shared,
-                                               const TrainerSettings& settings) {
   if (settings.request.ranks != settings.ranks->size())
     return Status::usage("the plan is for another number of ranks");
-  ASSIGN_OR_RETURN(TrainingLayout layout, lay_out_training(source, settings.request));
+  ASSIGN_OR_RETURN(TrainingLayout layout, lay_out_training(*source, settings.request));
   std::unique_ptr<Trainer> trainer(new Trainer(settings, std::move(layout)));
-  ASSIGN_OR_RETURN(trainer->map_, plan_training(source, settings.request));
-  TRY(trainer->allocate(source, std::move(shared)));
+  ASSIGN_OR_RETURN(trainer->map_, plan_training(*source, settings.request));
+  TRY(trainer->allocate(std::move(source)));
   return trainer;
 }
 
-Status Trainer::allocate(const Model& source, std::shared_ptr<const Model> shared) {
+Status Trainer::allocate(std::shared_ptr<const Model> source) {
   MemoryMap own;  // the session opens its own parts
   for (const char* owner :
        {settings_.request.lora_rank ? owner::kAdapter : owner::kParameters, owner::kOptimizer,
@@ -73,15 +60,14 @@ Status Trainer::allocate(const Model& source, std::shared_ptr<const Model> share
   if (settings_.request.rounds_products && !dense_.multiplies_bf16())
     return Status::usage("this processor has no instructions for bf16", "leave out --compute bf16");
   const TrainingLayout& l = layout_;
-  const uint64_t values = l.n_tokens * source.hyper.width;
-  TRY(allocate_learned(source, std::move(shared)));
+  const uint64_t values = l.n_tokens * source->hyper.width;
+  TRY(allocate_learned(std::move(source)));
   ASSIGN_OR_RETURN(gradients_, arena_->take<float>(owner::kGradients, l.gradients / sizeof(float)));
   ASSIGN_OR_RETURN(embedded_, arena_->take<float>(owner::kGradients, l.embedded / sizeof(float)));
   ASSIGN_OR_RETURN(states_, arena_->take<float>(owner::kHiddenStates, values));
   ASSIGN_OR_RETURN(state_gradients_, arena_->take<float>(owner::kHiddenStates, values));
   ASSIGN_OR_RETURN(losses_, arena_->take<TokenLoss>(owner::kHiddenStates, l.n_tokens));
-  ASSIGN_OR_RETURN(checkpoints_,
-                   arena_->take<uint16_t>(owner::kCheckpoints, l.checkpoints / sizeof(uint16_t)));
+  ASSIGN_OR_RETURN(checkpoints_, arena_->take<uint8_t>(owner::kCheckpoints, l.checkpoints));
   ASSIGN_OR_RETURN(pass_memory_, arena_->take<uint8_t>(owner::kPass, l.pass.bytes));
   TRY(allocate_moments());
   InferenceRequest inference = l.inference;
@@ -95,18 +81,18 @@ Status Trainer::allocate(const Model& source, std::shared_ptr<const Model> share
   return {};
 }
 
-Status Trainer::allocate_learned(const Model& source, std::shared_ptr<const Model> shared) {
+Status Trainer::allocate_learned(std::shared_ptr<const Model> source) {
   const TrainingRequest& request = settings_.request;
   if (request.lora_rank) {
     ASSIGN_OR_RETURN(learned_adapter_,
-                     LearnedAdapter::create(source, request.lora_rank, settings_.seed, *arena_));
-    model_ = std::move(shared);
+                     LearnedAdapter::create(*source, request.lora_rank, settings_.seed, *arena_));
+    model_ = std::move(source);
     learned_ = adapter()->tensors;
     return {};
   }
   ThreadTeam team(request.n_threads);
   ASSIGN_OR_RETURN(parameters_,
-                   Parameters::create(source, request.weights, settings_.seed, *arena_, team));
+                   Parameters::create(*source, request.weights, settings_.seed, *arena_, team));
   model_ = parameters_.model();
   learned_ = model_->tensors;
   return {};
@@ -237,15 +223,8 @@ Status Trainer::there(bool keeps_inputs) {
 template <class Body>
 Status Trainer::for_head_blocks(const Body& body) {
   const Tensor& head = *model()->output;
-  for (uint64_t first = 0; first < head.rows(); first += kVocabularyBlock) {
-    const uint64_t n = std::min<uint64_t>(kVocabularyBlock, head.rows() - first);
-    TRY(body(HeadLoss::Block{{head.type,
-                              static_cast<int64_t>(n),
-                              static_cast<int64_t>(head.columns()),
-                              head.row_bytes(),
-                              {{0, head.row(first).data()}}},
-                             static_cast<int64_t>(first)}));
-  }
+  for (uint64_t row = 0; row < head.rows(); row += kVocabularyBlock)
+    TRY(body(HeadBlock::of(head, row, row)));
   return {};
 }
 
@@ -255,11 +234,9 @@ std::span<TokenLoss> Trainer::losses_of(const Pass& pass) {
 
 Status Trainer::measure() {
   const uint32_t width = model()->hyper.width;
-  return for_head_blocks([&](const HeadLoss::Block& block) {
+  return for_head_blocks([&](const HeadBlock& block) {
     return for_passes([&](const Pass& pass) -> Status {
-      head_->measure(
-          &states_[static_cast<size_t>(pass.first * width)], block,
-          losses_.subspan(static_cast<size_t>(pass.first), static_cast<size_t>(pass.rows())));
+      head_->measure(&states_[static_cast<size_t>(pass.first * width)], block, losses_of(pass));
       return {};
     });
   });
@@ -284,7 +261,7 @@ Result<StepResult> Trainer::result() {
 Status Trainer::head_back(float scale) {
   const Model& m = *model();
   const uint32_t width = m.hyper.width;
-  TRY(for_head_blocks([&](const HeadLoss::Block& block) {
+  TRY(for_head_blocks([&](const HeadBlock& block) {
     const Status summed = sum_head_block(block, scale);
     return summed.ok() && !adapter() ? move_head_block(block) : summed;
   }));
@@ -307,7 +284,7 @@ Status Trainer::head_back(float scale) {
   return move({{Piece{m.output_norm, 0, 1, gradient}}});
 }
 
-Status Trainer::sum_head_block(const HeadLoss::Block& block, float scale) {
+Status Trainer::sum_head_block(const HeadBlock& block, float scale) {
   const uint32_t width = model()->hyper.width;
   std::function<void(const LinearGradient&)> see;
   if (!adapter()) {
@@ -325,7 +302,7 @@ Status Trainer::sum_head_block(const HeadLoss::Block& block, float scale) {
 
 // Where the head is the embedding too, rows that the batch looked up wait for the other half of
 // their gradient; what waits is not summed over the ranks yet.
-Status Trainer::move_head_block(const HeadLoss::Block& block) {
+Status Trainer::move_head_block(const HeadBlock& block) {
   const Model& m = *model();
   const uint64_t width = m.hyper.width;
   const auto first = static_cast<uint64_t>(block.first),
@@ -365,26 +342,11 @@ Status Trainer::layers_back() {
   return {};
 }
 
-std::vector<const Tensor*> Trainer::learned_of(uint32_t layer) const {
-  const LayerWeights& w = model()->layers[layer];
-  std::vector<const Tensor*> all;
-  for (const Tensor* t :
-       {w.attn_norm, w.q, w.q_bias, w.k, w.k_bias, w.v, w.v_bias, w.q_norm, w.k_norm, w.attn_output,
-        w.post_attn_norm, w.ffn_norm, w.gate, w.up, w.down, w.post_ffn_norm}) {
-    if (!t) continue;
-    if (!adapter())
-      all.push_back(t);
-    else if (const LowRank* pair = adapter()->find(*t))
-      all.insert(all.end(), {pair->a, pair->b});
-  }
-  return all;
-}
-
 // The layer's tensors side by side, all zero.
 std::span<float> Trainer::lay_out_layer_gradients(uint32_t layer) {
   layer_pieces_.clear();
   uint64_t offset = 0;
-  for (const Tensor* t : learned_of(layer)) {
+  for (const Tensor* t : learned_of(model()->layers[layer], adapter().get())) {
     layer_pieces_.push_back({t, 0, t->rows(), &gradients_[offset]});
     offset += align_up(t->count() * sizeof(float), kLine) / sizeof(float);
   }
@@ -512,28 +474,29 @@ Status Trainer::tell_rows(const Tensor& tensor, const Share& rows) {
 }
 
 void Trainer::keep_input(uint32_t layer, const Pass& pass, const float* x) {
-  const int64_t width = model()->hyper.width;
-  const uint64_t layer_values = checkpoints_.size() / model()->hyper.n_layers;
-  uint16_t* kept = &checkpoints_[layer * layer_values + static_cast<size_t>(pass.first * width)];
+  const uint64_t width = model()->hyper.width;
+  uint8_t* kept = kept_input(layer, pass);
   session_->team().parallel_for(pass.rows(), 16, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin * width; i < end * width; ++i) kept[i] = f32_to_bf16(x[i]);
+    const auto first = static_cast<uint64_t>(begin), n = static_cast<uint64_t>(end - begin);
+    bf16().encode(x + first * width, nullptr, kept + bf16().row_bytes(first * width), n * width);
   });
 }
 
 const float* Trainer::input_of(uint32_t layer, const Pass& pass) {
-  const int64_t width = model()->hyper.width;
-  const uint64_t layer_values = checkpoints_.size() / model()->hyper.n_layers;
-  const uint16_t* kept =
-      &checkpoints_[layer * layer_values + static_cast<size_t>(pass.first * width)];
+  const uint64_t width = model()->hyper.width;
+  const uint8_t* kept = kept_input(layer, pass);
   auto* x = reinterpret_cast<float*>(pass_memory_.data() + layout_.pass.x);
   session_->team().parallel_for(pass.rows(), 16, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin * width; i < end * width; ++i) x[i] = bf16_to_f32(kept[i]);
+    const auto first = static_cast<uint64_t>(begin), n = static_cast<uint64_t>(end - begin);
+    bf16().decode(kept + bf16().row_bytes(first * width), x + first * width, n * width);
   });
   return x;
 }
 
-Status write_adapter(const Trainer& trainer, const std::string& path, bool replace) {
-  return write_adapter(*trainer.adapter(), *trainer.model(), path, replace);
+uint8_t* Trainer::kept_input(uint32_t layer, const Pass& pass) const {
+  const HyperParameters& hyper = model_->hyper;
+  const uint64_t first = static_cast<uint64_t>(pass.first) * hyper.width;
+  return &checkpoints_[layer * (checkpoints_.size() / hyper.n_layers) + bf16().row_bytes(first)];
 }
 
 }  // namespace enxuto

@@ -59,9 +59,6 @@ class Trainer {
   // where they lie.
   static Result<std::unique_ptr<Trainer>> open(std::shared_ptr<const Model> source,
                                                const TrainerSettings& settings);
-  // For a source that nobody shares; kUsage with an adapter.
-  static Result<std::unique_ptr<Trainer>> open(const Model& source,
-                                               const TrainerSettings& settings);
 
   // rate: the learning rate. kFailed where the loss or a gradient is no number: of the loss before
   // any weight has moved.
@@ -95,11 +92,8 @@ class Trainer {
   struct Pass;
   Trainer(const TrainerSettings& settings, TrainingLayout layout)
       : settings_(settings), layout_(std::move(layout)) {}
-  static Result<std::unique_ptr<Trainer>> open(const Model& source,
-                                               std::shared_ptr<const Model> shared,
-                                               const TrainerSettings& settings);
-  Status allocate(const Model& source, std::shared_ptr<const Model> shared);
-  Status allocate_learned(const Model& source, std::shared_ptr<const Model> shared);
+  Status allocate(std::shared_ptr<const Model> source);
+  Status allocate_learned(std::shared_ptr<const Model> source);
   Status allocate_moments();
   Status begin(const Batch& batch);
   Status there(bool keeps_inputs);
@@ -107,7 +101,7 @@ class Trainer {
   Result<StepResult> result();
   std::span<TokenLoss> losses_of(const Pass& pass);
   Status head_back(float scale);
-  Status sum_head_block(const HeadLoss::Block& block, float scale);
+  Status sum_head_block(const HeadBlock& block, float scale);
   Status layers_back();
   Status embedding_back();
 
@@ -118,7 +112,7 @@ class Trainer {
   Status note_embedded_rows();
   void keep_input(uint32_t layer, const Pass& pass, const float* x);
   const float* input_of(uint32_t layer, const Pass& pass);
-  std::vector<const Tensor*> learned_of(uint32_t layer) const;
+  uint8_t* kept_input(uint32_t layer, const Pass& pass) const;
   std::span<float> lay_out_layer_gradients(uint32_t layer);
   float* gradient_of(const Tensor& tensor);
   SeeGradient collect();
@@ -134,7 +128,7 @@ class Trainer {
   Status tell_rows(std::span<const Piece> group);
   Status tell_rows(const Tensor& tensor, const Share& rows);
   uint8_t* numbers_of(const Tensor& tensor) const;
-  Status move_head_block(const HeadLoss::Block& block);
+  Status move_head_block(const HeadBlock& block);
   Status move_untouched_rows();
 
   TrainerSettings settings_;
@@ -152,7 +146,7 @@ class Trainer {
   std::unique_ptr<HeadLoss> head_;
   std::vector<OptimizerState> moments_;  // by the place of a tensor among learned_
   std::span<float> gradients_, embedded_, states_, state_gradients_;
-  std::span<uint16_t> checkpoints_;
+  std::span<uint8_t> checkpoints_;
   std::span<TokenLoss> losses_;
   std::span<uint8_t> pass_memory_;
   std::vector<Token> inputs_;         // of the batch
@@ -162,8 +156,5 @@ class Trainer {
   double squares_ = 0;  // of the gradient so far
   StepRates rates_;
 };
-
-// The adapter that it has learned, as a GGUF file that open_adapter and llama.cpp read.
-Status write_adapter(const Trainer& trainer, const std::string& path, bool replace);
 
 }  // namespace enxuto

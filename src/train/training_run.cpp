@@ -31,11 +31,9 @@ std::string newest_checkpoint(const WorkFolder& folder) {
   return names.empty() ? "" : folder.path(names.back());
 }
 
-TrainingRun::TrainingRun(Trainer& trainer, Optimizer optimizer, const Sequences& data,
-                         const WorkFolder& folder, const RunSettings& settings,
-                         const RunState& state)
+TrainingRun::TrainingRun(Trainer& trainer, const Sequences& data, const WorkFolder& folder,
+                         const RunSettings& settings, const RunState& state)
     : trainer_(trainer),
-      optimizer_(optimizer),
       data_(data),
       folder_(folder),
       settings_(settings),
@@ -121,7 +119,7 @@ bool TrainingRun::save_is_due(uint64_t step) const {
 }
 
 Status TrainingRun::save(const std::string& name) {
-  TRY(write_checkpoint(trainer_, state_, optimizer_, folder_.path(name)));
+  TRY(write_checkpoint(trainer_, state_, folder_.path(name)));
   if (name == kBest) return {};
   saved_at_ = std::chrono::steady_clock::now();
   return trainer_.ranks().first() ? forget_old() : Status();

@@ -39,8 +39,8 @@ struct StepReport {
 class TrainingRun {
  public:
   // folder: where checkpoints go. state: zero, or as it was saved.
-  TrainingRun(Trainer& trainer, Optimizer optimizer, const Sequences& data,
-              const WorkFolder& folder, const RunSettings& settings, const RunState& state);
+  TrainingRun(Trainer& trainer, const Sequences& data, const WorkFolder& folder,
+              const RunSettings& settings, const RunState& state);
 
   // Until the steps are done, or patience ends; the weights are then the last ones, or those that
   // validated best. A checkpoint stands for them, and where it was interrupted, for the step it was
@@ -60,7 +60,6 @@ class TrainingRun {
   bool save_is_due(uint64_t step) const;
 
   Trainer& trainer_;
-  Optimizer optimizer_;
   const Sequences& data_;
   const WorkFolder& folder_;
   RunSettings settings_;

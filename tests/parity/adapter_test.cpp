@@ -132,7 +132,7 @@ TEST_P(Lora, AFileAddsWhatWasLearnedAndMergesIntoTheWeights) {
   disturb_b(*trainer);
   const ScratchFolder folder;
   const std::string file = folder.path("adapter.gguf"), merged = folder.path("merged.gguf");
-  ASSERT_TRUE(write_adapter(*trainer, file, false).ok());
+  ASSERT_TRUE(write_adapter(*trainer->adapter(), *trainer->model(), file, false).ok());
   const auto adapter = open_adapter(file, *model.get());
   ASSERT_TRUE(adapter.ok()) << adapter.status().what();
   EXPECT_EQ((*adapter)->count(), trainer->layout().n_parameters);
@@ -163,7 +163,7 @@ TEST(Adapters, OfOneFileAndFolderAreTheSame) {
   disturb_b(*trainer);
   const ScratchFolder scratch;
   const std::string path = scratch.path("adapter.gguf");
-  ASSERT_TRUE(write_adapter(*trainer, path, false).ok());
+  ASSERT_TRUE(write_adapter(*trainer->adapter(), *trainer->model(), path, false).ok());
   const auto of_file = open_adapter(path, *file.get()),
              of_folder = open_adapter(path, *folder.get());
   ASSERT_TRUE(of_file.ok() && of_folder.ok());

@@ -18,7 +18,7 @@ class Training : public testing::TestWithParam<const char*> {
     options_.attention_bias = options_.architecture == "llama" || options_.architecture == "deci";
   }
   std::unique_ptr<Trainer> open(const TrainerSettings& s) {
-    auto trainer = Trainer::open(*TemporaryModel(options_, Type::F32).get(), s);
+    auto trainer = Trainer::open(TemporaryModel(options_, Type::F32).get(), s);
     EXPECT_TRUE(trainer.ok()) << trainer.status().what();
     return std::move(*trainer);
   }
@@ -95,7 +95,7 @@ class GoldenTraining : public testing::TestWithParam<size_t> {
     settings_.request.optimizer = kind;
     settings_.beta1 = kind == Optimizer::kSgd ? optimizer["momentum"] : optimizer["betas"][0];
     settings_.weight_decay = optimizer.value("weight_decay", 0.0f);
-    return Trainer::open(*TemporaryModel(tiny, Type::F32).get(), settings_).value();
+    return Trainer::open(TemporaryModel(tiny, Type::F32).get(), settings_).value();
   }
 
   TrainerSettings settings_;
