@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "fuzz.h"
+#include "text_parts.h"
 #include "tokenizer/smaller_vocabulary.h"
-#include "tokenizer/text_cuts.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 
@@ -72,14 +72,6 @@ void check_smaller(const Metadata& metadata, const Tokenizer& tokenizer, std::st
   fuzz::require(again == tokens, "the same tokens");
 }
 
-void check_parts(const Tokenizer& tokenizer, std::string_view text) {
-  const size_t cut = TextCuts(tokenizer).last(text);
-  std::vector<Token> parts;
-  tokenizer.encode_part(text.substr(0, cut), true, parts);
-  tokenizer.encode_part(text.substr(cut), cut == 0, parts);
-  fuzz::require(parts == tokenizer.encode(text, false, false), "parts are encoded as the whole");
-}
-
 }  // namespace
 }  // namespace enxuto
 
@@ -99,6 +91,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                   "ids are in range");
   (void)(*tokenizer)->decode(tokens, true);
   check_smaller(metadata, **tokenizer, text, tokens);
-  check_parts(**tokenizer, text);
+  fuzz::check_parts(**tokenizer, text);
   return 0;
 }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "fuzz.h"
-#include "tokenizer/text_cuts.h"
+#include "text_parts.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/unicode.h"
 
@@ -36,14 +36,6 @@ Metadata byte_vocabulary(const char* pre) {
   return metadata;
 }
 
-void check_parts(const Tokenizer& tokenizer, std::string_view text) {
-  const size_t cut = TextCuts(tokenizer).last(text);
-  std::vector<Token> parts;
-  tokenizer.encode_part(text.substr(0, cut), true, parts);
-  tokenizer.encode_part(text.substr(cut), cut == 0, parts);
-  fuzz::require(parts == tokenizer.encode(text, false, false), "parts are encoded as the whole");
-}
-
 }  // namespace
 }  // namespace enxuto
 
@@ -62,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string whole = tokenizer.decode(tokenizer.encode(text, false, false), true);
   fuzz::require(whole == (is_canonical_utf8(text) ? text : canonical_utf8(text)),
                 "plain text comes back");
-  check_parts(tokenizer, text);
+  fuzz::check_parts(tokenizer, text);
   const std::vector<size_t> guarded = {size / 2};
   (void)tokenizer.encode_guarded(text, true, true, guarded);
   return 0;

@@ -16,16 +16,11 @@ namespace {
 
 using nlohmann::json;
 
-const json& goldens() {
-  static const json data = read_testdata("tokenizers.json");
-  return data;
-}
-
 // The texts that tokenizers are compared with llama.cpp on.
 const std::vector<std::string>& hard_texts() {
   static const std::vector<std::string> texts = [] {
     std::vector<std::string> decoded;
-    for (const std::string hex : goldens()["texts_hex"]) {
+    for (const std::string hex : tokenizer_goldens()["texts_hex"]) {
       std::string& text = decoded.emplace_back();
       for (size_t i = 0; i < hex.size(); i += 2)
         text += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
@@ -38,7 +33,7 @@ const std::vector<std::string>& hard_texts() {
 struct Whole {
   explicit Whole(const std::string& vocabulary, const std::string& pre = "",
                  const json& options = json::object())
-      : metadata(tiny_metadata(goldens()["vocabularies"][vocabulary], pre, options)),
+      : metadata(tiny_metadata(tokenizer_goldens()["vocabularies"][vocabulary], pre, options)),
         tokenizer(Tokenizer::create(metadata).value()) {}
   size_t size() const { return tokenizer->vocabulary_size(); }
   Metadata metadata;
@@ -83,7 +78,7 @@ void compare(const Whole& whole, const std::vector<Token>& kept, Compared& compa
 
 TEST(SmallerVocabulary, EncodesAlikeWhereAllIsKeptAndSpellsTheRest) {
   std::mt19937 random(7);
-  for (const json& example : goldens()["cases"]) {
+  for (const json& example : tokenizer_goldens()["cases"]) {
     const Whole whole(example["vocabulary"], example["pre"], example["options"]);
     Compared compared;
     for (int trial = 0; trial < 12; trial++) {

@@ -13,11 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-const json& goldens() {
-  static const json data = read_testdata("tokenizers.json");
-  return data;
-}
-
 // What pre-tokenizers treat in ways of their own, side by side in any order.
 std::string hard_text(std::mt19937& random) {
   static const std::vector<std::string> pieces = {
@@ -65,18 +60,19 @@ TEST(TextCuts, GiveTheSameTokensWithEveryPretokenizer) {
   for (const char* pre :
        {"default", "gpt-2", "smollm", "qwen2", "qwen35", "dbrx", "llama-bpe", "chatglm-bpe", "glm4",
         "falcon", "gpt-4o", "tekken", "seed-coder", "bailingmoe"})
-    expect_same_tokens(tiny_metadata(goldens()["vocabularies"]["bpe"], pre, json::object()), pre);
+    expect_same_tokens(
+        tiny_metadata(tokenizer_goldens()["vocabularies"]["bpe"], pre, json::object()), pre);
 }
 
 TEST(TextCuts, GiveTheSameTokensOfSentencePiece) {
   for (const bool prefix : {true, false})
-    expect_same_tokens(
-        tiny_metadata(goldens()["vocabularies"]["spm"], "", {{"add_space_prefix", prefix}}),
-        prefix ? "with a space before" : "without");
+    expect_same_tokens(tiny_metadata(tokenizer_goldens()["vocabularies"]["spm"], "",
+                                     {{"add_space_prefix", prefix}}),
+                       prefix ? "with a space before" : "without");
 }
 
 TEST(TextCuts, NoTokenReachesAcross) {
-  json vocabulary = goldens()["vocabularies"]["spm"];
+  json vocabulary = tokenizer_goldens()["vocabularies"]["spm"];
   vocabulary["tokens"].push_back("x▁y"), vocabulary["scores"].push_back(0);
   vocabulary["types"].push_back(1);
   const Metadata metadata = tiny_metadata(vocabulary, "", json::object());

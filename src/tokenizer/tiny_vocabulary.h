@@ -15,6 +15,12 @@ inline nlohmann::json read_testdata(const std::string& name) {
   return nlohmann::json::parse(file);
 }
 
+// Texts and their tokens by tiny vocabularies, as llama.cpp has them.
+inline const nlohmann::json& tokenizer_goldens() {
+  static const nlohmann::json data = read_testdata("tokenizers.json");
+  return data;
+}
+
 inline Metadata tiny_metadata(const nlohmann::json& vocabulary, const std::string& pre,
                               const nlohmann::json& options) {
   const std::string base = "tokenizer.ggml.";

@@ -19,26 +19,21 @@ std::string from_hex(const std::string& hex) {
   return bytes;
 }
 
-const json& goldens() {
-  static const json data = read_testdata("tokenizers.json");
-  return data;
-}
-
 Metadata tiny(const std::string& name, const std::string& pre = "",
               const json& options = json::object()) {
-  return tiny_metadata(goldens()["vocabularies"][name], pre, options);
+  return tiny_metadata(tokenizer_goldens()["vocabularies"][name], pre, options);
 }
 
 Code create_code(const Metadata& metadata) { return Tokenizer::create(metadata).status().code(); }
 
 TEST(Tokenizer, GivesStockLlamaCppsIds) {
   size_t checked = 0;
-  for (const json& example : goldens()["cases"]) {
+  for (const json& example : tokenizer_goldens()["cases"]) {
     const std::string pre = example["pre"];
     const Metadata metadata = tiny(example["vocabulary"], pre, example["options"]);
     auto tokenizer = Tokenizer::create(metadata);
     ASSERT_TRUE(tokenizer.ok()) << pre << ": " << tokenizer.status().what();
-    const json& texts = goldens()["texts_hex"];
+    const json& texts = tokenizer_goldens()["texts_hex"];
     for (size_t i = 0; i < texts.size(); i++, checked += 2) {
       const std::string text = from_hex(texts[i]);
       EXPECT_EQ((*tokenizer)->encode(text, false, false), example["plain"][i]) << pre << text;
@@ -123,7 +118,7 @@ TEST(Tokenizer, RefusesLyingVocabularies) {
   EXPECT_EQ(create_code(Metadata()), Code::kBadInput);
 
   Metadata scores = tiny("spm");
-  const std::vector<float> none(goldens()["vocabularies"]["spm"]["tokens"].size(), NAN);
+  const std::vector<float> none(tokenizer_goldens()["vocabularies"]["spm"]["tokens"].size(), NAN);
   scores.set_f32s(base + "scores", none);
   EXPECT_EQ(create_code(scores), Code::kBadInput);
 }

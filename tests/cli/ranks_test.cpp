@@ -9,9 +9,9 @@
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "inputs.h"
+#include "json_lines.h"
 #include "program.h"
 #include "tests/tiny/tiny_model.h"
 
@@ -45,13 +45,7 @@ class TrainRanks : public testing::Test {
                           const std::vector<std::string>& more) const {
     const Outcome outcome = run(ranks, output, more);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
-    return metrics(output);
-  }
-  std::vector<Json> metrics(const std::string& output) const {
-    std::vector<Json> lines;
-    std::istringstream in(read_whole(output + ".training/metrics.jsonl"));
-    for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
-    return lines;
+    return metrics_of(output);
   }
   std::string model(const std::string& architecture) const {
     TinyOptions options;
@@ -191,11 +185,11 @@ TEST_F(TrainRanks, AllEndWhereOneDies) {
   EXPECT_NE(run_program(invocation).exit_code, 0);
   EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(20));
   EXPECT_EQ(process_of(many_, 0), 0);
-  const uint64_t steps = metrics(many_).size() + 2;
+  const uint64_t steps = metrics_of(many_).size() + 2;
   const Outcome outcome =
       run(0, many_, {"-m", model("llama"), "--steps", std::to_string(steps), "--resume"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
-  EXPECT_EQ(metrics(many_).size(), steps);
+  EXPECT_EQ(metrics_of(many_).size(), steps);
 }
 
 TEST_F(TrainRanks, EndTogetherWithWhatWasWrong) {
@@ -211,11 +205,11 @@ TEST_F(TrainRanks, AnInterruptionSavesTheStepTheyAreAt) {
     return read_whole(many_ + ".training/metrics.jsonl").size() > 100;
   };
   EXPECT_NE(run_program(invocation).exit_code, 0);
-  const auto steps = metrics(many_).size();
+  const auto steps = metrics_of(many_).size();
   ASSERT_GT(steps, 0u);
   const std::string more = std::to_string(steps + 2);
   EXPECT_EQ(run(2, many_, {"-m", model("llama"), "--steps", more, "--resume"}).exit_code, 0);
-  EXPECT_EQ(metrics(many_).size(), steps + 2);
+  EXPECT_EQ(metrics_of(many_).size(), steps + 2);
 }
 
 }  // namespace

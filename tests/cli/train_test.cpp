@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "inputs.h"
+#include "json_lines.h"
+#include "models/model.h"
 #include "program.h"
 
 namespace enxuto {
@@ -33,12 +34,7 @@ class Train : public testing::Test {
     return all;
   }
   std::string file(const std::string& name) const { return own_ + ".training/" + name; }
-  std::vector<Json> metrics() const {
-    std::vector<Json> lines;
-    std::istringstream in(read_whole(file("metrics.jsonl")));
-    for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
-    return lines;
-  }
+  std::vector<Json> metrics() const { return metrics_of(own_); }
 
   ScratchFolder scratch_;
   std::string notes_ = scratch_.path("notes.txt"), own_ = scratch_.path("own.gguf"),
@@ -70,6 +66,9 @@ TEST_F(Train, TrainsAModelFurther) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
   const auto lines = metrics();
   EXPECT_LT(lines.back()["loss"], lines.front()["loss"].get<double>() - 0.5);
+  const auto tuned = open_model(own_);
+  ASSERT_TRUE(tuned.ok());
+  EXPECT_EQ((*tuned)->metadata.unsigned_at("general.file_type"), 32u) << "llama.cpp's for BF16";
   EXPECT_EQ(run_program({"run", own_, "-p", "the", "-n", "4"}).exit_code, 0);
 }
 
