@@ -367,7 +367,7 @@ void add_train(CLI::App& app, Action& action) {
       "  enxuto train --data texts/ --params 5M --steps 2000 -o own.gguf      a new model\n"
       "  enxuto train --data texts/ --params 5M --steps 2000 -o own.gguf --resume\n"
       "  enxuto train model.gguf --data notes.txt --epochs 2 -o tuned.gguf    all weights of one\n"
-      "  enxuto train model.gguf --data chats.jsonl --lora 16 -o adapter.gguf  beside a model of "
+      "  enxuto train model.gguf --data chats.jsonl --lora -o adapter.gguf  beside a model of "
       "any\n"
       "                                 format; then: enxuto run model.gguf --lora adapter.gguf\n"
       "  enxuto train model.gguf --data chats.jsonl --memory 2GiB --optimizer adamw8 -o t.gguf\n"
