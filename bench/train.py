@@ -35,6 +35,7 @@ SHAPES = {"gpt2-124m": {"layers": 12, "width": 768, "heads": 12, "ffn": 2048, "v
 # What each side is told. The last one: each side's best for memory.
 CASES = {
     "4x256 f32": (4, 256, ["--weights", "f32", "--optimizer", "adamw"], ["--mode", "f32"]),
+    "4x256 adamw8": (4, 256, ["--optimizer", "adamw8"], ["--mode", "f32"]),
     "4x256 amp": (4, 256, ["--compute", "bf16"], ["--mode", "amp"]),
     "4x1024 f32": (4, 1024, ["--weights", "f32", "--optimizer", "adamw"], ["--mode", "f32"]),
     "4x1024 amp": (4, 1024, ["--compute", "bf16"], ["--mode", "amp"]),
