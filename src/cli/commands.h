@@ -96,6 +96,7 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   uint64_t parameters = 0;  // of a new model; or its shape:
   uint32_t n_layers = 0, width = 0, n_heads = 0, n_kv_heads = 0, ffn_width = 0;
   std::string tokenizer;                 // of a new model: bytes, bpe:N; empty: as suits its size
+  std::string media;                     // of a new model: what it makes; empty: text
   uint32_t context = 0, batch_size = 0;  // tokens, sequences; 0: as suits the model, the memory
   uint64_t steps = 0;                    // or
   double epochs = 0;                     // neither: as suits

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "cli/budget.h"
 #include "cli/clock.h"
+#include "cli/create.h"
 #include "cli/measured_cache.h"
 #include "cli/terminal_text.h"
 #include "cli/utf8.h"
@@ -67,6 +68,7 @@ std::string speed_text(const Generation& g) {
 
 Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options) {
   ASSIGN_OR_RETURN(auto model, open_model(options.model));
+  TRY(check_is_text(*model));
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::create(model->metadata));
   InferenceRequest request = inference_request(options, options.context, options.batch);
   request.tokenizer_bytes = tokenizer->table_bytes();

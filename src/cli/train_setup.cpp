@@ -41,10 +41,13 @@ Status check_options(const TrainOptions& o) {
     if (o.parameters > 0 && has_shape(o))
       return Status::usage("--params chooses the shape that --layers, --width and the like say",
                            "leave one of them out");
-  } else if (o.parameters > 0 || has_shape(o) || !o.tokenizer.empty()) {
-    return Status::usage("a model that exists has its size, its shape and its tokenizer",
-                         "leave out MODEL for a new one, or --params, --layers, --tokenizer …");
+  } else if (o.parameters > 0 || has_shape(o) || !o.tokenizer.empty() || !o.media.empty()) {
+    return Status::usage(
+        "a model that exists has its size, its shape, its tokenizer and its medium",
+        "leave out MODEL for a new one, or --params, --layers, --tokenizer, --media …");
   }
+  if (!o.media.empty() && !o.tokenizer.empty())
+    return Status::usage("a medium has its own tokens", "leave out --tokenizer");
   if (o.patience > 0 && o.validation <= 0)
     return Status::usage("--patience waits for validations, and nothing is kept for them",
                          "say --validation 0.05, or leave out --patience");
@@ -69,8 +72,7 @@ Result<uint32_t> tokens_of(const TrainOptions& o) {
       "say bytes, or bpe:4096 for as many tokens made from the data (257 at least)");
 }
 
-Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary) {
-  const uint32_t context = o.context ? o.context : kNewContext;
+Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary, uint32_t context) {
   if (o.parameters > 0) return shape_of_size(o.parameters, vocabulary, context);
   ModelShapeRequest shape;
   shape.n_layers = o.n_layers, shape.width = o.width, shape.n_heads = o.n_heads;
@@ -80,13 +82,29 @@ Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary) {
   return shape;
 }
 
+// The tokens of a new model: a tokenizer, or a medium's codec.
+Result<Metadata> new_tokens(const TrainOptions& o, const Ranks& ranks, const Progress& progress) {
+  const uint64_t memory = budget_of(o, ranks) / 2;
+  if (!o.media.empty()) {
+    ASSIGN_OR_RETURN(const auto codec, learn_codec(o.media, {o.data, memory, o.seed}, progress));
+    return codec->metadata();
+  }
+  ASSIGN_OR_RETURN(const uint32_t wanted, tokens_of(o));
+  return train_bpe(o.data, wanted, memory, progress);
+}
+
+uint32_t new_context(const TrainOptions& o, const Metadata& tokens) {
+  if (o.context) return o.context;
+  const auto of_medium = tokens.unsigned_at(kMediaContext);
+  return of_medium ? static_cast<uint32_t>(*of_medium) : kNewContext;
+}
+
 Result<std::shared_ptr<const Model>> new_model(const TrainOptions& o, const Ranks& ranks,
                                                const Progress& progress) {
-  ASSIGN_OR_RETURN(const uint32_t wanted, tokens_of(o));
-  ASSIGN_OR_RETURN(const Metadata tokenizer,
-                   train_bpe(o.data, wanted, budget_of(o, ranks) / 2, progress));
+  ASSIGN_OR_RETURN(const Metadata tokenizer, new_tokens(o, ranks, progress));
   const auto vocabulary = static_cast<uint32_t>(tokenizer.find("tokenizer.ggml.tokens")->count);
-  ASSIGN_OR_RETURN(const ModelShapeRequest shape, shape_of(o, vocabulary));
+  ASSIGN_OR_RETURN(const ModelShapeRequest shape,
+                   shape_of(o, vocabulary, new_context(o, tokenizer)));
   return blank_model(shape, tokenizer);
 }
 
@@ -125,7 +143,9 @@ Status find_data(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
     if (!ranks.first())
       return Status::bad_input(fmt::format("rank {} has other data than the first", ranks.rank()),
                                "give all ranks the same files, in a folder that they share");
-    ASSIGN_OR_RETURN(setup.counts, write_tokens(*setup.tokenizer, o.data, path, progress));
+    ASSIGN_OR_RETURN(setup.counts,
+                     setup.codec ? setup.codec->write_tokens(o.data, fingerprint, path, progress)
+                                 : write_tokens(*setup.tokenizer, o.data, path, progress));
     file = TokenFile::open(path);
   }
   TRY(file.status());
@@ -167,10 +187,16 @@ Status fill(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
   TRY(find_model(o, ranks, setup, progress));
   TRY(check_context(o, *setup.model));
   ASSIGN_OR_RETURN(setup.tokenizer, Tokenizer::create(setup.model->metadata));
+  const Metadata& metadata = setup.model->metadata;
+  if (!media_kind(metadata).empty()) {
+    ASSIGN_OR_RETURN(setup.codec, codec_of(metadata));
+  }
   setup.request = training_request(o, o.learning);
   TrainingRequest& request = setup.request;
   request.context = o.context ? o.context
-                              : std::min(is_new(o) ? kNewContext : kTunedContext,
+                              : std::min(setup.codec ? setup.codec->context()
+                                         : is_new(o) ? kNewContext
+                                                     : kTunedContext,
                                          setup.model->hyper.trained_context);
   request.ranks = ranks.size();
   request.tokenizer_bytes = setup.tokenizer->table_bytes();
@@ -185,7 +211,7 @@ Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
     return Status::usage(fmt::format("{} exists", o.output),
                          "choose another name, or --force to replace it");
   ASSIGN_OR_RETURN(WorkFolder folder, WorkFolder::open(o.output + ".training"));
-  TrainSetup setup{std::move(folder), {}, {}, {}, {}, {}, {}};
+  TrainSetup setup{std::move(folder), {}, {}, {}, {}, {}, {}, {}};
   const Status done = fill(o, ranks, setup, progress);
   if (done.ok()) return setup;
   if (newest_checkpoint(setup.folder).empty()) {
@@ -209,7 +235,7 @@ Result<TrainSetup> set_up_training(const TrainOptions& o, const Ranks& ranks,
   TRY(ranks.sum(sequences));  // waits for the first, and learns what it chose
   TrainOptions chosen = o;
   chosen.batch_size = static_cast<uint32_t>(sequences[0]);
-  TrainSetup setup{WorkFolder::shared(o.output + ".training"), {}, {}, {}, {}, {}, {}};
+  TrainSetup setup{WorkFolder::shared(o.output + ".training"), {}, {}, {}, {}, {}, {}, {}};
   TRY(fill(chosen, ranks, setup, progress));
   return setup;
 }

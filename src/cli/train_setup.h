@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "data/sequences.h"
 #include "data/tokenize.h"
+#include "media/codec.h"
 #include "platform/ranks.h"
 #include "platform/work_folder.h"
 #include "train/model_file.h"
@@ -18,6 +19,7 @@ struct TrainSetup {
   std::optional<Checkpoint> checkpoint;  // to go on from
   std::shared_ptr<const Model> model;    // the checkpoint's, the one named, or a new one
   std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<MediaCodec> codec;  // null: the data is text
   DataCounts counts;
   std::optional<Sequences> data;
   TrainingRequest request;  // that fits the memory

@@ -268,10 +268,10 @@ uint64_t hash_on(uint64_t hash, std::string_view text) {
   return XXH3_64bits_withSeed(text.data(), text.size(), hash);
 }
 
-// A chat template belongs to it: it makes tokens too.
+// A chat template belongs to it, and what a medium is coded by: they make tokens too.
 uint64_t hash_of(const Tokenizer& tokenizer, uint64_t hash) {
   for (const auto& [key, value] : tokenizer.metadata().entries()) {
-    if (!key.starts_with("tokenizer.")) continue;
+    if (!key.starts_with("tokenizer.") && !key.starts_with("enxuto.")) continue;
     hash = hash_on(hash_on(hash, key),
                    {reinterpret_cast<const char*>(value.payload.data()), value.payload.size()});
   }

@@ -40,6 +40,16 @@ void Sampler::accept(Token token) {
 
 Token Sampler::sample(std::span<const float> logits) {
   penalize(logits);
+  return choose();
+}
+
+Token Sampler::sample(std::span<const float> logits, const TokenSet& allowed) {
+  penalize(logits);
+  std::erase_if(candidates_, [&](const Candidate& c) { return !allowed.contains(c.token); });
+  return choose();
+}
+
+Token Sampler::choose() {
   if (options_.temperature <= 0)
     return std::min_element(candidates_.begin(), candidates_.end())->token;
   keep_top_k();

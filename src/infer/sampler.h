@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/token_rules.h"
 
 namespace enxuto {
 
@@ -26,6 +26,8 @@ class Sampler {
   explicit Sampler(const SamplingOptions& options);
   void accept(Token token);  // remembers it for the repetition penalty
   Token sample(std::span<const float> logits);
+  // Among these tokens only, of which there is at least one.
+  Token sample(std::span<const float> logits, const TokenSet& allowed);
 
  private:
   struct Candidate {
@@ -33,6 +35,7 @@ class Sampler {
     float logit;
     bool operator<(const Candidate& other) const;  // better first; ties by the lower token
   };
+  Token choose();
   void penalize(std::span<const float> logits);
   void keep_top_k();
   void keep_top_p();

@@ -45,7 +45,7 @@ Status check(const ModelShapeRequest& r) {
 Metadata describe(const ModelShapeRequest& r, const Metadata& tokenizer) {
   Metadata metadata = tokenizer;
   for (const auto& [key, value] : tokenizer.entries())
-    if (!key.starts_with("tokenizer.")) metadata.erase(key);
+    if (!key.starts_with("tokenizer.") && !key.starts_with("enxuto.")) metadata.erase(key);
   metadata.set_string("general.architecture", r.architecture);
   const std::string prefix = r.architecture + ".";
   metadata.set_u32(prefix + "block_count", r.n_layers);

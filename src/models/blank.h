@@ -11,8 +11,8 @@ struct ModelShapeRequest {
   uint32_t n_layers = 0, width = 0, n_heads = 0, n_kv_heads = 0, ffn_width = 0, context = 0;
 };
 
-// `tokenizer`: GGUF keys of a tokenizer, whose tokens are the vocabulary. The embedding is the head
-// as well. kUsage where such a model cannot be.
+// `tokenizer`: GGUF keys of a tokenizer, whose tokens are the vocabulary, and of a medium
+// (enxuto.*). The embedding is the head as well. kUsage where such a model cannot be.
 Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& request,
                                                  const Metadata& tokenizer);
 

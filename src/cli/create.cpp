@@ -1,0 +1,59 @@
+#include "cli/create.h"
+
+#include <random>
+
+#include "cli/budget.h"
+#include "platform/file.h"
+
+namespace enxuto {
+namespace {
+
+Status check_kind(const Model& model, std::string_view kind) {
+  const std::string_view of_model = media_kind(model.metadata);
+  if (of_model == kind) return {};
+  if (of_model.empty())
+    return Status::bad_input("the model makes text", "enxuto run MODEL continues a text");
+  return Status::bad_input(fmt::format("the model is of another medium: {}", of_model),
+                           fmt::format("enxuto create {} MODEL -o OUTPUT", of_model));
+}
+
+uint64_t random_seed() {
+  std::random_device entropy;
+  return static_cast<uint64_t>(entropy()) << 32 | entropy();
+}
+
+}  // namespace
+
+Result<Creator> Creator::open(const CreateOptions& options, std::string_view kind, bool guided) {
+  if (!options.force && file_exists(options.output))
+    return Status::usage(fmt::format("{} exists", options.output),
+                         "choose another name, or --force to replace it");
+  Creator creator;
+  creator.sampling = options.sampling;
+  creator.sampling.seed = options.seed ? *options.seed : random_seed();
+  ASSIGN_OR_RETURN(creator.model, open_model(options.model));
+  TRY(check_kind(*creator.model, kind));
+  ASSIGN_OR_RETURN(creator.codec, codec_of(creator.model->metadata));
+  InferenceRequest request = inference_request(options, creator.model->hyper.trained_context, 0);
+  if (guided) {  // each session has its half
+    request.memory_bytes /= 2;
+    ASSIGN_OR_RETURN(creator.untold, Session::open(creator.model, request));
+  }
+  TRY(check_fits(*creator.model, request, request.memory_bytes));
+  ASSIGN_OR_RETURN(creator.session, Session::open(creator.model, request));
+  return creator;
+}
+
+Status check_is_text(const Model& model) {
+  const std::string_view kind = media_kind(model.metadata);
+  if (kind.empty()) return {};
+  return Status::bad_input(fmt::format("the model's tokens are no text: its medium is {}", kind),
+                           fmt::format("enxuto create {} MODEL -o OUTPUT", kind));
+}
+
+void add_create(CLI::App& app, Action&) {
+  CLI::App* create = app.add_subcommand("create", "Make what a model of a medium was trained for");
+  create->require_subcommand(1);
+}
+
+}  // namespace enxuto

@@ -1,0 +1,52 @@
+// create: what a model of a medium makes. A kind is a subcommand of its own (create_KIND.cpp), over
+// what is common to all: the model, its codec, and sessions inside the memory.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "cli/subcommand.h"
+#include "infer/ruled_generation.h"
+#include "media/codec.h"
+
+namespace enxuto {
+
+struct CreateOptions : CommonOptions {
+  std::string output;
+  SamplingOptions sampling = {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0};
+  std::optional<uint64_t> seed;
+  bool force = false;
+};
+
+// Options of all kinds: -o, --temp …, --seed, --force, --json.
+template <class Options>
+void add_create_options(Subcommand<Options>& c, const char* output) {
+  Options& o = *c.options;
+  c.command->add_option("-o,--output", o.output, output)->required();
+  SamplingOptions& s = o.sampling;
+  c.number("--temp", s.temperature, "Temperature; 0: always the most probable token", 0, 1000);
+  c.number("--top-k", s.top_k, "Choose among the k most probable tokens; 0: all", 0, 1e9);
+  c.number("--top-p", s.top_p, "Choose among the most probable tokens that share p", 0, 1);
+  c.number("--min-p", s.min_p, "Leave out tokens below this share of the best one", 0, 1);
+  c.command->add_option("--seed", o.seed, "Same seed: the same result")->type_name("N");
+  c.command->add_flag("--force", o.force, "Replace what is to be written where it exists");
+  c.json();
+}
+
+struct Creator {
+  std::shared_ptr<const Model> model;
+  std::unique_ptr<MediaCodec> codec;
+  std::unique_ptr<Session> session;
+  std::unique_ptr<Session> untold;  // for guidance; null: none was asked for
+  SamplingOptions sampling;         // with the seed
+
+  // kBadInput where the model is of another medium; kUsage where the output exists.
+  static Result<Creator> open(const CreateOptions& options, std::string_view kind, bool guided);
+};
+
+// For commands that are about text. kBadInput with the command that suits the model.
+Status check_is_text(const Model& model);
+
+void add_create(CLI::App& app, Action& action);
+
+}  // namespace enxuto
