@@ -239,7 +239,9 @@ void take_config(CLI::App& command, const std::string& file) {
   } catch (const CLI::ParseError&) {
     throw CLI::ValidationError("--config", fmt::format("{} cannot be read", file));
   }
-  for (const CLI::ConfigItem& line : lines) take_line(command, line, file);
+  for (const CLI::ConfigItem& line : lines)
+    if (line.name != "++" && line.name != "--")  // where a section begins and ends
+      take_line(command, line, file);
 }
 
 std::string config_text(CLI::App& command, const TrainOptions::Changes& changes) {

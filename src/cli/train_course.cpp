@@ -105,7 +105,9 @@ std::string config_of(const TrainSetup& setup, const RunSettings& settings) {
                                    {"--batch-size", text(setup.request.sequences)},
                                    {"--lr", text(settings.rate.most)},
                                    {"--warmup", text(settings.rate.warmup)},
-                                   {"--seed", text(o.seed)}};
+                                   {"--seed", text(o.seed)},
+                                   {"--report", ""},
+                                   {"--metrics", ""}};
   if (setup.proposal)
     changes.insert(changes.end(), {{"--params", ""},
                                    {"--layers", text(o.n_layers)},

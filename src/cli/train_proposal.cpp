@@ -83,10 +83,9 @@ Json proposal_json(const TrainingProposal& p, double hours) {
 }
 
 std::vector<std::string> proposal_lines(const TrainingProposal& p, double hours) {
-  std::string reading = fmt::format("{:.3g} million tokens, {:.0f} for each parameter",
-                                    static_cast<double>(p.tokens) / 1e6, p.tokens_per_parameter());
-  if (p.data_tokens > 0)
-    reading += fmt::format(", the data about {:.2g} time{}", p.epochs(), p.epochs() > 1 ? "s" : "");
+  std::string reading = fmt::format("{} tokens, {:.2g} for each parameter", format_count(p.tokens),
+                                    p.tokens_per_parameter());
+  if (p.data_tokens > 0) reading += fmt::format(", the data about {:.2g} times", p.epochs());
   return {fmt::format("for {:.3g} h: {} parameters ({} layers of {}, a vocabulary of {}), context "
                       "{}, {} sequences a step",
                       hours, format_count(p.parameters), p.shape.n_layers, p.shape.width,

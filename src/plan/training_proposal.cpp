@@ -56,8 +56,8 @@ Status fit_size(const TrainingQuestion& q, double wanted, TrainingProposal& p) {
 void fill_steps(const TrainingQuestion& q, TrainingProposal& p) {
   const double tokens = useful_tokens(q, p);
   const uint64_t a_step = uint64_t{p.request.sequences} * p.request.context;
-  if (p.data_tokens > 0 && tokens >= kUsefulEpochs * p.data_tokens && p.bound == Bound::kTime)
-    p.bound = Bound::kData;
+  const bool reads_all = p.data_tokens > 0 && tokens >= kUsefulEpochs * p.data_tokens;
+  if (reads_all && p.bound == Bound::kTime) p.bound = Bound::kData;
   p.steps = static_cast<uint64_t>(std::max(1.0, std::floor(tokens / static_cast<double>(a_step))));
   p.tokens = p.steps * a_step;
   p.seconds =
@@ -71,9 +71,8 @@ Result<TrainingProposal> propose_with(const TrainingQuestion& q, uint32_t vocabu
   double wanted = static_cast<double>(q.parameters);
   if (!q.parameters) {
     wanted = std::sqrt(q.seconds * q.operations_per_second / kOperations / kTokensPerParameter);
-    if (const double most = kUsefulEpochs * p.data_tokens / kTokensPerParameter;
-        q.data_bytes && most < wanted)
-      wanted = most, p.bound = Bound::kData;
+    if (q.data_bytes)
+      wanted = std::min(wanted, kUsefulEpochs * p.data_tokens / kTokensPerParameter);
     wanted = std::max(wanted, double{kLeastParameters});
   }
   for (;; wanted *= kSmaller) {

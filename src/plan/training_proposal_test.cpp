@@ -104,10 +104,11 @@ TEST(TrainingProposal, WhatIsNamedIsTaken) {
 
 TEST(TrainingProposal, NoTimeIsOneStepOfTheSmallestModel) {
   TrainingQuestion q = an_hour();
-  q.seconds = 1e-6;
+  q.seconds = 1e-6, q.data_bytes = 1000;
   const auto p = propose_training(q);
   ASSERT_TRUE(p.ok()) << p.status().what();
   EXPECT_EQ(p->steps, 1u);
+  EXPECT_EQ(p->bound, Bound::kTime) << "little data as there is, there is no time for it";
   EXPECT_LT(p->parameters, 200'000u);
 }
 

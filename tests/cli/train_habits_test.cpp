@@ -74,8 +74,8 @@ TEST_F(TrainHabits, HoursDecideTheStepsOnce) {
 }
 
 TEST_F(TrainHabits, HoursChooseANewModel) {
-  const Json json = learn({"train", "--data", notes_, "--hours", "1", "--memory", "200MiB", "-t",
-                           "2", "--json", "-o", own_});
+  const Json json = learn({"train", "--data", notes_, "--hours", "1", "--memory", "200MiB", "-c",
+                           "64", "-t", "2", "--json", "-o", own_});
   const Json& proposal = json["proposal"];
   EXPECT_EQ(proposal["bound"], "data") << "6 KB of text need no hour";
   EXPECT_LT(json["seconds"], 600);
@@ -92,7 +92,8 @@ TEST_F(TrainHabits, HoursChooseANewModel) {
 }
 
 TEST_F(TrainHabits, APlanProposesWithoutAModel) {
-  const Arguments plan = {"plan", "--for", "train", "--hours", "0.5", "-t", "2", "--json"};
+  const Arguments plan = {"plan", "--for", "train", "--hours", "0.5",
+                          "-t",   "2",     "-c",    "64",      "--json"};
   const Json chosen = learn(with(plan, {"--memory", "200MiB", "--data", notes_}));
   EXPECT_EQ(chosen["proposal"]["bound"], "data");
   const Json sized = learn(with(plan, {"--memory", "100MiB", "--params", "1M"}));
