@@ -55,10 +55,10 @@ struct PlanOptions : CommonOptions {
   Effort effort = Effort::kNormal;  // of compress
   uint32_t sequences = 0;           // 0: one, or of a new model as suits
   uint32_t ranks = 1;               // of train
-  uint64_t bandwidth = 0;    // bytes per second that decoding reads; 0: unknown
-  LearningOptions learning;  // of train, like what follows
-  double hours = 0;          // of a new model; 0: it is not about one
-  uint64_t parameters = 0;   // of it; 0: as suits
+  uint64_t bandwidth = 0;           // bytes per second that decoding reads; 0: unknown
+  LearningOptions learning;         // of train, like what follows
+  double hours = 0;                 // of a new model; 0: it is not about one
+  uint64_t parameters = 0;          // of it; 0: as suits
   std::vector<std::string> data;
   bool explain = false;
   bool measure = false;

@@ -74,10 +74,11 @@ TEST_F(TrainHabits, HoursDecideTheStepsOnce) {
 }
 
 TEST_F(TrainHabits, HoursChooseANewModel) {
+  scratch_.write("notes.txt", sample_text(2000));
   const Json json = learn({"train", "--data", notes_, "--hours", "1", "--memory", "200MiB", "-c",
                            "64", "-t", "2", "--json", "-o", own_});
   const Json& proposal = json["proposal"];
-  EXPECT_EQ(proposal["bound"], "data") << "6 KB of text need no hour";
+  EXPECT_EQ(proposal["bound"], "data") << "2 KB of text need no hour";
   EXPECT_LT(json["seconds"], 600);
   EXPECT_EQ(json["context"], proposal["context"]);
   EXPECT_EQ(json["parameters"], proposal["parameters"]);
