@@ -13,7 +13,8 @@ The batch of every step: 2 sequences, the loss is the mean over the 24 predictio
 (7 i^2 + 11 i + 5 + 100 s) mod 288, i from 0 to 24. For every tensor there is the norm of its gradient before the first
 step, and some elements [index in the file's order, gradient]: the largest one, and seven spread over those that are
 larger than a tenth of the root mean square. Then 20 steps of each optimizer from the same weights: the loss before each,
-and after the last. AdamW decays matrices only, before the step as torch does; SGD does not decay.
+and after the last. AdamW decays matrices only, before the step as torch does; SGD does not decay. Of AdamW's steps torch's
+AveragedModel keeps an exponential average (get_ema_multi_avg_fn): its loss after some of them, [step, loss].
 
 How close to be: another order of sums, and weights an ulp off, move no loss by more than 1.5e-5 of it, while a weight
 decay left out, another beta or another epsilon moves some by 1e-3 and more.
@@ -35,6 +36,7 @@ TESTDATA = Path(__file__).resolve().parent.parent / "tests/parity/testdata"
 CASES = [("llama", False, False), ("llama", True, True), ("qwen2", False, False), ("qwen3", False, False),
          ("gemma3", False, False)]
 LENGTH, SEQUENCES, STEPS, SAMPLES = 24, 2, 20, 8
+DECAY, AVERAGED_STEPS = 0.9, (1, 5, 10, 20)
 OPTIMIZERS = {"adamw": {"lr": 3e-3, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1},
               "sgd": {"lr": 1e-2, "momentum": 0.9}}
 NAMES = {"attn_norm": "input_layernorm", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
@@ -131,6 +133,14 @@ class Model:
     def logits(self, tokens):
         return torch.func.functional_call(self.peer, self.in_peer(), (tokens,), {"use_cache": False}).logits
 
+    def loss_with(self, values, batch):
+        """Of other values in the parameters' places."""
+        own, self.parameters = self.parameters, dict(zip(self.parameters, values))
+        with torch.no_grad():
+            loss = self.loss(batch)
+        self.parameters = own
+        return loss
+
     def loss(self, batch):
         logits = self.logits(batch[:, :-1])
         return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
@@ -175,21 +185,27 @@ def gradients(model):
 
 
 def train(model, kind):
-    """Losses before each step and after the last."""
-    options, losses = OPTIMIZERS[kind], []
+    """Losses before each step and after the last; of the average, after some."""
+    options, losses, averaged = OPTIMIZERS[kind], [], []
+    together = torch.nn.ParameterList([torch.nn.Parameter(t.detach()) for t in model.parameters.values()])
+    average = torch.optim.swa_utils.AveragedModel(
+        together, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(DECAY))
     if kind == "adamw":
         groups = [{"params": [t for t in model.parameters.values() if t.ndim == 2]},
                   {"params": [t for t in model.parameters.values() if t.ndim == 1], "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, **options)
     else:
         optimizer = torch.optim.SGD(model.parameters.values(), **options)
-    for _ in range(STEPS):
+    for step in range(1, STEPS + 1):
         optimizer.zero_grad()
         loss = model.loss(batch())
         loss.backward()
         losses.append(short(loss.item()))
         optimizer.step()
-    return [*losses, short(model.loss(batch()).item())]
+        average.update_parameters(together)
+        if step in AVERAGED_STEPS:
+            averaged.append([step, short(model.loss_with(average.parameters(), batch()).item())])
+    return [*losses, short(model.loss(batch()).item())], averaged
 
 
 def golden_case(path, architecture, biases, tied):
@@ -200,7 +216,9 @@ def golden_case(path, architecture, biases, tied):
             "gradients": gradients(model)}
     case["loss"] = short(model.loss(batch()).item())
     for kind in OPTIMIZERS:
-        case[kind] = train(Model(path, tied), kind)
+        case[kind], averaged = train(Model(path, tied), kind)
+        if kind == "adamw":
+            case["adamw_averaged"] = averaged
         print(f"  {kind}: {case[kind][0]:.4f} ... {case[kind][-1]:.4f}")
     return case
 
@@ -214,7 +232,7 @@ def main():
             subprocess.run([sys.argv[1], architecture, "F32", path, *(["biases"] if biases else [])], check=True)
             cases.append(golden_case(path, architecture, biases, tied))
     head = {"made_by": f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}, "
-                       f"{platform.machine()}", "tokens": batch().tolist(), "optimizers": OPTIMIZERS}
+                       f"{platform.machine()}", "tokens": batch().tolist(), "optimizers": OPTIMIZERS, "decay": DECAY}
     lines = []
     for case in cases:
         tensors = case.pop("gradients")

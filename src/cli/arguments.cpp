@@ -41,6 +41,7 @@ TrainingRequest training_request(const CommonOptions& options, const LearningOpt
   request.weights = learning.weights;
   request.rounds_products = learning.rounds_products;
   request.lora_rank = learning.lora ? learning.lora_rank : 0;
+  request.averages = learning.ema > 0;
   request.n_threads = options.threads();
   return request;
 }
@@ -61,9 +62,53 @@ constexpr const char* kExamples = R"(Examples:
 Sizes read 512MiB, 1.5GB, 700M (= MiB) or a number of bytes.
 Exit codes: 0 done, 1 failed, 2 wrong use, 3 bad input file, 4 does not fit, 130 interrupted.)";
 
+constexpr double kMostHours = 1e5;
 constexpr const char* kLora = "A LoRA adapter of this model (GGUF), added while it runs";
 constexpr const char* kContextDefault =
     "Tokens to hold (default: what the model was trained on, 4096 at most)";
+
+// A line of a file of --config, where the command line does not say it already.
+void take_line(CLI::App& command, const CLI::ConfigItem& line, const std::string& file) {
+  CLI::Option* option = nullptr;
+  for (CLI::Option* each : command.get_options())
+    if (line.parents.empty() && each->check_lname(line.name)) option = each;
+  if (!option || !option->get_configurable())
+    throw CLI::ValidationError("--config",
+                               fmt::format("{}: '{}' is no option of {} that a file may set", file,
+                                           line.fullname(), command.get_name()));
+  if (!option->empty()) return;
+  try {
+    if (option->get_expected_max() == 0)
+      option->add_result(option->get_flag_value(line.name, CLI::ConfigTOML().to_flag(line)));
+    else
+      option->add_result(line.inputs);
+    option->run_callback();
+  } catch (const CLI::ParseError& error) {
+    throw CLI::ValidationError("--config", fmt::format("{}: {}", file, error.what()));
+  }
+}
+
+// CLI11 reads and writes such files, but of the program as a whole only.
+void take_config(CLI::App& command, const std::string& file) {
+  std::vector<CLI::ConfigItem> lines;
+  try {
+    lines = CLI::ConfigTOML().from_file(file);
+  } catch (const CLI::ParseError&) {
+    throw CLI::ValidationError("--config", fmt::format("{} cannot be read", file));
+  }
+  for (const CLI::ConfigItem& line : lines)
+    if (line.name != "++" && line.name != "--")  // where a section begins and ends
+      take_line(command, line, file);
+}
+
+std::string config_text(CLI::App& command, const TrainOptions::Changes& changes) {
+  for (const auto& [name, value] : changes) {
+    CLI::Option* option = command.get_option(name);
+    option->clear();
+    if (!value.empty()) option->add_result(value);
+  }
+  return command.config_to_str();
+}
 
 void add_inspect(CLI::App& app, Action& action) {
   Subcommand<InspectOptions> c(app, "inspect", "What a model is made of, and what each part weighs",
@@ -81,8 +126,9 @@ void add_plan(CLI::App& app, Action& action) {
                             "  enxuto plan config.json --memory 700M --context 8192 --json\n"
                             "  enxuto plan model.gguf --explain\n"
                             "  enxuto plan model.gguf --memory 700M --context 8192 --measure\n"
-                            "  enxuto plan model.gguf --for train --sequences 4 --context 1024\n",
-                            plan_command, action);
+                            "  enxuto plan model.gguf --for train --sequences 4 --context 1024\n"
+                            "  enxuto plan --for train --hours 8 --memory 1GiB --data texts/\n",
+                            plan_command, action, /*needs_model=*/false);
   c.context(kContextDefault);
   c.cache_types(true);
   c.number("--sequences,--batch-size", c.options->sequences,
@@ -93,6 +139,13 @@ void add_plan(CLI::App& app, Action& action) {
   c.command->add_option("--for", o.goal, "What the plan is for (default: run)")
       ->check(CLI::IsMember({"run", "serve", "eval", "bench", "compress", "prune", "train"}));
   c.learning(o.learning, "Of --for train: ");
+  c.number("--hours", o.hours,
+           "Of --for train, without MODEL: proposes a new one for so long on this machine, whose "
+           "speed is measured",
+           1e-4, kMostHours);
+  c.count("--params", o.parameters, "With --hours: its size (default: what learns best)");
+  c.command->add_option("--data", o.data, "With --hours: the texts to learn from")
+      ->type_name("PATH");
   c.number("--ranks", o.ranks, "Of --for train: processes by mpirun; the plan is each one's", 1,
            65536);
   c.effort(o.effort, "Of --for compress and prune: fast, normal (default) or best");
@@ -230,16 +283,21 @@ void add_train(CLI::App& app, Action& action) {
       app, "train", "Train a new model, or one further, in batches that never hold the data",
       "  enxuto train --data texts/ --params 5M --steps 2000 -o own.gguf      a new model\n"
       "  enxuto train --data texts/ --params 5M --steps 2000 -o own.gguf --resume\n"
+      "  enxuto train --data texts/ --hours 8 --memory 4GiB -o own.gguf       as large as learns "
+      "best\n"
       "  enxuto train model.gguf --data notes.txt --epochs 2 -o tuned.gguf    all weights of one\n"
       "  enxuto train model.gguf --data chats.jsonl --lora -o adapter.gguf  beside a model of "
       "any\n"
       "                                 format; then: enxuto run model.gguf --lora adapter.gguf\n"
       "  enxuto train model.gguf --data chats.jsonl --memory 2GiB --optimizer adamw8 -o t.gguf\n"
+      "  enxuto train --config own.gguf.training/config.toml -o again.gguf    as that one was "
+      "made\n"
       "  mpirun -n 2 --bind-to none enxuto train model.gguf --data chats.jsonl -t 4 -o t.gguf\n"
       "                                 2 processes share each batch and the optimizer's memory\n"
       "Data: text files, folders of them, and JSON lines with \"text\", \"messages\" or \"prompt\" "
       "and\n"
-      "\"completion\". OUTPUT.training/ keeps tokens, checkpoints and metrics.jsonl.\n",
+      "\"completion\". OUTPUT.training/ keeps tokens, checkpoints, metrics.jsonl\nand "
+      "config.toml.\n",
       train_command, action, /*needs_model=*/false);
   TrainOptions& o = *c.options;
   c.command->add_option("--data", o.data, "Texts to learn from; may be given again")
@@ -265,6 +323,10 @@ void add_train(CLI::App& app, Action& action) {
            "Sequences of a step (default: 32, or what the memory has room for)", 1, 1 << 20);
   c.number("--steps", o.steps, "Steps to make", 1, 1e12);
   c.number("--epochs", o.epochs, "Or how often to go through the data (default: 3)", 1e-6, 1e9);
+  c.number("--hours", o.hours,
+           "Or how long, as 0.5: steps are timed first. Of a new model without --params the size, "
+           "the context and the batch are chosen too",
+           1e-4, kMostHours);
   c.learning(o.learning, "");
   c.number("--lr", o.rate, "The learning rate's most (default: by the model's size)", 0, 1e3);
   c.choice<Schedule>("--schedule", o.schedule,
@@ -297,8 +359,21 @@ void add_train(CLI::App& app, Action& action) {
           "--metrics", o.metrics_file,
           "Write loss and speed of each step here (default: OUTPUT.training/metrics.jsonl)")
       ->type_name("FILE");
-  c.command->add_flag("--resume", o.resume, "Go on from the last checkpoint, where there is one");
-  c.command->add_flag("--force", o.force, "Replace what is to be written where it exists");
+  c.command->add_flag("--resume", o.resume, "Go on from the last checkpoint, where there is one")
+      ->configurable(false);
+  c.command->add_flag("--force", o.force, "Replace what is to be written where it exists")
+      ->configurable(false);
+  c.command
+      ->add_option_function<std::string>(
+          "--config", [command = c.command](const std::string& f) { take_config(*command, f); },
+          "Take options from this file, a line each, as lr = 0.001; those given here win. "
+          "OUTPUT.training/config.toml has those of a run")
+      ->configurable(false)
+      ->type_name("FILE");
+  o.config_text = [command = c.command](const TrainOptions::Changes& changes) {
+    return config_text(*command, changes);
+  };
+  c.report();
   c.json();
 }
 
@@ -418,7 +493,9 @@ std::vector<std::string> spelled_out(int argc, const char* const* argv) {
 
 Result<Action> parse_arguments(int argc, const char* const* argv) {
   Action action = [] { return Status(); };
-  CLI::App app("Fits a language model into the memory you have.", "enxuto");
+  const auto kept =
+      std::make_shared<CLI::App>("Fits a language model into the memory you have.", "enxuto");
+  CLI::App& app = *kept;
   app.footer(kExamples);
   app.set_version_flag("--version", "enxuto " ENXUTO_VERSION);
   app.require_subcommand(1);
@@ -450,7 +527,7 @@ Result<Action> parse_arguments(int argc, const char* const* argv) {
     if (what == "--model is required") what = "MODEL is missing";
     return Status::usage(what, fmt::format("`{} --help` lists what there is", command));
   }
-  return action;
+  return Action([kept, action] { return action(); });  // options may ask the app for their text
 }
 
 }  // namespace enxuto

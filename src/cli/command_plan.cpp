@@ -1,9 +1,13 @@
 // plan: the memory that a command takes, part by part, before anything is taken; and what fits.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/plan_report.h"
+#include "cli/progress_bar.h"
+#include "cli/train_proposal.h"
 #include "plan/compression_plan.h"
 #include "plan/goal.h"
 #include "plan/html_page.h"
@@ -15,6 +19,7 @@
 namespace enxuto {
 namespace {
 
+uint32_t texts(const PlanOptions& options) { return std::max(options.sequences, 1u); }
 bool runs(const PlanOptions& options) { return options.goal == "run" || options.goal == "serve"; }
 
 // What the goal's own command would ask for.
@@ -28,7 +33,7 @@ InferenceRequest request_for(const PlanOptions& options, const Model& model) {
     request.kv = options.kv;
   } else if (options.goal == "bench" && !options.context)
     request.context = BenchOptions().prefill_tokens;
-  if (runs(options)) request.sequences = options.sequences;
+  if (runs(options)) request.sequences = texts(options);
   if (const auto tokenizer = Tokenizer::create(model.metadata); tokenizer.ok())
     request.tokenizer_bytes = (*tokenizer)->table_bytes();
   return request;
@@ -60,7 +65,7 @@ InferenceRequest mapped(InferenceRequest request) {
 TrainingRequest training_request(const PlanOptions& options, const InferenceRequest& request) {
   TrainingRequest training = training_request(options, options.learning);
   training.context = options.context;
-  training.sequences = options.sequences, training.ranks = options.ranks;
+  training.sequences = texts(options), training.ranks = options.ranks;
   training.tokenizer_bytes = request.tokenizer_bytes;
   return training;
 }
@@ -126,7 +131,7 @@ Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
                                const InferenceRequest& request,
                                std::optional<MeasuredCache> measured) {
   PlanReport report;
-  report.goal = options.goal == "run" && options.sequences > 1 ? "serve" : options.goal;
+  report.goal = options.goal == "run" && texts(options) > 1 ? "serve" : options.goal;
   report.budget = memory_budget(options);
   if (has_stages(options)) {
     ASSIGN_OR_RETURN(CompressionPlan plan, plan_of_stages(options, model, request));
@@ -151,13 +156,50 @@ Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
   return report;
 }
 
+// The plan that `train --hours` makes, of a model that is not there yet.
+Status plan_new_model(const PlanOptions& options) {
+  if (options.goal != "train" || options.hours == 0)
+    return Status::usage("MODEL is missing", "name it; or a new one: --for train --hours 8");
+  NewModelWish wish{options.hours,
+                    options.data,
+                    TrainOptions().validation,
+                    options.parameters,
+                    memory_budget(options).bytes,
+                    0,
+                    training_request(options, options.learning)};
+  wish.request.context = options.context;
+  wish.request.sequences = options.sequences, wish.request.ranks = options.ranks;
+  ProgressBar progress;
+  PlanReport report;
+  ASSIGN_OR_RETURN(const TrainingProposal proposal, propose_here(wish, progress.callback()));
+  progress.erase();
+  report.goal = options.goal, report.budget = memory_budget(options);
+  report.map = proposal.map;
+  ASSIGN_OR_RETURN(const auto model, placeholder_model(proposal.shape, proposal.vocabulary));
+  InferenceRequest request = inference_request(options, proposal.request.context);
+  ASSIGN_OR_RETURN(report.layout, lay_out_session(*model, request));
+  if (options.json) {
+    Json json = plan_json(report);
+    json["proposal"] = proposal_json(proposal, options.hours);
+    print_json(json);
+    return {};
+  }
+  print_plan(report);
+  for (const std::string& line : proposal_lines(proposal, options.hours)) fmt::print("{}\n", line);
+  return {};
+}
+
 }  // namespace
 
 Status plan_command(const PlanOptions& options) {
+  if (options.model.empty()) return plan_new_model(options);
+  if (options.hours > 0)
+    return Status::usage("--hours proposes a new model, and there is one already",
+                         "leave out MODEL; train --hours times steps of one itself");
   ASSIGN_OR_RETURN(const auto model, open_model(options.model, /*weights_needed=*/false));
   InferenceRequest request = request_for(options, *model);
   ASSIGN_OR_RETURN(auto measured, measure(options, model, request));
-  if (runs(options) && options.sequences == 1) request = with_drafting(*model, request);
+  if (runs(options) && texts(options) == 1) request = with_drafting(*model, request);
   ASSIGN_OR_RETURN(const PlanReport report,
                    make_report(options, *model, request, std::move(measured)));
   if (!options.html_file.empty()) TRY(write_page(options, *model, request, report));

@@ -9,8 +9,13 @@
 #include "cli/budget.h"
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
+#include "cli/text_input.h"
+#include "cli/train_course.h"
+#include "cli/train_history.h"
+#include "cli/train_page.h"
 #include "cli/train_report.h"
 #include "cli/train_setup.h"
+#include "cli/usage_report.h"
 #include "infer/sampler.h"
 #include "platform/clock.h"
 #include "platform/limit_watch.h"
@@ -19,46 +24,7 @@
 namespace enxuto {
 namespace {
 
-constexpr double kDefaultEpochs = 3;
-// Validations of a run: 20, or fewer where they would take more than a twentieth of its time (a
-// text forward takes a quarter of what it takes there and back).
-constexpr uint64_t kValidations = 20, kStepsOfValidation = 5;
-
-// Adapters bear 2e-4, small models large steps: in proportion to 1 / width, from GPT-2's 6e-4 at
-// 768. What has learned already is only turned.
-float default_rate(const TrainOptions& o, const Model& model) {
-  if (o.learning.optimizer == Optimizer::kSgd) return 0.01f;
-  if (o.learning.lora) return 2e-4f;
-  if (!o.model.empty()) return 5e-5f;
-  return std::clamp(6e-4f * 768 / static_cast<float>(model.hyper.width), 3e-4f, 3e-3f);
-}
-
-RunSettings run_settings(const TrainOptions& o, const TrainSetup& setup) {
-  RunSettings s;
-  const double epochs = o.epochs > 0 ? o.epochs : kDefaultEpochs;
-  const double sequences = epochs * static_cast<double>(setup.data->n_training());
-  s.steps =
-      o.steps
-          ? o.steps
-          : static_cast<uint64_t>(std::max(1.0, std::ceil(sequences / setup.request.sequences)));
-  s.rate = {o.rate > 0 ? o.rate : default_rate(o, *setup.model),
-            o.warmup ? *o.warmup : s.steps / 20, s.steps, o.schedule};
-  const uint64_t validated = std::min(setup.data->n_validation(), kMostValidationSequences);
-  if (validated > 0)
-    s.validate_every = std::max<uint64_t>(
-        {1, s.steps / kValidations, kStepsOfValidation * validated / setup.request.sequences});
-  s.patience = o.patience, s.save_every = o.save_every, s.keep = o.keep;
-  return s;
-}
-
-TrainerSettings trainer_settings(const TrainOptions& o, const TrainSetup& setup,
-                                 const Ranks& ranks) {
-  TrainerSettings s;
-  s.request = setup.request, s.ranks = &ranks;
-  if (o.learning.optimizer == Optimizer::kSgd) s.beta1 = 0.9f;
-  s.weight_decay = o.weight_decay, s.clip = o.clip, s.seed = o.seed;
-  return s;
-}
+constexpr const char* kConfig = "config.toml";
 
 void tell_data(const TrainSetup& setup) {
   const DataCounts& c = setup.counts;
@@ -78,8 +44,11 @@ std::string of_each_rank(const TrainSetup& setup) {
   return ranks == 1 ? "" : fmt::format("each of {} ranks: ", ranks);
 }
 
-void tell_plan(const TrainOptions& o, const TrainSetup& setup, const RunSettings& settings,
-               const TrainingLayout& layout, const MemoryMap& map) {
+void tell_plan(const TrainSetup& setup, const RunSettings& settings, const TrainingLayout& layout,
+               const MemoryMap& map) {
+  const TrainOptions& o = setup.options;
+  if (setup.proposal)
+    for (const std::string& line : proposal_lines(*setup.proposal, o.hours)) print_note(line);
   tell_data(setup);
   const HyperParameters& h = setup.model->hyper;
   print_note(fmt::format(
@@ -87,6 +56,11 @@ void tell_plan(const TrainOptions& o, const TrainSetup& setup, const RunSettings
       format_count(layout.n_parameters), h.n_layers, h.width, format_count(settings.steps),
       layout.sequences, layout.context, of_each_rank(setup), format_bytes(map.total_bytes()),
       o.threads(), o.threads() == 1 ? "" : "s"));
+  const double epochs = static_cast<double>(settings.steps * layout.sequences) /
+                        static_cast<double>(setup.data->n_training());
+  if (o.hours > 0 && epochs > kUsefulEpochs)
+    print_note(fmt::format("the data is read {:.3g} times: more than {:.0f} teach hardly anything",
+                           epochs, kUsefulEpochs));
 }
 
 // Continues a text with the weights as they are. Of a prompt that leaves no room only the end
@@ -112,24 +86,15 @@ Result<std::string> sample_text(Trainer& trainer, const Tokenizer& tokenizer,
   return text;
 }
 
-RunState state_at_start(const TrainSetup& setup) {
-  RunState state;
-  if (setup.checkpoint) state = setup.checkpoint->state();
-  state.data = setup.data->file().fingerprint();
-  return state;
-}
-
 // The run, telling of each step.
 class Run {
  public:
-  Run(const TrainOptions& options, const TrainSetup& setup, const RunSettings& settings,
-      Trainer& trainer, MetricsFile metrics)
-      : options_(options),
-        setup_(setup),
+  Run(const TrainSetup& setup, const RunSettings& settings, Trainer& trainer, MetricsFile metrics)
+      : setup_(setup),
         settings_(settings),
         trainer_(trainer),
         metrics_(std::move(metrics)),
-        progress_(settings.steps, options.json) {}
+        progress_(settings.steps, setup.options.json) {}
 
   Status run(TrainResult& result) {
     const RunState state = state_at_start(setup_);
@@ -155,12 +120,18 @@ class Run {
     result.last = report;
     if (report.validation_loss) result.validation_loss = *report.validation_loss;
     if (seconds_.size() < kMostSeconds) seconds_.push_back(report.seconds);
-    note(metrics_.add(report));
     progress_.show(report);
-    if (!report.validation_loss || options_.sample.empty()) return;
-    const auto text = sample_text(trainer_, *setup_.tokenizer, options_.sample);
-    if (text.ok()) progress_.say("    " + *text);
+    const std::string text = report.validation_loss ? sample() : "";
+    note(metrics_.add(report, text));
+    if (!text.empty()) progress_.say("    " + text);
+  }
+
+  std::string sample() {
+    const std::string& prompt = setup_.options.sample;
+    if (prompt.empty()) return "";
+    auto text = sample_text(trainer_, *setup_.tokenizer, prompt);
     note(text.status());
+    return text.ok() ? std::move(*text) : "";
   }
 
   // What only tells of the run does not end it: the first failure is told, once.
@@ -171,7 +142,6 @@ class Run {
   }
 
   static constexpr size_t kMostSeconds = 10000;
-  const TrainOptions& options_;
   const TrainSetup& setup_;
   RunSettings settings_;
   Trainer& trainer_;
@@ -181,15 +151,26 @@ class Run {
   Status told_;
 };
 
+Status write_config(const std::string& config, const std::string& path) {
+  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path, /*replace=*/true));
+  TRY(file.write({reinterpret_cast<const uint8_t*>(config.data()), config.size()}));
+  return file.commit();
+}
+
+std::string metrics_path(const TrainSetup& setup) {
+  const std::string& asked = setup.options.metrics_file;
+  return asked.empty() ? setup.folder.path("metrics.jsonl") : asked;
+}
+
 // The first rank's run, which tells and writes for all.
-Status lead(const TrainOptions& options, const TrainSetup& setup, const RunSettings& settings,
-            Trainer& trainer, TrainResult& result) {
-  if (!options.json) tell_plan(options, setup, settings, trainer.layout(), trainer.memory_map());
-  ASSIGN_OR_RETURN(MetricsFile metrics, MetricsFile::open(options.metrics_file.empty()
-                                                              ? setup.folder.path("metrics.jsonl")
-                                                              : options.metrics_file,
-                                                          trainer.steps()));
-  TRY(Run(options, setup, settings, trainer, std::move(metrics)).run(result));
+Status lead(const TrainSetup& setup, const RunSettings& settings, Trainer& trainer,
+            TrainResult& result) {
+  const TrainOptions& options = setup.options;
+  if (!options.json) tell_plan(setup, settings, trainer.layout(), trainer.memory_map());
+  if (!setup.checkpoint || !setup.folder.has(kConfig))
+    TRY(write_config(config_of(setup, settings), setup.folder.path(kConfig)));
+  ASSIGN_OR_RETURN(MetricsFile metrics, MetricsFile::open(metrics_path(setup), trainer.steps()));
+  TRY(Run(setup, settings, trainer, std::move(metrics)).run(result));
   return options.learning.lora
              ? write_adapter(*trainer.adapter(), *setup.model, options.output, true)
              : write_model(*trainer.model(), options.output, true);
@@ -202,28 +183,38 @@ Status follow(const TrainSetup& setup, const RunSettings& settings, Trainer& tra
 
 Status train(const TrainOptions& options, const Ranks& ranks) {
   const auto begin = std::chrono::steady_clock::now();
+  TrainOptions reporting = options;
+  if (!ranks.first()) reporting.report_file.clear();
+  ASSIGN_OR_RETURN(const auto usage, UsageReport::begin("train", reporting));
   ProgressBar progress;
   auto setup = set_up_training(
       options, ranks, ranks.first() ? progress.callback() : [](std::string_view, double) {});
   progress.erase();
   TRY(setup.status());
-  const RunSettings settings = run_settings(options, *setup);
+  TRY(choose_steps(ranks, seconds_since(begin), *setup));
+  const RunSettings settings = run_settings(*setup);
   ASSIGN_OR_RETURN(const auto trainer,
-                   Trainer::open(setup->model, trainer_settings(options, *setup, ranks)));
+                   Trainer::open(setup->model, trainer_settings(*setup, ranks)));
   if (setup->checkpoint) TRY(setup->checkpoint->restore(*trainer));
-  watch_memory_limits(trainer->memory_map().total_bytes());
+  usage->plan(trainer->memory_map(), memory_budget(options));
+  usage->watch(setup->model);
   if (!ranks.first()) return follow(*setup, settings, *trainer);
   TrainResult result;
-  TRY(lead(options, *setup, settings, *trainer, result));
+  TRY(lead(*setup, settings, *trainer, result));
   result.parameters = trainer->layout().n_parameters;
   result.seconds = seconds_since(begin);
   result.planned_bytes = trainer->memory_map().total_bytes();
   result.peak_rss_bytes = peak_rss_bytes();
+  Json json = train_json(result, *setup);
   if (options.json)
-    print_json(train_json(result, *setup, options));
+    print_json(json);
   else
-    print_train(result, *setup, options);
-  return {};
+    print_train(result, *setup);
+  if (options.report_file.empty()) return {};
+  ASSIGN_OR_RETURN(json["config"], read_text(setup->folder.path(kConfig)));
+  ASSIGN_OR_RETURN(const TrainHistory history, read_train_history(metrics_path(*setup)));
+  json.update(history_json(history));
+  return usage->finish(std::move(json), train_page);
 }
 
 // A rank that fails ends all, which else would wait for it. What they find wrong together, the

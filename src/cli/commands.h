@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -26,7 +28,7 @@ struct CommonOptions {
   bool json = false;
   std::vector<KvFormat> kv;  // as InferenceRequest's
   CacheParts automatic;      // what of it the program chooses itself
-  std::string report_file;   // run, eval, bench and compress: empty: none
+  std::string report_file;   // run, eval, bench, compress and train: empty: none
   std::string lora_file;     // run, eval, bench and merge: an adapter; empty: none
 
   int threads() const;
@@ -43,6 +45,7 @@ struct LearningOptions {
   bool rounds_products = false;
   bool lora = false;  // all weights stay, and an adapter learns:
   uint32_t lora_rank = 16;
+  float ema = 0;  // of the weights an average is kept that forgets so slowly; 0: none
 };
 
 struct PlanOptions : CommonOptions {
@@ -50,10 +53,13 @@ struct PlanOptions : CommonOptions {
   uint32_t batch = 0;    // 0: the default of the plan
   std::string goal = "run";
   Effort effort = Effort::kNormal;  // of compress
-  uint32_t sequences = 1;
-  uint32_t ranks = 1;        // of train
-  uint64_t bandwidth = 0;    // bytes per second that decoding reads; 0: unknown
-  LearningOptions learning;  // of train
+  uint32_t sequences = 0;           // 0: one, or of a new model as suits
+  uint32_t ranks = 1;               // of train
+  uint64_t bandwidth = 0;           // bytes per second that decoding reads; 0: unknown
+  LearningOptions learning;         // of train, like what follows
+  double hours = 0;                 // of a new model; 0: it is not about one
+  uint64_t parameters = 0;          // of it; 0: as suits
+  std::vector<std::string> data;
   bool explain = false;
   bool measure = false;
   std::string html_file;
@@ -98,8 +104,8 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   std::string tokenizer;                 // of a new model: bytes, bpe:N; empty: as suits its size
   std::string media;                     // of a new model: what it makes; empty: text
   uint32_t context = 0, batch_size = 0;  // tokens, sequences; 0: as suits the model, the memory
-  uint64_t steps = 0;                    // or
-  double epochs = 0;                     // neither: as suits
+  uint64_t steps = 0;                    // one of these three, or
+  double epochs = 0, hours = 0;          // none: as suits
   LearningOptions learning;
   float rate = 0;  // 0: as suits
   Schedule schedule = Schedule::kCosine;
@@ -114,6 +120,9 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   std::string sample;  // a prompt to continue now and then
   std::string metrics_file;
   bool resume = false, force = false;
+  // These options as the text of a file of --config, other values in the place of some: "" is none.
+  using Changes = std::vector<std::pair<std::string, std::string>>;
+  std::function<std::string(const Changes& changes)> config_text;
 };
 
 struct MergeOptions : CommonOptions {

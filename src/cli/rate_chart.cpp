@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/html.h"
 #include "cli/labels.h"
+#include "cli/step_chart.h"
 
 namespace enxuto {
 namespace {
@@ -31,14 +32,6 @@ std::vector<Mark> marks(const Json& points) {
       marks.push_back(mark);
   }
   return marks;
-}
-
-// The largest of 1, 2 and 5 times a power of ten that is at most `most`.
-double round_step(double most) {
-  const double power = std::pow(10, std::floor(std::log10(most)));
-  for (const double times : {5.0, 2.0})
-    if (times * power <= most) return times * power;
-  return power;
 }
 
 std::string about(const Mark& mark) {

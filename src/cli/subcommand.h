@@ -125,6 +125,11 @@ struct Subcommand {
                      "the processor has them");
     command->add_flag("--lora", o.lora,
                       prefix + "all weights stay as they are, and a low-rank adapter learns");
+    number("--ema", o.ema,
+           (prefix + "The model is an average of the weights, of which each step leaves so much, "
+                     "as 0.999 (default: no average)")
+               .c_str(),
+           0, 0.999999);
     command->add_option("--rank", o.lora_rank, prefix + "its rank (default: 16)")
         ->check(CLI::Range(1u, 4096u), "")
         ->type_name("N");
@@ -138,7 +143,10 @@ struct Subcommand {
                      "Write what was planned, taken and found here, as .json or .html")
         ->type_name("FILE");
   }
-  void json() { command->add_flag("--json", options->json, "Report as JSON (docs/json.md)"); }
+  void json() {
+    command->add_flag("--json", options->json, "Report as JSON (docs/json.md)")
+        ->configurable(false);
+  }
   // Bounds hold for what is no number at all, too.
   template <class T>
   CLI::Option* number(const char* name, T& value, const char* what, double least, double most) {

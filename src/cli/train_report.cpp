@@ -13,7 +13,7 @@
 namespace enxuto {
 namespace {
 
-Json metrics_json(const StepReport& report) {
+Json metrics_json(const StepReport& report, const std::string& sample) {
   const double rate =
       report.seconds > 0 ? static_cast<double>(report.result.tokens) / report.seconds : 0.0;
   Json json = {{"step", report.step},
@@ -24,6 +24,7 @@ Json metrics_json(const StepReport& report) {
                {"tokens_per_second", rate},
                {"seconds", report.seconds}};
   if (report.validation_loss) json["validation_loss"] = *report.validation_loss;
+  if (!sample.empty()) json["sample"] = sample;
   return json;
 }
 
@@ -49,8 +50,9 @@ Result<MetricsFile> MetricsFile::open(const std::string& path, uint64_t steps_do
   return MetricsFile(std::move(file));
 }
 
-Status MetricsFile::add(const StepReport& report) {
-  return file_.append(metrics_json(report).dump() + "\n");
+Status MetricsFile::add(const StepReport& report, const std::string& sample) {
+  const Json json = metrics_json(report, sample);
+  return file_.append(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 TrainProgress::TrainProgress(uint64_t steps, bool quiet)
@@ -98,10 +100,10 @@ void TrainProgress::say(const std::string& text) {
   fmt::print(stderr, "{}\n", printable(text, "\n"));
 }
 
-Json train_json(const TrainResult& r, const TrainSetup& setup, const TrainOptions& options) {
+Json train_json(const TrainResult& r, const TrainSetup& setup) {
   const DataCounts& counts = setup.counts;
   const auto or_null = [](bool known, Json value) { return known ? value : Json(); };
-  return {{"output", options.output},
+  return {{"output", setup.options.output},
           {"architecture", setup.model->hyper.architecture},
           {"parameters", r.parameters},
           {"steps", r.state.step},
@@ -114,6 +116,9 @@ Json train_json(const TrainResult& r, const TrainSetup& setup, const TrainOption
           {"seconds", r.seconds},
           {"context", setup.request.context},
           {"batch_size", setup.request.sequences},
+          {"proposal",
+           or_null(setup.proposal.has_value(),
+                   setup.proposal ? proposal_json(*setup.proposal, setup.options.hours) : Json())},
           {"planned_bytes", r.planned_bytes},
           {"peak_rss_bytes", r.peak_rss_bytes},
           {"data",
@@ -125,10 +130,10 @@ Json train_json(const TrainResult& r, const TrainSetup& setup, const TrainOption
             {"learned_tokens", counts.learned_tokens}}}};
 }
 
-void print_train(const TrainResult& r, const TrainSetup&, const TrainOptions& options) {
-  fmt::print("{}: {} parameters, {} steps{} in {}\n", options.output, format_count(r.parameters),
-             format_count(r.state.step), r.ended_early ? " (no better any more)" : "",
-             rough_time(r.seconds));
+void print_train(const TrainResult& r, const TrainSetup& setup) {
+  fmt::print("{}: {} parameters, {} steps{} in {}\n", setup.options.output,
+             format_count(r.parameters), format_count(r.state.step),
+             r.ended_early ? " (no better any more)" : "", rough_time(r.seconds));
   fmt::print("loss {:.3f}", r.last.result.loss);
   if (r.state.best_step > 0)
     fmt::print(

@@ -16,7 +16,7 @@ namespace enxuto {
 class MetricsFile {
  public:
   static Result<MetricsFile> open(const std::string& path, uint64_t steps_done);
-  Status add(const StepReport& report);
+  Status add(const StepReport& report, const std::string& sample);  // "": there is none
 
  private:
   explicit MetricsFile(LogFile file) : file_(std::move(file)) {}
@@ -56,7 +56,7 @@ struct TrainResult {
   double seconds = 0, tokens_per_second = 0;  // of all steps; the median step's
   uint64_t planned_bytes = 0, peak_rss_bytes = 0;
 };
-Json train_json(const TrainResult& result, const TrainSetup& setup, const TrainOptions& options);
-void print_train(const TrainResult& result, const TrainSetup& setup, const TrainOptions& options);
+Json train_json(const TrainResult& result, const TrainSetup& setup);
+void print_train(const TrainResult& result, const TrainSetup& setup);
 
 }  // namespace enxuto

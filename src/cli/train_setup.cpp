@@ -30,14 +30,14 @@ bool has_shape(const TrainOptions& o) {
 }
 
 Status check_options(const TrainOptions& o) {
-  if (o.steps > 0 && o.epochs > 0)
-    return Status::usage("--steps and --epochs both say how long", "give one of them");
+  if ((o.steps > 0) + (o.epochs > 0) + (o.hours > 0) > 1)
+    return Status::usage("--steps, --epochs and --hours all say how long", "give one of them");
   if (is_new(o)) {
     if (o.learning.lora)
       return Status::usage("an adapter needs a model to stand beside", "name a MODEL");
-    if (o.parameters == 0 && !has_shape(o))
+    if (o.parameters == 0 && !has_shape(o) && (o.hours == 0 || !o.media.empty()))
       return Status::usage("neither a model to train further, nor the size of a new one",
-                           "name a MODEL, or say --params 5M");
+                           "name a MODEL, or say --params 5M, or --hours 8");
     if (o.parameters > 0 && has_shape(o))
       return Status::usage("--params chooses the shape that --layers, --width and the like say",
                            "leave one of them out");
@@ -56,16 +56,14 @@ Status check_options(const TrainOptions& o) {
 
 // "bytes", "bpe:N"
 Result<uint32_t> tokens_of(const TrainOptions& o) {
-  constexpr uint32_t kBytes = 257;
   std::string_view name = o.tokenizer;
-  if (name == "bytes") return kBytes;
-  if (name.empty())
-    return o.parameters >= 50'000'000 ? 16384u : o.parameters >= 2'000'000 ? 4096u : kBytes;
+  if (name == "bytes") return kByteVocabulary;
+  if (name.empty()) return suitable_vocabulary(o.parameters);
   uint32_t n = 0;
   if (name.starts_with("bpe:")) {
     name.remove_prefix(4);
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), n);
-    if (error == std::errc() && end == name.data() + name.size() && n >= kBytes) return n;
+    if (error == std::errc() && end == name.data() + name.size() && n >= kByteVocabulary) return n;
   }
   return Status::usage(
       fmt::format("'{}' is no tokenizer", o.tokenizer),
@@ -99,6 +97,30 @@ uint32_t new_context(const TrainOptions& o, const Metadata& tokens) {
   return of_medium ? static_cast<uint32_t>(*of_medium) : kNewContext;
 }
 
+// Of --hours, where that chooses the model.
+Status propose(const Ranks& ranks, const Progress& progress, TrainSetup& setup) {
+  TrainOptions& o = setup.options;
+  NewModelWish wish{o.hours,
+                    o.data,
+                    o.validation,
+                    o.parameters,
+                    budget_of(o, ranks),
+                    0,
+                    training_request(o, o.learning)};
+  if (!o.tokenizer.empty()) {
+    ASSIGN_OR_RETURN(wish.vocabulary, tokens_of(o));
+  }
+  wish.request.context = o.context, wish.request.sequences = o.batch_size;
+  wish.request.ranks = ranks.size();
+  ASSIGN_OR_RETURN(setup.proposal, propose_here(wish, progress));
+  const ModelShapeRequest& shape = setup.proposal->shape;
+  o.parameters = 0;
+  o.n_layers = shape.n_layers, o.width = shape.width, o.n_heads = shape.n_heads;
+  o.n_kv_heads = shape.n_kv_heads, o.ffn_width = shape.ffn_width, o.context = shape.context;
+  o.tokenizer = fmt::format("bpe:{}", setup.proposal->vocabulary);
+  return {};
+}
+
 Result<std::shared_ptr<const Model>> new_model(const TrainOptions& o, const Ranks& ranks,
                                                const Progress& progress) {
   ASSIGN_OR_RETURN(const Metadata tokenizer, new_tokens(o, ranks, progress));
@@ -108,8 +130,8 @@ Result<std::shared_ptr<const Model>> new_model(const TrainOptions& o, const Rank
   return blank_model(shape, tokenizer);
 }
 
-Status find_model(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
-                  const Progress& progress) {
+Status find_model(const Ranks& ranks, TrainSetup& setup, const Progress& progress) {
+  const TrainOptions& o = setup.options;
   const std::string newest = newest_checkpoint(setup.folder);
   if (!newest.empty() && o.resume) {
     ASSIGN_OR_RETURN(setup.checkpoint, Checkpoint::open(newest));
@@ -127,6 +149,7 @@ Status find_model(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
     for (const std::string& name : setup.folder.names())
       if (name.ends_with(".gguf")) TRY(setup.folder.remove(name));
   if (is_new(o)) {
+    if (o.hours > 0 && !has_shape(o) && o.media.empty()) TRY(propose(ranks, progress, setup));
     ASSIGN_OR_RETURN(setup.model, new_model(o, ranks, progress));
     return {};
   }
@@ -134,8 +157,8 @@ Status find_model(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
   return check_output(*setup.model, o.output, o.force || o.resume);
 }
 
-Status find_data(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
-                 const Progress& progress) {
+Status find_data(const Ranks& ranks, TrainSetup& setup, const Progress& progress) {
+  const TrainOptions& o = setup.options;
   const std::string path = setup.folder.path(kTokens);
   ASSIGN_OR_RETURN(const uint64_t fingerprint, data_fingerprint(*setup.tokenizer, o.data));
   Result<TokenFile> file = TokenFile::open(path);
@@ -166,15 +189,19 @@ Status check_context(const TrainOptions& o, const Model& model) {
       "choose a shorter --context");
 }
 
-// As many sequences as were asked for; or 32, or what the memory has room for.
-Status find_batch(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup) {
+// As many sequences as were asked for, or as the checkpoint had; or 32, or what was proposed, or
+// what the memory has room for.
+Status find_batch(const Ranks& ranks, TrainSetup& setup) {
+  TrainOptions& o = setup.options;
+  if (setup.checkpoint && !o.batch_size)
+    o.batch_size = static_cast<uint32_t>(setup.checkpoint->state().batch);
   const uint64_t n = setup.data->n_training(), budget = budget_of(o, ranks);
   if (o.batch_size > n)
     return Status::usage(fmt::format("a batch of {} is more than the {} sequences of the data",
                                      format_count(o.batch_size), format_count(n)),
                          fmt::format("choose --batch-size {} or less, or a shorter --context", n));
-  setup.request.sequences =
-      o.batch_size ? o.batch_size : static_cast<uint32_t>(std::min<uint64_t>(kBatch, n));
+  const uint64_t suits = setup.proposal ? setup.proposal->request.sequences : kBatch;
+  setup.request.sequences = o.batch_size ? o.batch_size : static_cast<uint32_t>(std::min(suits, n));
   for (;; setup.request.sequences /= 2) {
     const auto fitting = fit_training(*setup.model, setup.request, budget);
     if (fitting.ok()) setup.request = *fitting;
@@ -182,9 +209,9 @@ Status find_batch(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup) 
   }
 }
 
-Status fill(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
-            const Progress& progress) {
-  TRY(find_model(o, ranks, setup, progress));
+Status fill(const Ranks& ranks, TrainSetup& setup, const Progress& progress) {
+  const TrainOptions& o = setup.options;
+  TRY(find_model(ranks, setup, progress));
   TRY(check_context(o, *setup.model));
   ASSIGN_OR_RETURN(setup.tokenizer, Tokenizer::create(setup.model->metadata));
   const Metadata& metadata = setup.model->metadata;
@@ -193,15 +220,19 @@ Status fill(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
   }
   setup.request = training_request(o, o.learning);
   TrainingRequest& request = setup.request;
-  request.context = o.context ? o.context
-                              : std::min(setup.codec ? setup.codec->context()
-                                         : is_new(o) ? kNewContext
-                                                     : kTunedContext,
-                                         setup.model->hyper.trained_context);
+  request.context = setup.model->hyper.trained_context;  // a new one's is --context
+  if (!is_new(o))
+    request.context = o.context ? o.context
+                                : std::min(setup.codec ? setup.codec->context() : kTunedContext,
+                                           request.context);
   request.ranks = ranks.size();
   request.tokenizer_bytes = setup.tokenizer->table_bytes();
-  TRY(find_data(o, ranks, setup, progress));
-  return find_batch(o, ranks, setup);
+  TRY(find_data(ranks, setup, progress));
+  return find_batch(ranks, setup);
+}
+
+TrainSetup empty_setup(const TrainOptions& o, WorkFolder folder) {
+  return {o, std::move(folder), {}, {}, {}, {}, {}, {}, {}, {}};
 }
 
 Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
@@ -211,8 +242,8 @@ Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
     return Status::usage(fmt::format("{} exists", o.output),
                          "choose another name, or --force to replace it");
   ASSIGN_OR_RETURN(WorkFolder folder, WorkFolder::open(o.output + ".training"));
-  TrainSetup setup{std::move(folder), {}, {}, {}, {}, {}, {}, {}};
-  const Status done = fill(o, ranks, setup, progress);
+  TrainSetup setup = empty_setup(o, std::move(folder));
+  const Status done = fill(ranks, setup, progress);
   if (done.ok()) return setup;
   if (newest_checkpoint(setup.folder).empty()) {
     TRY(setup.folder.remove(kTokens));
@@ -221,22 +252,38 @@ Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
   return done;
 }
 
+// What the first rank chose, for the others.
+Status tell_choice(const Ranks& ranks, TrainOptions& o) {
+  uint32_t* const chosen[] = {&o.batch_size, &o.n_layers,  &o.width,  &o.n_heads,
+                              &o.n_kv_heads, &o.ffn_width, &o.context};
+  std::vector<double> values(std::size(chosen) + 1);
+  if (ranks.first()) {
+    for (size_t i = 0; i < std::size(chosen); ++i) values[i] = *chosen[i];
+    if (has_shape(o)) {
+      ASSIGN_OR_RETURN(values.back(), tokens_of(o));
+    }
+  }
+  TRY(ranks.sum(values));
+  if (ranks.first()) return {};
+  for (size_t i = 0; i < std::size(chosen); ++i) *chosen[i] = static_cast<uint32_t>(values[i]);
+  if (!has_shape(o)) return {};
+  o.parameters = 0, o.tokenizer = fmt::format("bpe:{}", values.back());
+  return {};
+}
+
 }  // namespace
 
 Result<TrainSetup> set_up_training(const TrainOptions& o, const Ranks& ranks,
                                    const Progress& progress) {
-  double sequences[] = {0};
   if (ranks.first()) {
     ASSIGN_OR_RETURN(TrainSetup setup, set_up_first(o, ranks, progress));
-    sequences[0] = setup.request.sequences;
-    TRY(ranks.sum(sequences));
+    setup.options.batch_size = setup.request.sequences;
+    TRY(tell_choice(ranks, setup.options));
     return setup;
   }
-  TRY(ranks.sum(sequences));  // waits for the first, and learns what it chose
-  TrainOptions chosen = o;
-  chosen.batch_size = static_cast<uint32_t>(sequences[0]);
-  TrainSetup setup{WorkFolder::shared(o.output + ".training"), {}, {}, {}, {}, {}, {}, {}};
-  TRY(fill(chosen, ranks, setup, progress));
+  TrainSetup setup = empty_setup(o, WorkFolder::shared(o.output + ".training"));
+  TRY(tell_choice(ranks, setup.options));  // waits for the first
+  TRY(fill(ranks, setup, progress));
   return setup;
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "cli/commands.h"
+#include "cli/train_proposal.h"
 #include "data/sequences.h"
 #include "data/tokenize.h"
 #include "media/codec.h"
@@ -15,6 +15,7 @@
 namespace enxuto {
 
 struct TrainSetup {
+  TrainOptions options;                  // with what was chosen instead of what was left out
   WorkFolder folder;                     // OUTPUT.training
   std::optional<Checkpoint> checkpoint;  // to go on from
   std::shared_ptr<const Model> model;    // the checkpoint's, the one named, or a new one
@@ -22,7 +23,8 @@ struct TrainSetup {
   std::unique_ptr<MediaCodec> codec;  // null: the data is text
   DataCounts counts;
   std::optional<Sequences> data;
-  TrainingRequest request;  // that fits the memory
+  TrainingRequest request;                   // that fits the memory
+  std::optional<TrainingProposal> proposal;  // of --hours, where it chose the model
 };
 
 // The first rank makes what is to be made, and the others find it.

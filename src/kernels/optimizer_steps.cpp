@@ -4,10 +4,20 @@
 #include <bit>
 #include <cmath>
 
+#include "base/float16.h"
+
 namespace enxuto {
 namespace {
 
 constexpr float kMeanCodes = 127, kSquareCodes = 255;
+constexpr uint32_t kHalfOfBf16 = 0x8000;  // what rounds to the nearest when it is added
+
+// The upper half of `average` and w change places.
+uint32_t exchange_upper(uint16_t& w, uint32_t average) {
+  const uint32_t exchanged = uint32_t{w} << 16 | (average & 0xffff);
+  w = static_cast<uint16_t>(average >> 16);
+  return exchanged;
+}
 
 }  // namespace
 
@@ -75,6 +85,26 @@ void decode_square(const uint8_t* codes, float scale, int64_t n, float* v) {
     const float code = codes[i], root = part * code * code;
     v[i] = root * root;
   }
+}
+
+void average_step(float share, const float* w, int64_t n, float* average) {
+  for (int64_t i = 0; i < n; ++i) average[i] += share * (w[i] - average[i]);
+}
+
+void average_step(float share, const uint16_t* w, int64_t n, float* average) {
+  for (int64_t i = 0; i < n; ++i) average[i] += share * (bf16_to_f32(w[i]) - average[i]);
+}
+
+void exchange_halves(int64_t n, uint16_t* w, float* average) {
+  for (int64_t i = 0; i < n; ++i)
+    average[i] = std::bit_cast<float>(
+        exchange_upper(w[i], std::bit_cast<uint32_t>(average[i]) + kHalfOfBf16));
+}
+
+void take_back_halves(int64_t n, uint16_t* w, float* average) {
+  for (int64_t i = 0; i < n; ++i)
+    average[i] = std::bit_cast<float>(exchange_upper(w[i], std::bit_cast<uint32_t>(average[i])) -
+                                      kHalfOfBf16);
 }
 
 void round_to_bf16(const float* values, int64_t n, const Chance& chance, uint16_t* rounded) {

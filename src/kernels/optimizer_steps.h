@@ -49,6 +49,14 @@ void decode_mean(const int8_t* codes, float scale, int64_t n, float* m);
 void encode_square(const float* v, int64_t n, const Chance& chance, uint8_t* codes, float* scale);
 void decode_square(const uint8_t* codes, float scale, int64_t n, float* v);
 
+// average += share (w - average); w in f32 or bf16.
+void average_step(float share, const float* w, int64_t n, float* average);
+void average_step(float share, const uint16_t* w, int64_t n, float* average);
+// w becomes the average, rounded to the nearest bf16; what w was and what rounding took off stay in
+// the bits of the average, from where they are taken back.
+void exchange_halves(int64_t n, uint16_t* w, float* average);
+void take_back_halves(int64_t n, uint16_t* w, float* average);
+
 void round_to_bf16(const float* values, int64_t n, const Chance& chance, uint16_t* rounded);
 
 }  // namespace enxuto

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/float16.h"
@@ -32,6 +33,37 @@ TEST(OptimizerSteps, AdamIsThePapersInDouble) {
     }
   }
   for (size_t i = 0; i < kCount; ++i) EXPECT_NEAR(w[i], exact[i], 1e-5);
+}
+
+TEST(OptimizerSteps, AnAverageForgetsExponentially) {
+  float average = 0;
+  double exact = 3;
+  const float first = 3;
+  average_step(1, &first, 1, &average);
+  EXPECT_EQ(average, 3) << "the first one is taken whole";
+  for (const float w : {5.0f, -2.0f, 0.5f}) {
+    average_step(0.25f, &w, 1, &average);
+    exact = 0.75 * exact + 0.25 * w;
+  }
+  EXPECT_NEAR(average, exact, 1e-6);
+  const uint16_t half = f32_to_bf16(-2);
+  average_step(0.25f, &half, 1, &average);
+  EXPECT_NEAR(average, 0.75 * exact - 0.5, 1e-6);
+}
+
+TEST(OptimizerSteps, WhatIsExchangedComesBackBitForBit) {
+  std::vector<float> average = random_floats(kCount, 1);
+  average[0] = 0, average[1] = -0.0f, average[2] = 1e-39f, average[3] = 3e38f;
+  std::vector<uint16_t> w(kCount);
+  for (size_t i = 0; i < kCount; ++i) w[i] = static_cast<uint16_t>(i * 257);
+  const auto average_before = average;
+  const auto w_before = w;
+  exchange_halves(kCount, w.data(), average.data());
+  for (size_t i = 0; i < kCount; ++i)
+    EXPECT_NEAR(bf16_to_f32(w[i]), average_before[i], std::fabs(average_before[i]) / 256 + 1e-38);
+  take_back_halves(kCount, w.data(), average.data());
+  EXPECT_EQ(w, w_before);
+  EXPECT_EQ(std::memcmp(average.data(), average_before.data(), kCount * sizeof(float)), 0);
 }
 
 TEST(OptimizerSteps, SgdKeepsItsMomentum) {

@@ -81,17 +81,20 @@ uint64_t step_tokens(const TrainingLayout& l) { return uint64_t{l.context} * l.s
 // The weights that learn, and what the optimizer keeps of them.
 Status add_learned(const Model& model, const TrainingRequest& request, TrainingLayout& l) {
   const Adapter* adapter = l.inference.adapter.get();
-  Sum parameters, optimizer;
+  Sum parameters, optimizer, averaged;
   for (const Tensor& tensor : adapter ? adapter->tensors : model.tensors) {
     const uint64_t rows = tensor.rows(), columns = tensor.columns();
     const Type type = adapter ? Type::F32 : trained_type(tensor, request.weights);
     parameters.add(checked_mul(rows, find_codec(type)->row_bytes(columns)));
     if (!learns(model, tensor)) continue;
     l.n_parameters += tensor.count();
-    optimizer.add(optimizer_bytes(request.optimizer, largest_share(rows, request.ranks), columns));
+    const uint64_t own_rows = largest_share(rows, request.ranks);
+    optimizer.add(optimizer_bytes(request.optimizer, own_rows, columns));
+    if (request.averages) averaged.add(floats(own_rows, columns));
   }
   ASSIGN_OR_RETURN(l.parameters, checked(parameters.bytes()));
   ASSIGN_OR_RETURN(l.optimizer, checked(optimizer.bytes()));
+  ASSIGN_OR_RETURN(l.averaged, checked(averaged.bytes()));
   ASSIGN_OR_RETURN(l.gradients, checked(gradient_bytes(model, adapter)));
   if (adapter) return {};
   ASSIGN_OR_RETURN(l.embedded,
@@ -105,9 +108,8 @@ std::string why_parameters(const TrainingLayout& l, const TrainingRequest& reque
                      request.weights == Type::BF16 ? ", matrices in bf16" : ", f32");
 }
 
-std::string why_moments(const TrainingRequest& request) {
-  const std::string moments = moments_of(request.optimizer);
-  return request.ranks == 1 ? moments : fmt::format("{}, of 1 in {} rows", moments, request.ranks);
+std::string of_own_rows(const char* what, const TrainingRequest& request) {
+  return request.ranks == 1 ? what : fmt::format("{}, of 1 in {} rows", what, request.ranks);
 }
 
 MemoryPart learned_part(const TrainingLayout& l, const TrainingRequest& request) {
@@ -224,7 +226,8 @@ Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& reque
   const char *always = "always", *step = "in each step";
   MemoryMap map{{
       learned_part(l, request),
-      arena_part(owner::kOptimizer, l.optimizer, why_moments(request), always),
+      arena_part(owner::kOptimizer, l.optimizer,
+                 of_own_rows(moments_of(request.optimizer), request), always),
       arena_part(owner::kGradients, l.gradients + l.embedded,
                  l.embedded ? "of one layer at a time, and of the embedding's rows in a step, f32"
                             : "of one layer's adapter at a time, f32",
@@ -241,6 +244,10 @@ Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& reque
                              l.pass_sequences, format_count(l.context)),
                  step),
   }};
+  if (request.averages)
+    map.parts.push_back(arena_part(
+        owner::kAveraged, l.averaged,
+        of_own_rows("what the model will be: an average over the steps, f32", request), always));
   ASSIGN_OR_RETURN(const MemoryMap session, plan_inference(model, l.inference));
   for (const MemoryPart& part : session.parts)
     if (request.lora_rank || part.kind != PartKind::kMapped) map.parts.push_back(part);

@@ -20,6 +20,7 @@ namespace owner {
 inline constexpr const char* kParameters = "parameters";
 inline constexpr const char* kGradients = "gradients";
 inline constexpr const char* kOptimizer = "optimizer";
+inline constexpr const char* kAveraged = "averaged weights";
 inline constexpr const char* kCheckpoints = "checkpoints";
 inline constexpr const char* kHiddenStates = "hidden states";
 inline constexpr const char* kPass = "a layer, there and back";
@@ -42,6 +43,7 @@ struct TrainingRequest {
   Optimizer optimizer = Optimizer::kAdamW;
   Type weights = Type::F32;      // of matrices: F32 or BF16; an adapter's are F32
   uint32_t lora_rank = 0;        // of the adapter that learns; 0: all weights do
+  bool averages = false;         // an average of the weights is kept, in f32
   bool rounds_products = false;  // products are of numbers in bf16, with sums in f32
   int n_threads = 1;
   uint64_t tokenizer_bytes = 0;
@@ -62,6 +64,7 @@ struct TrainingLayout {  // of each rank, in bytes, where not said otherwise
   uint64_t n_parameters;  // numbers
   uint64_t parameters;
   uint64_t optimizer;    // of the largest share of each tensor's rows
+  uint64_t averaged;     // of as many rows as the optimizer, in f32; 0: none is kept
   uint64_t gradients;    // of the largest layer, or of a block of the head where that learns
   uint64_t embedded;     // gradients of the rows that a step looks up, likewise
   uint64_t checkpoints;  // of all layers

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "plan/output_size.h"
 
@@ -11,7 +12,7 @@ namespace enxuto {
 namespace {
 
 constexpr const char* kPrefix = "enxuto.training.";
-constexpr std::string_view kMoments = ".moments";
+constexpr std::string_view kMoments = ".moments", kAverage = ".average";
 constexpr const char* kAdapter = "adapter";
 constexpr float kMostF16 = 65504;
 
@@ -45,6 +46,10 @@ Status write_moments(const Trainer& trainer, const Trainer::Slot& slot, GgufWrit
   return trainer.gather_moments(slot, [&](ByteView bytes) { return writer.write(bytes); });
 }
 
+uint64_t bytes_of_average(const AveragedWeights::Rows& rows) {  // of all rows
+  return rows.tensor->count() * sizeof(float);
+}
+
 // By the first rank; the others tell it what they know.
 Status write_as_first(Trainer& trainer, const RunState& state, const std::string& path) {
   Metadata metadata = trainer.model()->metadata;
@@ -53,6 +58,7 @@ Status write_as_first(Trainer& trainer, const RunState& state, const std::string
   };
   set("step", state.step), set("sequence", state.sequence), set("data", state.data);
   set("best_step", state.best_step), set("stale", state.stale);
+  set("batch", state.batch), set("steps", state.steps);
   metadata.set_string(std::string(kPrefix) + "best_loss", fmt::format("{:.17g}", state.best_loss));
   metadata.set_string(std::string(kPrefix) + "what", trainer.adapter() ? kAdapter : "model");
   ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, /*replace=*/true));
@@ -65,17 +71,24 @@ Status write_as_first(Trainer& trainer, const RunState& state, const std::string
     const uint64_t bytes[] = {slot.moments->bytes_of_all_rows()};
     TRY(writer.add(slot.tensor->name + std::string(kMoments), Type::I8, bytes));
   }
+  for (const auto& rows : trainer.averaged()) {
+    const uint64_t bytes[] = {bytes_of_average(rows)};
+    TRY(writer.add(rows.tensor->name + std::string(kAverage), Type::I8, bytes));
+  }
   TRY(out.reserve(writer.file_bytes()));
   TRY(writer.begin());
   for (const auto& slot : slots) TRY(writer.write(slot.weights));
   for (const auto& slot : slots) TRY(write_moments(trainer, slot, writer));
+  for (const auto& rows : trainer.averaged())
+    TRY(trainer.gather_average(rows, [&](ByteView bytes) { return writer.write(bytes); }));
   TRY(writer.finish());
   return out.commit();
 }
 
-Status tell_moments(Trainer& trainer) {
+Status tell_first(Trainer& trainer) {
   for (const auto& slot : trainer.slots())
     if (slot.moments) TRY(trainer.gather_moments(slot, {}));
+  for (const auto& rows : trainer.averaged()) TRY(trainer.gather_average(rows, {}));
   return {};
 }
 
@@ -99,7 +112,7 @@ Status write_model(const Model& model, const std::string& path, bool replace) {
 }
 
 Status write_checkpoint(Trainer& trainer, const RunState& state, const std::string& path) {
-  TRY(trainer.ranks().first() ? write_as_first(trainer, state, path) : tell_moments(trainer));
+  TRY(trainer.ranks().first() ? write_as_first(trainer, state, path) : tell_first(trainer));
   return trainer.ranks().wait();
 }
 
@@ -116,11 +129,14 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   };
   checkpoint.state_ = {number("step"),      number("sequence"),
                        number("data"),      std::strtod(text("best_loss").c_str(), nullptr),
-                       number("best_step"), static_cast<uint32_t>(number("stale"))};
+                       number("best_step"), static_cast<uint32_t>(number("stale")),
+                       number("batch"),     number("steps")};
   checkpoint.files_ = file.files;
   checkpoint.tensors_ = file.tensors;
   if (text("what") == kAdapter) return checkpoint;
-  std::erase_if(file.tensors, [](const Tensor& t) { return t.name.ends_with(kMoments); });
+  std::erase_if(file.tensors, [](const Tensor& t) {
+    return t.name.ends_with(kMoments) || t.name.ends_with(kAverage);
+  });
   std::vector<std::string> keys;
   for (const auto& [key, value] : file.metadata.entries())
     if (key.starts_with(kPrefix)) keys.push_back(key);
@@ -135,7 +151,7 @@ Result<ByteView> Checkpoint::find(const std::string& name, uint64_t bytes) const
   const auto found = std::ranges::find(tensors_, name, &Tensor::name);
   if (found != tensors_.end() && found->data.size() == bytes) return found->data;
   return Status::bad_input(fmt::format("the checkpoint has no {} of this size", name),
-                           "go on with the model and the optimizer that it began with");
+                           "go on with the model, the --ema and the optimizer that it began with");
 }
 
 void Checkpoint::let_go() const {
@@ -148,10 +164,21 @@ Status Checkpoint::restore_weights(Trainer& trainer) const {
     std::ranges::copy(bytes, slot.weights.begin());
     let_go();
   }
+  for (const auto& rows : trainer.averaged()) {
+    ASSIGN_OR_RETURN(const ByteView bytes,
+                     find(rows.tensor->name + std::string(kAverage), bytes_of_average(rows)));
+    const uint64_t own = rows.rows.begin * rows.tensor->columns() * sizeof(float);
+    std::memcpy(rows.average, bytes.data() + own, rows.count() * sizeof(float));
+    let_go();
+  }
   return {};
 }
 
 Status Checkpoint::restore(Trainer& trainer) const {
+  const bool averages =
+      std::ranges::any_of(tensors_, [](const Tensor& t) { return t.name.ends_with(kAverage); });
+  if (averages && trainer.averaged().empty())
+    return Status::bad_input("the checkpoint is of a training with --ema", "give it again");
   TRY(restore_weights(trainer));
   for (const auto& slot : trainer.slots()) {
     if (!slot.moments) continue;

@@ -19,13 +19,15 @@ struct RunState {
   double best_loss = 0;   // the least on validation texts; 0: none yet
   uint64_t best_step = 0;
   uint32_t stale = 0;  // validations since
+  uint64_t batch = 0;  // sequences of a step
+  uint64_t steps = 0;  // of the whole run, where measured speed decided that; else 0
 };
 
-// A GGUF file of what learns (all weights, or the adapter), under its names, and of the moments of
-// each, NAME.moments (bytes); the run's state under enxuto.training.*. It takes
-// the place of a file of that name when it is whole. The first rank writes it, the same file as a
-// single one would, so that any number of ranks can go on from it; all have to call it, and wait
-// for it.
+// A GGUF file of what learns (all weights, or the adapter), under its names, of the moments of
+// each, NAME.moments, and where there is one of its average, NAME.average (bytes); the run's state
+// under enxuto.training.*. It takes the place of a file of that name when it is whole. The first
+// rank writes it, the same file as a single one would, so that any number of ranks can go on from
+// it; all have to call it, and wait for it.
 Status write_checkpoint(Trainer& trainer, const RunState& state, const std::string& path);
 
 // A checkpoint, opened.
@@ -38,8 +40,8 @@ class Checkpoint {
   bool of_adapter() const { return !model_; }
   const RunState& state() const { return state_; }
   // Into a trainer of the same shape. kBadInput where it has other tensors, or another optimizer.
-  Status restore_weights(Trainer& trainer) const;
-  Status restore(Trainer& trainer) const;  // and the moments, and the step
+  Status restore_weights(Trainer& trainer) const;  // and their average
+  Status restore(Trainer& trainer) const;          // and the moments, and the step
 
  private:
   Result<ByteView> find(const std::string& name, uint64_t bytes) const;

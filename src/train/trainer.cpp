@@ -55,6 +55,7 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
        {settings_.request.lora_rank ? owner::kAdapter : owner::kParameters, owner::kOptimizer,
         owner::kGradients, owner::kCheckpoints, owner::kHiddenStates, owner::kPass})
     own.parts.push_back(*map_.find(owner));
+  if (settings_.request.averages) own.parts.push_back(*map_.find(owner::kAveraged));
   ASSIGN_OR_RETURN(arena_, Arena::open(own));
   ASSIGN_OR_RETURN(dense_, Dense::load());
   if (settings_.request.rounds_products && !dense_.multiplies_bf16())
@@ -70,6 +71,7 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
   ASSIGN_OR_RETURN(checkpoints_, arena_->take<uint8_t>(owner::kCheckpoints, l.checkpoints));
   ASSIGN_OR_RETURN(pass_memory_, arena_->take<uint8_t>(owner::kPass, l.pass.bytes));
   TRY(allocate_moments());
+  if (settings_.request.averages) TRY(allocate_average());
   InferenceRequest inference = l.inference;
   inference.adapter = adapter();
   ASSIGN_OR_RETURN(session_, Session::open(model(), inference));
@@ -109,6 +111,27 @@ Status Trainer::allocate_moments() {
   return {};
 }
 
+Status Trainer::allocate_average() {
+  average_ = AveragedWeights(settings_.ema);
+  ASSIGN_OR_RETURN(const std::span<float> memory,
+                   arena_->take<float>(owner::kAveraged, layout_.averaged / sizeof(float)));
+  float* at = memory.data();
+  for (const Tensor& tensor : learned_) {
+    if (!learns(*model(), tensor)) continue;
+    const Share own = ranks().share(tensor.rows());
+    average_.add({&tensor, own, numbers_of(tensor) + own.begin * tensor.row_bytes(), at});
+    at += align_up(average_.all().back().count() * sizeof(float), kLine) / sizeof(float);
+  }
+  return {};
+}
+
+Status Trainer::exchange_average() {
+  if (!settings_.request.averages) return {};
+  average_.exchange(session_->team());
+  for (const auto& rows : average_.all()) TRY(tell_rows(*rows.tensor, {0, rows.tensor->rows()}));
+  return {};
+}
+
 uint8_t* Trainer::numbers_of(const Tensor& tensor) const {
   return adapter() ? learned_adapter_.data(tensor) : parameters_.data(tensor);
 }
@@ -126,19 +149,30 @@ std::vector<Trainer::Slot> Trainer::slots() {
 
 Status Trainer::gather_moments(const Slot& slot,
                                const std::function<Status(ByteView)>& take) const {
+  for (const auto& part : slot.moments->parts()) TRY(gather_rows(*slot.tensor, part, take));
+  return {};
+}
+
+Status Trainer::gather_average(const AveragedWeights::Rows& rows,
+                               const std::function<Status(ByteView)>& take) const {
+  return gather_rows(
+      *rows.tensor,
+      {reinterpret_cast<uint8_t*>(rows.average), rows.tensor->columns() * sizeof(float)}, take);
+}
+
+Status Trainer::gather_rows(const Tensor& tensor, const OptimizerState::Part& own,
+                            const std::function<Status(ByteView)>& take) const {
   constexpr uint64_t kPiece = 1 << 20;
   std::vector<uint8_t> others(ranks().first() && ranks().size() > 1 ? kPiece : 0);
-  for (const auto& part : slot.moments->parts())
-    for (uint32_t rank = 0; rank < ranks().size(); ++rank) {
-      const uint64_t bytes =
-          share_of(slot.tensor->rows(), rank, ranks().size()).size() * part.row_bytes;
-      for (uint64_t at = 0; at < bytes; at += kPiece) {
-        uint8_t* piece = rank == ranks().rank() ? part.rows + at : others.data();
-        const std::span<uint8_t> told(piece, std::min(kPiece, bytes - at));
-        TRY(ranks().tell_first(rank, told));
-        if (ranks().first()) TRY(take(told));
-      }
+  for (uint32_t rank = 0; rank < ranks().size(); ++rank) {
+    const uint64_t bytes = share_of(tensor.rows(), rank, ranks().size()).size() * own.row_bytes;
+    for (uint64_t at = 0; at < bytes; at += kPiece) {
+      uint8_t* piece = rank == ranks().rank() ? own.rows + at : others.data();
+      const std::span<uint8_t> told(piece, std::min(kPiece, bytes - at));
+      TRY(ranks().tell_first(rank, told));
+      if (ranks().first()) TRY(take(told));
     }
+  }
   return {};
 }
 
@@ -165,6 +199,7 @@ Result<StepResult> Trainer::step(const Batch& batch, float rate) {
     if (!adapter()) TRY(embedding_back());
   }
   ++steps_;
+  average_.update(session_->team(), steps_);
   done.gradient_norm = std::sqrt(squares_);
   return done;
 }

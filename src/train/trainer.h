@@ -24,6 +24,7 @@
 
 #include "memory/arena.h"
 #include "platform/ranks.h"
+#include "train/averaged_weights.h"
 #include "train/head_loss.h"
 #include "train/learned_adapter.h"
 #include "train/optimizer_state.h"
@@ -36,6 +37,7 @@ struct TrainerSettings {
   float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;  // sgd: beta1 is its momentum
   float weight_decay = 0.1f;
   float clip = 1.0f;  // 0: gradients are as long as they are
+  float ema = 0;      // of the average, where request.averages
   uint64_t seed = 1;
   const Ranks* ranks = &Ranks::alone();  // as many as the request says
 };
@@ -88,6 +90,14 @@ class Trainer {
   Status gather_moments(const Slot& slot, const std::function<Status(ByteView)>& take) const;
   void set_steps(uint64_t steps) { steps_ = steps; }  // done before
 
+  // Of what is averaged, this rank's rows; none where nothing is.
+  std::span<const AveragedWeights::Rows> averaged() const { return average_.all(); }
+  Status gather_average(const AveragedWeights::Rows& rows,
+                        const std::function<Status(ByteView)>& take) const;
+  // The average becomes the weights, and the next time the weights come back. All ranks have to
+  // call it. No step and no checkpoint between the two; nothing where nothing is averaged.
+  Status exchange_average();
+
  private:
   struct Pass;
   Trainer(const TrainerSettings& settings, TrainingLayout layout)
@@ -95,6 +105,9 @@ class Trainer {
   Status allocate(std::shared_ptr<const Model> source);
   Status allocate_learned(std::shared_ptr<const Model> source);
   Status allocate_moments();
+  Status allocate_average();
+  Status gather_rows(const Tensor& tensor, const OptimizerState::Part& own,
+                     const std::function<Status(ByteView)>& take) const;
   Status begin(const Batch& batch);
   Status there(bool keeps_inputs);
   Status measure();
@@ -144,6 +157,7 @@ class Trainer {
   std::optional<WeightProducts> products_;
   std::unique_ptr<LayerGradient> layers_;
   std::unique_ptr<HeadLoss> head_;
+  AveragedWeights average_;
   std::vector<OptimizerState> moments_;  // by the place of a tensor among learned_
   std::span<float> gradients_, embedded_, states_, state_gradients_;
   std::span<uint8_t> checkpoints_;

@@ -56,13 +56,33 @@ Status TrainingRun::run(const std::function<void(const StepReport&)>& tell) {
     saved = stops || stop_or_save[1] > 0;
     if (saved) TRY(save(step_name(state_.step)));
     report.saved = saved;
+    const bool validated = report.validation_loss.has_value();
+    if (validated) TRY(trainer_.exchange_average());  // what was measured may be looked at
     tell(report);
+    if (validated) TRY(trainer_.exchange_average());
     if (stops) return Status::interrupted();
   }
   if (!saved) TRY(save(step_name(state_.step)));
-  if (!ended_early_) return {};
-  ASSIGN_OR_RETURN(const Checkpoint best, Checkpoint::open(folder_.path(kBest)));
-  return best.restore_weights(trainer_);
+  if (ended_early_) {
+    ASSIGN_OR_RETURN(const Checkpoint best, Checkpoint::open(folder_.path(kBest)));
+    TRY(best.restore_weights(trainer_));
+  }
+  return trainer_.exchange_average();
+}
+
+Result<double> TrainingRun::time_steps(double most_seconds) {
+  constexpr int kMost = 4;  // the first touches the memory, and makes kernels
+  const Ranks& ranks = trainer_.ranks();
+  double least = 0, spent = 0;
+  for (int i = 0; i == 0 || (i < kMost && spent < most_seconds); ++i) {
+    ASSIGN_OR_RETURN(const StepReport report, step());
+    double told[] = {ranks.first() ? report.seconds : 0, interrupted() ? 1.0 : 0.0};
+    TRY(ranks.sum(told));  // the first one's clock holds for all
+    if (told[1] > 0) return Status::interrupted();
+    least = i < 2 ? told[0] : std::min(least, told[0]);
+    spent += told[0];
+  }
+  return least;
 }
 
 Result<StepReport> TrainingRun::step() {
@@ -90,11 +110,13 @@ Batch TrainingRun::own_share(Fetch fetch, uint64_t first, uint64_t n) {
           std::span(counts_).first(own.size() * context)};
 }
 
-// The mean over the texts kept for it, batch by batch; always the same ones.
+// The mean over the texts kept for it, batch by batch; always the same ones. Of the average, where
+// there is one.
 Status TrainingRun::validate(StepReport& report) {
   const uint64_t most = trainer_.layout().sequences;
   const uint64_t n = std::min(data_.n_validation(), kMostValidationSequences);
   StepResult sum;
+  TRY(trainer_.exchange_average());
   for (uint64_t begin = 0; begin < n; begin += most) {
     const auto loss =
         trainer_.loss(own_share(&Sequences::validation, begin, std::min(most, n - begin)));
@@ -102,6 +124,7 @@ Status TrainingRun::validate(StepReport& report) {
     sum.loss += loss->loss * static_cast<double>(loss->tokens);
     sum.tokens += loss->tokens;
   }
+  TRY(trainer_.exchange_average());
   if (sum.tokens == 0) return {};
   report.validation_loss = sum.loss / static_cast<double>(sum.tokens);
   const bool better = state_.best_step == 0 || *report.validation_loss < state_.best_loss;

@@ -43,9 +43,14 @@ class TrainingRun {
               const RunSettings& settings, const RunState& state);
 
   // Until the steps are done, or patience ends; the weights are then the last ones, or those that
-  // validated best. A checkpoint stands for them, and where it was interrupted, for the step it was
-  // at (kInterrupted).
+  // validated best, or the average of the one or the other. While a validation is told, they are
+  // what it measured. A checkpoint stands for them, and where it was interrupted, for the step it
+  // was at (kInterrupted).
   Status run(const std::function<void(const StepReport&)>& tell);
+
+  // Makes the next steps only to see how long one takes, in seconds; after `most_seconds` no
+  // more than one. The trainer is spent then: open another one for the run.
+  Result<double> time_steps(double most_seconds);
 
   const RunState& state() const { return state_; }
   bool ended_early() const { return ended_early_; }

@@ -98,6 +98,18 @@ TEST_F(TrainRanks, LearnAnAdapterAndANewModelAlike) {
   for (const auto& how : ways) expect_same(learn(0, one_, how), learn(3, many_, how));
 }
 
+// Validations measure the average, of which each has its own rows.
+TEST_F(TrainRanks, AverageWhatTheyLearn) {
+  const std::vector<std::string> how = {"-m",    model("llama"), "--steps",      "6",
+                                        "--ema", "0.7",          "--save-every", "3"};
+  const auto alone = learn(0, one_, how);
+  expect_same(alone, learn(3, many_, how));
+  std::filesystem::remove(checkpoint(many_, 6));
+  auto resumed = how;
+  resumed.push_back("--resume");
+  expect_same(alone, learn(2, many_, resumed));
+}
+
 // Rounding by chance falls alike where numbers are alike.
 TEST_F(TrainRanks, RoundAsOneDoes) {
   const std::vector<std::string> how = {"-m",        model("llama"), "--optimizer", "adamw8",

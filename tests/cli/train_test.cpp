@@ -187,7 +187,7 @@ TEST_F(Train, SaysWhatIsWrong) {
       {data(scratch_.path("none.txt")), 3, "none.txt"},
       {data(scratch_.path("empty.txt")), 3, "no text"},
       {data(scratch_.path("short.txt")), 3, "tokens"},
-      {with({"--steps", "2", "--epochs", "1"}), 2, "--steps and --epochs"},
+      {with({"--steps", "2", "--epochs", "1"}), 2, "--steps, --epochs and --hours"},
       {with({"--params", "1M"}), 2, "--params"},
       {with({"-m", model_}), 2, "a model that exists"},
       {with({"--batch-size", "100000"}), 2, "more than the"},

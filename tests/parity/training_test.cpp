@@ -145,6 +145,25 @@ TEST_P(GoldenTraining, StepsAreTorchs) {
   }
 }
 
+// A decay of 0.89 moves the second loss by a seventh.
+TEST_P(GoldenTraining, TheAverageIsTorchs) {
+  settings_.request.averages = true, settings_.ema = golden()["decay"];
+  const json& optimizer = golden()["optimizers"]["adamw"];
+  const auto trainer = open(optimizer, Optimizer::kAdamW);
+  uint64_t step = 0;
+  for (const json& averaged : golden_case()["adamw_averaged"]) {
+    for (; step < averaged[0]; ++step)
+      ASSERT_TRUE(trainer->step(data_.batch(), optimizer["lr"]).ok());
+    const auto weights = learned_values(*trainer);
+    ASSERT_TRUE(trainer->exchange_average().ok());
+    const double expected = averaged[1];
+    EXPECT_NEAR(trainer->loss(data_.batch())->loss, expected, 0.02 * expected + 2e-4) << step;
+    ASSERT_TRUE(trainer->exchange_average().ok());
+    EXPECT_EQ(learned_values(*trainer), weights);
+  }
+  EXPECT_EQ(step, 20u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Steps, GoldenTraining, testing::Range<size_t>(0, 5));
 
 }  // namespace
