@@ -11,6 +11,7 @@
 #include "cli/progress_bar.h"
 #include "cli/train_report.h"
 #include "cli/train_setup.h"
+#include "cli/train_teacher.h"
 #include "infer/sampler.h"
 #include "platform/clock.h"
 #include "platform/limit_watch.h"
@@ -57,6 +58,7 @@ TrainerSettings trainer_settings(const TrainOptions& o, const TrainSetup& setup,
   s.request = setup.request, s.ranks = &ranks;
   if (o.learning.optimizer == Optimizer::kSgd) s.beta1 = 0.9f;
   s.weight_decay = o.weight_decay, s.clip = o.clip, s.seed = o.seed;
+  s.teacher_weight = o.teacher_weight;
   return s;
 }
 
@@ -153,7 +155,10 @@ class Run {
  private:
   void see(const StepReport& report, TrainResult& result) {
     result.last = report;
-    if (report.validation_loss) result.validation_loss = *report.validation_loss;
+    if (report.validation_loss) {
+      result.validation_loss = *report.validation_loss;
+      result.validation_kld = report.validation_kld;
+    }
     if (seconds_.size() < kMostSeconds) seconds_.push_back(report.seconds);
     note(metrics_.add(report));
     progress_.show(report);
@@ -207,7 +212,13 @@ Status train(const TrainOptions& options, const Ranks& ranks) {
       options, ranks, ranks.first() ? progress.callback() : [](std::string_view, double) {});
   progress.erase();
   TRY(setup.status());
-  const RunSettings settings = run_settings(options, *setup);
+  RunSettings settings = run_settings(options, *setup);
+  const auto taught = set_up_teacher(
+      options, *setup, settings, ranks,
+      ranks.first() ? progress.callback() : [](std::string_view, double) {});
+  progress.erase();
+  TRY(taught.status());
+  if (taught->teacher) settings.teacher = &*taught->teacher;
   ASSIGN_OR_RETURN(const auto trainer,
                    Trainer::open(setup->model, trainer_settings(options, *setup, ranks)));
   if (setup->checkpoint) TRY(setup->checkpoint->restore(*trainer));
@@ -217,7 +228,7 @@ Status train(const TrainOptions& options, const Ranks& ranks) {
   TRY(lead(options, *setup, settings, *trainer, result));
   result.parameters = trainer->layout().n_parameters;
   result.seconds = seconds_since(begin);
-  result.planned_bytes = trainer->memory_map().total_bytes();
+  result.planned_bytes = std::max(trainer->memory_map().total_bytes(), taught->planned_bytes);
   result.peak_rss_bytes = peak_rss_bytes();
   if (options.json)
     print_json(train_json(result, *setup, options));

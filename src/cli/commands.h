@@ -54,6 +54,7 @@ struct PlanOptions : CommonOptions {
   uint32_t ranks = 1;        // of train
   uint64_t bandwidth = 0;    // bytes per second that decoding reads; 0: unknown
   LearningOptions learning;  // of train
+  std::string teacher;       // of train; empty: none
   bool explain = false;
   bool measure = false;
   std::string html_file;
@@ -100,6 +101,8 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   uint64_t steps = 0;                    // or
   double epochs = 0;                     // neither: as suits
   LearningOptions learning;
+  std::string teacher;  // a model to learn from too; empty: none
+  float teacher_weight = kTeacherWeight;
   float rate = 0;  // 0: as suits
   Schedule schedule = Schedule::kCosine;
   std::optional<uint64_t> warmup;  // steps; nothing: a twentieth of all

@@ -10,6 +10,7 @@
 #include "cli/output_name.h"
 #include "data/train_bpe.h"
 #include "models/blank.h"
+#include "train/teacher.h"
 #include "train/training_run.h"
 
 namespace enxuto {
@@ -17,12 +18,6 @@ namespace {
 
 constexpr const char* kTokens = "tokens.bin";
 constexpr uint32_t kNewContext = 256, kTunedContext = 512, kBatch = 32;
-
-// --memory is of each rank; what the machine has is shared by those on it.
-uint64_t budget_of(const TrainOptions& o, const Ranks& ranks) {
-  const uint64_t bytes = memory_budget(o).bytes;
-  return o.memory_bytes ? bytes : bytes / ranks.on_this_machine();
-}
 
 bool is_new(const TrainOptions& options) { return options.model.empty(); }
 bool has_shape(const TrainOptions& o) {
@@ -35,6 +30,9 @@ Status check_options(const TrainOptions& o) {
   if (is_new(o)) {
     if (o.learning.lora)
       return Status::usage("an adapter needs a model to stand beside", "name a MODEL");
+    if (!o.teacher.empty())
+      return Status::usage("a new model makes tokens of its own, and the teacher has others",
+                           "name a MODEL with the teacher's tokens");
     if (o.parameters == 0 && !has_shape(o))
       return Status::usage("neither a model to train further, nor the size of a new one",
                            "name a MODEL, or say --params 5M");
@@ -84,7 +82,7 @@ Result<std::shared_ptr<const Model>> new_model(const TrainOptions& o, const Rank
                                                const Progress& progress) {
   ASSIGN_OR_RETURN(const uint32_t wanted, tokens_of(o));
   ASSIGN_OR_RETURN(const Metadata tokenizer,
-                   train_bpe(o.data, wanted, budget_of(o, ranks) / 2, progress));
+                   train_bpe(o.data, wanted, training_budget(o, ranks) / 2, progress));
   const auto vocabulary = static_cast<uint32_t>(tokenizer.find("tokenizer.ggml.tokens")->count);
   ASSIGN_OR_RETURN(const ModelShapeRequest shape, shape_of(o, vocabulary));
   return blank_model(shape, tokenizer);
@@ -148,7 +146,7 @@ Status check_context(const TrainOptions& o, const Model& model) {
 
 // As many sequences as were asked for; or 32, or what the memory has room for.
 Status find_batch(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup) {
-  const uint64_t n = setup.data->n_training(), budget = budget_of(o, ranks);
+  const uint64_t n = setup.data->n_training(), budget = training_budget(o, ranks);
   if (o.batch_size > n)
     return Status::usage(fmt::format("a batch of {} is more than the {} sequences of the data",
                                      format_count(o.batch_size), format_count(n)),
@@ -160,6 +158,13 @@ Status find_batch(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup) 
     if (fitting.ok()) setup.request = *fitting;
     if (fitting.ok() || o.batch_size || setup.request.sequences == 1) return fitting.status();
   }
+}
+
+Status open_teacher(const TrainOptions& o, TrainSetup& setup) {
+  if (o.teacher.empty()) return {};
+  ASSIGN_OR_RETURN(setup.teacher, open_model(o.teacher));
+  setup.request.teacher_top = teacher_top(*setup.teacher);
+  return check_teacher(*setup.model, *setup.teacher, setup.request.context);
 }
 
 Status fill(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
@@ -174,6 +179,7 @@ Status fill(const TrainOptions& o, const Ranks& ranks, TrainSetup& setup,
                                          setup.model->hyper.trained_context);
   request.ranks = ranks.size();
   request.tokenizer_bytes = setup.tokenizer->table_bytes();
+  TRY(open_teacher(o, setup));
   TRY(find_data(o, ranks, setup, progress));
   return find_batch(o, ranks, setup);
 }
@@ -185,7 +191,7 @@ Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
     return Status::usage(fmt::format("{} exists", o.output),
                          "choose another name, or --force to replace it");
   ASSIGN_OR_RETURN(WorkFolder folder, WorkFolder::open(o.output + ".training"));
-  TrainSetup setup{std::move(folder), {}, {}, {}, {}, {}, {}};
+  TrainSetup setup{std::move(folder), {}, {}, {}, {}, {}, {}, {}};
   const Status done = fill(o, ranks, setup, progress);
   if (done.ok()) return setup;
   if (newest_checkpoint(setup.folder).empty()) {
@@ -196,6 +202,12 @@ Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
 }
 
 }  // namespace
+
+// --memory is of each rank; what the machine has is shared by those on it.
+uint64_t training_budget(const TrainOptions& o, const Ranks& ranks) {
+  const uint64_t bytes = memory_budget(o).bytes;
+  return o.memory_bytes ? bytes : bytes / ranks.on_this_machine();
+}
 
 Result<TrainSetup> set_up_training(const TrainOptions& o, const Ranks& ranks,
                                    const Progress& progress) {
@@ -209,7 +221,7 @@ Result<TrainSetup> set_up_training(const TrainOptions& o, const Ranks& ranks,
   TRY(ranks.sum(sequences));  // waits for the first, and learns what it chose
   TrainOptions chosen = o;
   chosen.batch_size = static_cast<uint32_t>(sequences[0]);
-  TrainSetup setup{WorkFolder::shared(o.output + ".training"), {}, {}, {}, {}, {}, {}};
+  TrainSetup setup{WorkFolder::shared(o.output + ".training"), {}, {}, {}, {}, {}, {}, {}};
   TRY(fill(chosen, ranks, setup, progress));
   return setup;
 }
