@@ -98,6 +98,8 @@ Result<TrainingRequest> choose_distillation(const Model& whole, std::string_view
   request.sequences = kSequences;
   request.teacher_top = teacher_top(whole);
   request.n_threads = n_threads, request.tokenizer_bytes = tokenizer->table_bytes();
+  ASSIGN_OR_RETURN(const Dense dense, Dense::load());
+  request.rounds_products = dense.multiplies_bf16();
   TRY(check_text(*tokenizer, text, request.context));
   const auto fit = [&](uint64_t beside = 0) {
     const uint64_t budget = memory_bytes ? memory_bytes : UINT64_MAX;
@@ -137,6 +139,7 @@ Result<DistillReport> distill_pruned(std::shared_ptr<const Model> whole,
   const Teacher teacher(std::move(file), windows);
   TrainerSettings settings;
   settings.request = request;
+  settings.teacher_weight = 1;  // it is to be the whole model again, and not to learn this text
   ASSIGN_OR_RETURN(const auto trainer, Trainer::open(pruned, settings));
   ASSIGN_OR_RETURN(const DistillReport report,
                    Distilling(*trainer, data, teacher, steps, progress).run());

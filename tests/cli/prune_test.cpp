@@ -66,6 +66,7 @@ TEST_F(Prune, LearnsFromTheWholeModel) {
   const Json json = Json::parse(outcome.out), learned = json["distilled"];
   EXPECT_EQ(size_of(lean_), bytes) << "no larger, and in the same formats";
   EXPECT_EQ(learned["learned"], "weights");
+  EXPECT_TRUE(learned["kept"]);
   EXPECT_LT(learned["kld"], 0.9 * learned["kld_before"].get<double>());
   EXPECT_EQ(scratch_.names().size(), 3u) << "nothing else is left";
   EXPECT_EQ(run_program({"run", lean_, "-p", "the", "-n", "4"}).exit_code, 0);
