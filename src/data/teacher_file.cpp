@@ -27,9 +27,9 @@ static_assert(sizeof(Header) == 64);
 
 constexpr uint64_t kMostVocabulary = uint64_t{1} << 31;
 constexpr uint64_t kMostBytes = uint64_t{1} << 56;
-constexpr uint64_t kKeptBytes = 32 * kMiB;  // of the mapping, that stay ours
-constexpr float kNone = -65504;             // the least of f16
-constexpr double kMassError = 0.01;         // by which rounded probabilities may miss 1
+constexpr uint64_t kKeptBytes = 2 * kMiB;  // of the mapping, that stay ours
+constexpr float kNone = -65504;            // the least of f16
+constexpr double kMassError = 0.01;        // by which rounded probabilities may miss 1
 
 uint32_t width_for(uint64_t vocabulary) { return vocabulary <= 65536 ? 2 : 4; }
 
@@ -91,6 +91,7 @@ Result<TeacherFile> TeacherFile::check(ByteView bytes, std::shared_ptr<const Map
   file.file_ = std::move(mapping);
   file.read_bytes_ = std::make_shared<std::atomic<uint64_t>>(0);
   TRY(file.check_rows());
+  if (file.file_) file.file_->let_go();
   return file;
 }
 

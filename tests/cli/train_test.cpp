@@ -174,11 +174,11 @@ class TrainWithTeacher : public Train {
 };
 
 TEST_F(TrainWithTeacher, ComesNearerToIt) {
-  const Outcome outcome = run_program(learning({"--steps", "40", "--memory", "200MiB"}));
+  const Outcome outcome = run_program(learning({"--steps", "20", "--memory", "200MiB"}));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
   const Json json = Json::parse(outcome.out);
   const auto lines = metrics();
-  EXPECT_LT(json["kld"], 0.5 * lines.front()["kld"].get<double>());
+  EXPECT_LT(json["kld"], 0.7 * lines.front()["kld"].get<double>());
   EXPECT_NEAR(json["validation_kld"], lines.back()["validation_kld"].get<double>(), 1e-9);
   const auto plan = run_program({"plan", student_, "--for", "train", "--teacher", model_, "-c",
                                  "32", "--batch-size", "4", "--memory", "200MiB", "--json"});
@@ -187,25 +187,26 @@ TEST_F(TrainWithTeacher, ComesNearerToIt) {
 }
 
 TEST_F(TrainWithTeacher, GoesOnBitForBitByWhatItSaid) {
-  const auto run = learning({"--steps", "100", "--save-every", "50", "--keep", "9"});  // 2 epochs
+  const auto run =
+      learning({"--steps", "60", "--save-every", "50", "--keep", "9"});  // more than an epoch
   ASSERT_EQ(run_program(run).exit_code, 0);
   const std::string whole = read_whole(own_);
   const auto made = std::filesystem::last_write_time(file("teacher.bin"));
-  std::filesystem::remove(file("step-0000000100.gguf"));
+  std::filesystem::remove(file("step-0000000060.gguf"));
   auto resumed = run;
   resumed.push_back("--resume");
   ASSERT_EQ(run_program(resumed).exit_code, 0);
   EXPECT_EQ(read_whole(own_), whole);
   EXPECT_EQ(std::filesystem::last_write_time(file("teacher.bin")), made) << "it is asked once";
   std::filesystem::resize_file(file("teacher.bin"), 100);
-  std::filesystem::remove(file("step-0000000100.gguf"));
+  std::filesystem::remove(file("step-0000000060.gguf"));
   ASSERT_EQ(run_program(resumed).exit_code, 0) << "and again where that is lost";
   EXPECT_EQ(read_whole(own_), whole);
 }
 
 TEST_F(TrainWithTeacher, AnAdapterLearnsToo) {
   const Outcome outcome =
-      run_program(learning({"--steps", "30", "--lora", "--teacher-weight", "1"}));
+      run_program(learning({"--steps", "15", "--lora", "--teacher-weight", "1"}));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
   EXPECT_LT(Json::parse(outcome.out)["kld"], 0.9 * metrics().front()["kld"].get<double>());
 }
