@@ -22,8 +22,8 @@ constexpr uint64_t kMostEpochs = 3;
 constexpr double kValidation = 0.05;
 constexpr uint64_t kLeastWindows = 16;
 constexpr uint64_t kBytesOfToken = 8;  // of text, more than any language takes
-// Larger ones undo in the first steps what the fit has made up for: 24 steps of 512 tokens at 2e-4
-// are behind those at 5e-5 in every step (SmolLM2-135M less 20 %).
+// As train has them. A larger one learns a text sooner, but goes away from the whole model first
+// (docs/pruning.md).
 constexpr float kRate = 5e-5f, kAdapterRate = 2e-4f;
 
 // The text's tokens as training reads them.
