@@ -146,6 +146,8 @@ void add_plan(CLI::App& app, Action& action) {
   c.count("--params", o.parameters, "With --hours: its size (default: what learns best)");
   c.command->add_option("--data", o.data, "With --hours: the texts to learn from")
       ->type_name("PATH");
+  c.command->add_option("--teacher", o.teacher, "Of --for train: the model to learn from")
+      ->type_name("MODEL");
   c.number("--ranks", o.ranks, "Of --for train: processes by mpirun; the plan is each one's", 1,
            65536);
   c.effort(o.effort, "Of --for compress and prune: fast, normal (default) or best");
@@ -235,6 +237,8 @@ void add_prune(CLI::App& app, Action& action) {
       "  enxuto prune model.gguf -o lean.gguf --remove 0.2\n"
       "  enxuto prune model.gguf -o lean.gguf --speedup 1.3 --calibration notes.txt\n"
       "  enxuto prune model.gguf -o lean.gguf --size 220MB --what blocks\n"
+      "  enxuto prune model.gguf -o lean.gguf --remove 0.2 --recover distill --calibration "
+      "notes.txt\n"
       "  enxuto prune model.gguf -o english.gguf --what vocabulary --calibration english.txt\n"
       "  enxuto prune model.gguf -o zeros.gguf --what weights --pattern 2:4\n"
       "Prune before compress: enxuto compress lean.gguf -o small.gguf --size 80MB\n",
@@ -267,8 +271,10 @@ void add_prune(CLI::App& app, Action& action) {
                       "Leave all layers as wide as each other, and the architecture as it is");
   c.command
       ->add_option("--recover", o.recover,
-                   "local (default): what stays makes up for what goes, by least squares; or none")
-      ->check(CLI::IsMember({"none", "local"}));
+                   "local (default): what stays makes up for what goes, by least squares; distill: "
+                   "then it learns from the whole model too, by training on the text of "
+                   "--calibration; or none")
+      ->check(CLI::IsMember({"none", "local", "distill"}));
   c.command
       ->add_option("--calibration", o.calibration_file,
                    "Text like what the model will meet (default: a built-in mix)")
@@ -292,6 +298,7 @@ void add_train(CLI::App& app, Action& action) {
       "  enxuto train model.gguf --data chats.jsonl --memory 2GiB --optimizer adamw8 -o t.gguf\n"
       "  enxuto train --config own.gguf.training/config.toml -o again.gguf    as that one was "
       "made\n"
+      "  enxuto train pruned.gguf --teacher whole.gguf --data texts/ -o healed.gguf\n"
       "  mpirun -n 2 --bind-to none enxuto train model.gguf --data chats.jsonl -t 4 -o t.gguf\n"
       "                                 2 processes share each batch and the optimizer's memory\n"
       "Data: text files, folders of them, and JSON lines with \"text\", \"messages\" or \"prompt\" "
@@ -328,6 +335,13 @@ void add_train(CLI::App& app, Action& action) {
            "the context and the batch are chosen too",
            1e-4, kMostHours);
   c.learning(o.learning, "");
+  c.command
+      ->add_option("--teacher", o.teacher,
+                   "Learn too what this model of the same tokens holds likely after each token")
+      ->type_name("MODEL");
+  c.number("--teacher-weight", o.teacher_weight,
+           "What that counts (default: 0.9); what is left to 1 counts what really comes next", 0,
+           1);
   c.number("--lr", o.rate, "The learning rate's most (default: by the model's size)", 0, 1e3);
   c.choice<Schedule>("--schedule", o.schedule,
                      {{"cosine", Schedule::kCosine},

@@ -15,6 +15,7 @@
 #include "plan/training.h"
 #include "platform/file.h"
 #include "tokenizer/tokenizer.h"
+#include "train/teacher.h"
 
 namespace enxuto {
 namespace {
@@ -62,21 +63,32 @@ InferenceRequest mapped(InferenceRequest request) {
   return request;
 }
 
-TrainingRequest training_request(const PlanOptions& options, const InferenceRequest& request) {
+TrainingRequest training_request(const PlanOptions& options, const Model& model,
+                                 const InferenceRequest& request) {
   TrainingRequest training = training_request(options, options.learning);
   training.context = options.context;
   training.sequences = texts(options), training.ranks = options.ranks;
   training.tokenizer_bytes = request.tokenizer_bytes;
+  if (!options.teacher.empty()) training.teacher_top = teacher_top(model);
   return training;
 }
 
 Result<MemoryMap> map_for(const PlanOptions& options, const Model& model,
                           const InferenceRequest& request) {
   if (options.goal != "train") return plan_inference(model, request);
-  TrainingRequest training = training_request(options, request);
+  TrainingRequest training = training_request(options, model, request);
   const auto fitting = fit_training(model, training, memory_budget(options).bytes);
   training.pass_sequences = fitting.ok() ? fitting->pass_sequences : 1;
   return plan_training(model, training);
+}
+
+// What the teacher takes, before the training.
+Result<uint64_t> teacher_bytes(const PlanOptions& options, uint32_t context) {
+  ASSIGN_OR_RETURN(const auto teacher, open_model(options.teacher, /*weights_needed=*/false));
+  const auto request = teacher_request(context, options.threads(), memory_budget(options).bytes);
+  TRY(check_fits(*teacher, request, request.memory_bytes).in("the teacher"));
+  ASSIGN_OR_RETURN(const MemoryMap map, plan_inference(*teacher, request));
+  return map.total_bytes();
 }
 
 // Goals that run text through the model stage by stage, with a plan of their own.
@@ -108,7 +120,8 @@ Status verdict(const PlanOptions& options, const Model& model, const InferenceRe
     return check_fits(plan, report.budget.bytes, options.goal);
   }
   if (options.goal != "train") return check_budget(model, request, options);
-  return fit_training(model, training_request(options, request), report.budget.bytes).status();
+  return fit_training(model, training_request(options, model, request), report.budget.bytes)
+      .status();
 }
 
 Status write_page(const PlanOptions& options, const Model& model, const InferenceRequest& request,
@@ -141,6 +154,9 @@ Result<PlanReport> make_report(const PlanOptions& options, const Model& model,
   }
   ASSIGN_OR_RETURN(report.layout, lay_out_session(model, request));
   ASSIGN_OR_RETURN(report.map, map_for(options, model, request));
+  if (options.goal == "train" && !options.teacher.empty()) {
+    ASSIGN_OR_RETURN(report.teacher_bytes, teacher_bytes(options, report.layout.context));
+  }
   if (options.goal == "train") return report;
   ASSIGN_OR_RETURN(const WeightPlan weights, plan_weights(model, request));
   report.streamed_bytes = weights.streams ? weights.streamed_bytes() : 0;

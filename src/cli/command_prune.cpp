@@ -98,7 +98,8 @@ Status prune_command(const PruneOptions& options) {
   request.size_bytes = options.size_bytes;
   request.speedup = options.speedup;
   request.uniform = options.uniform;
-  request.recover = options.recover == "local";
+  request.recover = options.recover != "none";
+  request.distill = options.recover == "distill";
   if (!options.calibration_file.empty()) {
     ASSIGN_OR_RETURN(request.calibration_text, read_text(options.calibration_file));
   }

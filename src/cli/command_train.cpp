@@ -15,6 +15,7 @@
 #include "cli/train_page.h"
 #include "cli/train_report.h"
 #include "cli/train_setup.h"
+#include "cli/train_teacher.h"
 #include "cli/usage_report.h"
 #include "infer/sampler.h"
 #include "platform/clock.h"
@@ -118,7 +119,10 @@ class Run {
  private:
   void see(const StepReport& report, TrainResult& result) {
     result.last = report;
-    if (report.validation_loss) result.validation_loss = *report.validation_loss;
+    if (report.validation_loss) {
+      result.validation_loss = *report.validation_loss;
+      result.validation_kld = report.validation_kld;
+    }
     if (seconds_.size() < kMostSeconds) seconds_.push_back(report.seconds);
     progress_.show(report);
     const std::string text = report.validation_loss ? sample() : "";
@@ -192,7 +196,13 @@ Status train(const TrainOptions& options, const Ranks& ranks) {
   progress.erase();
   TRY(setup.status());
   TRY(choose_steps(ranks, seconds_since(begin), *setup));
-  const RunSettings settings = run_settings(*setup);
+  RunSettings settings = run_settings(*setup);
+  const auto taught = set_up_teacher(
+      *setup, settings, ranks,
+      ranks.first() ? progress.callback() : [](std::string_view, double) {});
+  progress.erase();
+  TRY(taught.status());
+  if (taught->teacher) settings.teacher = &*taught->teacher;
   ASSIGN_OR_RETURN(const auto trainer,
                    Trainer::open(setup->model, trainer_settings(*setup, ranks)));
   if (setup->checkpoint) TRY(setup->checkpoint->restore(*trainer));
@@ -203,7 +213,7 @@ Status train(const TrainOptions& options, const Ranks& ranks) {
   TRY(lead(*setup, settings, *trainer, result));
   result.parameters = trainer->layout().n_parameters;
   result.seconds = seconds_since(begin);
-  result.planned_bytes = trainer->memory_map().total_bytes();
+  result.planned_bytes = std::max(trainer->memory_map().total_bytes(), taught->planned_bytes);
   result.peak_rss_bytes = peak_rss_bytes();
   Json json = train_json(result, *setup);
   if (options.json)

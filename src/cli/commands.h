@@ -60,6 +60,7 @@ struct PlanOptions : CommonOptions {
   double hours = 0;                 // of a new model; 0: it is not about one
   uint64_t parameters = 0;          // of it; 0: as suits
   std::vector<std::string> data;
+  std::string teacher;  // of train; empty: none
   bool explain = false;
   bool measure = false;
   std::string html_file;
@@ -107,6 +108,8 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   uint64_t steps = 0;                    // one of these three, or
   double epochs = 0, hours = 0;          // none: as suits
   LearningOptions learning;
+  std::string teacher;  // a model to learn from too; empty: none
+  float teacher_weight = kTeacherWeight;
   float rate = 0;  // 0: as suits
   Schedule schedule = Schedule::kCosine;
   std::optional<uint64_t> warmup;  // steps; nothing: a twentieth of all

@@ -200,6 +200,7 @@ Json plan_json(const PlanReport& report) {
                {"threads", report.layout.n_threads},
                {"parts", parts},
                {"suggestions", suggestions}};
+  if (report.teacher_bytes) json["teacher_bytes"] = report.teacher_bytes;
   if (report.measured) json["kv_measured"] = measured_cache_json(*report.measured);
   if (!report.choices) return json;
   json["choices"] = choices_json(*report.choices);
@@ -218,6 +219,8 @@ void print_plan(const PlanReport& report) {
   const Paint paint(Stream::kOutput);
   print_parts(report, paint);
   print_verdict(report, paint);
+  if (report.teacher_bytes)
+    fmt::print("before it the teacher takes {}, and is gone\n", format_bytes(report.teacher_bytes));
   if (report.measured) print_measured_cache(*report.measured, paint);
   if (!report.choices) return;
   print_choices(*report.choices, paint);

@@ -17,6 +17,7 @@ struct PlanReport {
   MemoryMap map;
   Budget budget;
   uint64_t streamed_bytes = 0;  // read from the file in every pass; 0: the weights fit
+  uint64_t teacher_bytes = 0;   // of train: what the teacher takes before it; 0: there is none
   std::vector<Suggestion> suggestions;
   std::optional<ChoiceTable> choices;
   std::optional<MeasuredCache> measured;

@@ -111,6 +111,13 @@ Json prune_json(const PruneReport& report, const Model& model, const PruneOption
       {"seconds", report.seconds},
       {"planned_bytes", report.map.total_bytes()},
       {"peak_rss_bytes", peak_rss_bytes()}};
+  if (const auto& distilled = report.distilled)
+    json["distilled"] = {{"steps", distilled->steps},
+                         {"tokens", distilled->tokens},
+                         {"learned", distilled->of_adapter ? "adapter" : "weights"},
+                         {"kept", distilled->better()},
+                         {"kld_before", distilled->kld_before},
+                         {"kld", distilled->kld}};
   if (!report.masked.empty()) json["masked"] = masked_json(report, model);
   return json;
 }
@@ -137,6 +144,12 @@ void print_prune(const PruneReport& report, const Model& model, const PruneOptio
                format_bytes(report.token_bytes), format_bytes(report.source_token_bytes),
                share(report.source_token_bytes, report.token_bytes));
   if (report.kld > 0) fmt::print("KL divergence on text held out {:.4f} nats\n", report.kld);
+  if (const auto& distilled = report.distilled)
+    fmt::print("learned {} tokens of the whole model ({}): from {:.4f} to {:.4f} nats{}\n",
+               format_count(distilled->tokens),
+               distilled->of_adapter ? "an adapter, merged" : "all weights", distilled->kld_before,
+               distilled->kld,
+               distilled->better() ? "" : "; no better, the weights are as they were");
   fmt::print("{:.0f} s, peak {} of {} planned\n", report.seconds, format_bytes(peak_rss_bytes()),
              format_bytes(report.map.total_bytes()));
 }

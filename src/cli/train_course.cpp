@@ -59,6 +59,7 @@ TrainerSettings trainer_settings(const TrainSetup& setup, const Ranks& ranks) {
   s.request = setup.request, s.ranks = &ranks;
   if (o.learning.optimizer == Optimizer::kSgd) s.beta1 = 0.9f;
   s.weight_decay = o.weight_decay, s.clip = o.clip, s.ema = o.learning.ema, s.seed = o.seed;
+  s.teacher_weight = o.teacher_weight;
   return s;
 }
 
@@ -81,7 +82,9 @@ Status choose_steps(const Ranks& ranks, double seconds_spent, TrainSetup& setup)
   if (o.steps > 0) return {};
   double left[] = {ranks.first() ? o.hours * 3600 - seconds_spent : 0};
   TRY(ranks.sum(left));
-  ASSIGN_OR_RETURN(const auto trainer, Trainer::open(setup.model, trainer_settings(setup, ranks)));
+  TrainerSettings untaught = trainer_settings(setup, ranks);
+  untaught.request.teacher_top = 0;  // it is asked when it is known how often
+  ASSIGN_OR_RETURN(const auto trainer, Trainer::open(setup.model, untaught));
   TrainingRun trial(*trainer, *setup.data, setup.folder, {}, state);
   ASSIGN_OR_RETURN(const double seconds, trial.time_steps(kMostShare * left[0]));
   double taken[] = {ranks.first() ? seconds_since(begin) : 0};

@@ -23,9 +23,15 @@ Json metrics_json(const StepReport& report, const std::string& sample) {
                {"tokens", report.result.tokens},
                {"tokens_per_second", rate},
                {"seconds", report.seconds}};
+  if (report.result.kld) json["kld"] = *report.result.kld;
   if (report.validation_loss) json["validation_loss"] = *report.validation_loss;
   if (!sample.empty()) json["sample"] = sample;
+  if (report.validation_kld) json["validation_kld"] = *report.validation_kld;
   return json;
+}
+
+std::string kld_text(const std::optional<double>& kld) {
+  return kld ? fmt::format(", {:.3f} from the teacher", *kld) : "";
 }
 
 // Bytes of the lines of steps up to `steps`, which come in order.
@@ -75,7 +81,8 @@ void TrainProgress::show(const StepReport& report) {
   seconds_per_step_ += (first ? 1 : kNew) * (report.seconds - seconds_per_step_);
   mean_loss_ += (first ? 1 : kNew) * (report.result.loss - mean_loss_);
   if (report.validation_loss)
-    validation_ = fmt::format("  validation {:.3f}", *report.validation_loss);
+    validation_ = fmt::format("  validation {:.3f}{}", *report.validation_loss,
+                              kld_text(report.validation_kld));
   if (quiet_) return;
   if (terminal_) {
     fmt::print(stderr, "\r\033[K{}", line(report));
@@ -102,6 +109,9 @@ void TrainProgress::say(const std::string& text) {
 
 Json train_json(const TrainResult& r, const TrainSetup& setup) {
   const DataCounts& counts = setup.counts;
+  const auto json_of = [](const std::optional<double>& value) {
+    return value ? Json(*value) : Json();
+  };
   const auto or_null = [](bool known, Json value) { return known ? value : Json(); };
   return {{"output", setup.options.output},
           {"architecture", setup.model->hyper.architecture},
@@ -109,6 +119,8 @@ Json train_json(const TrainResult& r, const TrainSetup& setup) {
           {"steps", r.state.step},
           {"ended_early", r.ended_early},
           {"loss", r.last.result.loss},
+          {"kld", json_of(r.last.result.kld)},
+          {"validation_kld", json_of(r.validation_kld)},
           {"validation_loss", or_null(r.state.best_step > 0, r.validation_loss)},
           {"best_validation_loss", or_null(r.state.best_step > 0, r.state.best_loss)},
           {"best_step", or_null(r.state.best_step > 0, r.state.best_step)},
@@ -137,9 +149,9 @@ void print_train(const TrainResult& r, const TrainSetup& setup) {
   fmt::print("loss {:.3f}", r.last.result.loss);
   if (r.state.best_step > 0)
     fmt::print(
-        ", on texts it did not learn from {:.3f} (perplexity {:.1f}); best {:.3f} after step {}",
-        r.validation_loss, std::exp(r.validation_loss), r.state.best_loss,
-        format_count(r.state.best_step));
+        ", on texts it did not learn from {:.3f} (perplexity {:.1f}){}; best {:.3f} after step {}",
+        r.validation_loss, std::exp(r.validation_loss), kld_text(r.validation_kld),
+        r.state.best_loss, format_count(r.state.best_step));
   fmt::print("\n{:.0f} tokens/s, planned {}, at the peak {}\n", r.tokens_per_second,
              format_bytes(r.planned_bytes), format_bytes(r.peak_rss_bytes));
 }

@@ -10,6 +10,7 @@
 #include "cli/output_name.h"
 #include "data/train_bpe.h"
 #include "models/blank.h"
+#include "train/teacher.h"
 #include "train/training_run.h"
 
 namespace enxuto {
@@ -17,12 +18,6 @@ namespace {
 
 constexpr const char* kTokens = "tokens.bin";
 constexpr uint32_t kNewContext = 256, kTunedContext = 512, kBatch = 32;
-
-// --memory is of each rank; what the machine has is shared by those on it.
-uint64_t budget_of(const TrainOptions& o, const Ranks& ranks) {
-  const uint64_t bytes = memory_budget(o).bytes;
-  return o.memory_bytes ? bytes : bytes / ranks.on_this_machine();
-}
 
 bool is_new(const TrainOptions& options) { return options.model.empty(); }
 bool has_shape(const TrainOptions& o) {
@@ -35,6 +30,9 @@ Status check_options(const TrainOptions& o) {
   if (is_new(o)) {
     if (o.learning.lora)
       return Status::usage("an adapter needs a model to stand beside", "name a MODEL");
+    if (!o.teacher.empty())
+      return Status::usage("a new model makes tokens of its own, and the teacher has others",
+                           "name a MODEL with the teacher's tokens");
     if (o.parameters == 0 && !has_shape(o) && (o.hours == 0 || !o.media.empty()))
       return Status::usage("neither a model to train further, nor the size of a new one",
                            "name a MODEL, or say --params 5M, or --hours 8");
@@ -82,7 +80,7 @@ Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary, u
 
 // The tokens of a new model: a tokenizer, or a medium's codec.
 Result<Metadata> new_tokens(const TrainOptions& o, const Ranks& ranks, const Progress& progress) {
-  const uint64_t memory = budget_of(o, ranks) / 2;
+  const uint64_t memory = training_budget(o, ranks) / 2;
   if (!o.media.empty()) {
     ASSIGN_OR_RETURN(const auto codec, learn_codec(o.media, {o.data, memory, o.seed}, progress));
     return codec->metadata();
@@ -104,7 +102,7 @@ Status propose(const Ranks& ranks, const Progress& progress, TrainSetup& setup) 
                     o.data,
                     o.validation,
                     o.parameters,
-                    budget_of(o, ranks),
+                    training_budget(o, ranks),
                     0,
                     training_request(o, o.learning)};
   if (!o.tokenizer.empty()) {
@@ -195,7 +193,7 @@ Status find_batch(const Ranks& ranks, TrainSetup& setup) {
   TrainOptions& o = setup.options;
   if (setup.checkpoint && !o.batch_size)
     o.batch_size = static_cast<uint32_t>(setup.checkpoint->state().batch);
-  const uint64_t n = setup.data->n_training(), budget = budget_of(o, ranks);
+  const uint64_t n = setup.data->n_training(), budget = training_budget(o, ranks);
   if (o.batch_size > n)
     return Status::usage(fmt::format("a batch of {} is more than the {} sequences of the data",
                                      format_count(o.batch_size), format_count(n)),
@@ -207,6 +205,13 @@ Status find_batch(const Ranks& ranks, TrainSetup& setup) {
     if (fitting.ok()) setup.request = *fitting;
     if (fitting.ok() || o.batch_size || setup.request.sequences == 1) return fitting.status();
   }
+}
+
+Status open_teacher(const TrainOptions& o, TrainSetup& setup) {
+  if (o.teacher.empty()) return {};
+  ASSIGN_OR_RETURN(setup.teacher, open_model(o.teacher));
+  setup.request.teacher_top = teacher_top(*setup.teacher);
+  return check_teacher(*setup.model, *setup.teacher, setup.request.context);
 }
 
 Status fill(const Ranks& ranks, TrainSetup& setup, const Progress& progress) {
@@ -222,17 +227,18 @@ Status fill(const Ranks& ranks, TrainSetup& setup, const Progress& progress) {
   TrainingRequest& request = setup.request;
   request.context = setup.model->hyper.trained_context;  // a new one's is --context
   if (!is_new(o))
-    request.context = o.context ? o.context
-                                : std::min(setup.codec ? setup.codec->context() : kTunedContext,
-                                           request.context);
+    request.context =
+        o.context ? o.context
+                  : std::min(setup.codec ? setup.codec->context() : kTunedContext, request.context);
   request.ranks = ranks.size();
   request.tokenizer_bytes = setup.tokenizer->table_bytes();
+  TRY(open_teacher(o, setup));
   TRY(find_data(ranks, setup, progress));
   return find_batch(ranks, setup);
 }
 
 TrainSetup empty_setup(const TrainOptions& o, WorkFolder folder) {
-  return {o, std::move(folder), {}, {}, {}, {}, {}, {}, {}, {}};
+  return {o, std::move(folder), {}, {}, {}, {}, {}, {}, {}, {}, {}};
 }
 
 Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
@@ -272,6 +278,12 @@ Status tell_choice(const Ranks& ranks, TrainOptions& o) {
 }
 
 }  // namespace
+
+// --memory is of each rank; what the machine has is shared by those on it.
+uint64_t training_budget(const TrainOptions& o, const Ranks& ranks) {
+  const uint64_t bytes = memory_budget(o).bytes;
+  return o.memory_bytes ? bytes : bytes / ranks.on_this_machine();
+}
 
 Result<TrainSetup> set_up_training(const TrainOptions& o, const Ranks& ranks,
                                    const Progress& progress) {

@@ -25,7 +25,11 @@ struct TrainSetup {
   std::optional<Sequences> data;
   TrainingRequest request;                   // that fits the memory
   std::optional<TrainingProposal> proposal;  // of --hours, where it chose the model
+  std::shared_ptr<const Model> teacher;      // null: there is none
 };
+
+// The bytes that this rank may take.
+uint64_t training_budget(const TrainOptions& options, const Ranks& ranks);
 
 // The first rank makes what is to be made, and the others find it.
 Result<TrainSetup> set_up_training(const TrainOptions& options, const Ranks& ranks,

@@ -45,13 +45,17 @@ Result<Sequences> Sequences::create(TokenFile tokens, uint64_t context, double v
   return sequences;
 }
 
-void Sequences::training(uint64_t i, std::span<Token> tokens, std::span<uint8_t> learned) const {
+uint64_t Sequences::training_window(uint64_t i) const {
   const uint64_t epoch = i / n_training_, place = i % n_training_;
-  if (!shuffle_) return window(place, tokens, learned);
+  if (!shuffle_) return place;
   // An odd factor: epochs of one run have seeds of their own, far from those of the next seed's
   // run.
   const uint64_t epoch_seed = seed_ ^ (epoch + 1) * 0xD1342543DE82EF95;
-  window(ShuffledOrder(n_training_, epoch_seed)[place], tokens, learned);
+  return ShuffledOrder(n_training_, epoch_seed)[place];
+}
+
+void Sequences::training(uint64_t i, std::span<Token> tokens, std::span<uint8_t> learned) const {
+  window(training_window(i), tokens, learned);
 }
 
 void Sequences::validation(uint64_t i, std::span<Token> tokens, std::span<uint8_t> learned) const {

@@ -36,10 +36,14 @@ class Sequences {
   // The same of window i < n_validation() kept for validation, in the file's order.
   void validation(uint64_t i, std::span<Token> tokens, std::span<uint8_t> learned) const;
 
+  // Which of the file's windows training(i) is. Those for validation come after n_training()
+  // others.
+  uint64_t training_window(uint64_t i) const;
+  void window(uint64_t i, std::span<Token> tokens, std::span<uint8_t> learned) const;
+
  private:
   Sequences(TokenFile tokens, uint64_t context, uint64_t seed, bool shuffle)
       : tokens_(std::move(tokens)), context_(context), seed_(seed), shuffle_(shuffle) {}
-  void window(uint64_t i, std::span<Token> tokens, std::span<uint8_t> learned) const;
 
   TokenFile tokens_;
   uint64_t context_, seed_;

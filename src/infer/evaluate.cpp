@@ -15,11 +15,7 @@ namespace enxuto {
 namespace {
 
 Status check_same_vocabulary(const Model& model, const Model& reference) {
-  constexpr const char* kTokens = "tokenizer.ggml.tokens";
-  const MetaValue *own = model.metadata.find(kTokens), *other = reference.metadata.find(kTokens);
-  const bool same_size = model.hyper.vocabulary == reference.hyper.vocabulary;
-  if (same_size && own && other && std::ranges::equal(own->payload, other->payload))
-    return Status();
+  if (same_vocabulary(model, reference)) return {};
   return Status::bad_input(
       fmt::format("the reference's vocabulary ({} tokens) is not the model's ({})",
                   format_count(reference.hyper.vocabulary), format_count(model.hyper.vocabulary)),
@@ -110,6 +106,13 @@ Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> m
 }
 
 }  // namespace
+
+bool same_vocabulary(const Model& model, const Model& other) {
+  constexpr const char* kTokens = "tokenizer.ggml.tokens";
+  const MetaValue *own = model.metadata.find(kTokens), *its = other.metadata.find(kTokens);
+  return model.hyper.vocabulary == other.hyper.vocabulary && own && its &&
+         std::ranges::equal(own->payload, its->payload);
+}
 
 Result<Evaluation> evaluate(std::shared_ptr<const Model> model, const Tokenizer& tokenizer,
                             std::shared_ptr<const Model> reference, std::string_view text,

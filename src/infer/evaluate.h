@@ -33,6 +33,9 @@ struct Evaluation {
   double seconds = 0;
 };
 
+// Whether both have the same tokens under the same numbers.
+bool same_vocabulary(const Model& model, const Model& other);
+
 // tokenizer: the model's. reference: null, or a model with the same vocabulary. kBadInput where the
 // text is shorter than two chunks.
 Result<Evaluation> evaluate(std::shared_ptr<const Model> model, const Tokenizer& tokenizer,

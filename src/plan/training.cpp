@@ -16,7 +16,8 @@ namespace {
 constexpr uint64_t kF32 = 4, kMoments = 2;
 // What OpenMPI takes of a process: measured 14 MB with 2 and 3 ranks on a machine.
 constexpr uint64_t kRanksBytes = 16 << 20;
-constexpr uint64_t kLossBytes = 32;  // of a token: its sum, its target, whether it counts
+constexpr uint64_t kLossBytes = 32;        // of a token: its sum, its target, whether it counts
+constexpr uint64_t kTaughtLossBytes = 32;  // against the teacher
 // Of the session that writes samples.
 constexpr uint32_t kSampleContext = 256, kSampleBatch = 64;
 
@@ -74,6 +75,15 @@ const char* moments_of(Optimizer optimizer) {
       return "SGD, its momentum in f32";
   }
   return "";
+}
+
+// Of n tokens: what a teacher names, and of all others together one more probability.
+OptionalSize taught_bytes(uint64_t n_tokens, uint64_t top) {
+  if (top == 0) return 0;
+  const OptionalSize tokens = checked_mul(checked_mul(n_tokens, top), sizeof(int32_t));
+  return checked_add(
+      checked_add(checked_align(tokens, kLine), checked_align(floats(n_tokens, top + 1), kLine)),
+      checked_align(checked_mul(n_tokens, kTaughtLossBytes), kLine));
 }
 
 uint64_t step_tokens(const TrainingLayout& l) { return uint64_t{l.context} * l.sequences; }
@@ -215,6 +225,7 @@ Result<TrainingLayout> lay_out_training(const Model& model, const TrainingReques
   ASSIGN_OR_RETURN(l.states,
                    checked(checked_mul(2, checked_align(floats(l.n_tokens, hyper.width), kLine))));
   ASSIGN_OR_RETURN(l.losses, checked(checked_mul(l.n_tokens, kLossBytes)));
+  ASSIGN_OR_RETURN(l.taught, checked(taught_bytes(l.n_tokens, request.teacher_top)));
   ASSIGN_OR_RETURN(l.pass,
                    lay_out_gradients(model, static_cast<uint32_t>(pass_tokens), request.n_threads,
                                      request.lora_rank, request.rounds_products));
@@ -248,6 +259,11 @@ Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& reque
     map.parts.push_back(arena_part(
         owner::kAveraged, l.averaged,
         of_own_rows("what the model will be: an average over the steps, f32", request), always));
+  if (l.taught)
+    map.parts.push_back(arena_part(owner::kTeacher, l.taught,
+                                   fmt::format("the {} most probable next tokens after each of {}",
+                                               request.teacher_top, format_count(l.n_tokens)),
+                                   step));
   ASSIGN_OR_RETURN(const MemoryMap session, plan_inference(model, l.inference));
   for (const MemoryPart& part : session.parts)
     if (request.lora_rank || part.kind != PartKind::kMapped) map.parts.push_back(part);

@@ -23,6 +23,7 @@ inline constexpr const char* kOptimizer = "optimizer";
 inline constexpr const char* kAveraged = "averaged weights";
 inline constexpr const char* kCheckpoints = "checkpoints";
 inline constexpr const char* kHiddenStates = "hidden states";
+inline constexpr const char* kTeacher = "the teacher's word";
 inline constexpr const char* kPass = "a layer, there and back";
 inline constexpr const char* kRanks = "OpenMPI";
 }  // namespace owner
@@ -45,9 +46,14 @@ struct TrainingRequest {
   uint32_t lora_rank = 0;        // of the adapter that learns; 0: all weights do
   bool averages = false;         // an average of the weights is kept, in f32
   bool rounds_products = false;  // products are of numbers in bf16, with sums in f32
+  uint32_t teacher_top = 0;      // tokens that a teacher names as the next of each; 0: no teacher
   int n_threads = 1;
   uint64_t tokenizer_bytes = 0;
 };
+// Of each token a teacher names so many next ones, unless the vocabulary has fewer; and what the
+// loss against it counts, beside cross entropy's.
+inline constexpr uint32_t kTeacherTop = 64;
+inline constexpr float kTeacherWeight = 0.9f;
 // More tokens at once make products no faster.
 inline constexpr uint32_t kPassTokens = 1024;
 
@@ -70,6 +76,7 @@ struct TrainingLayout {  // of each rank, in bytes, where not said otherwise
   uint64_t checkpoints;  // of all layers
   uint64_t states;       // of one step's tokens: the states, and their gradients
   uint64_t losses;       // sums of each token
+  uint64_t taught;       // what a teacher says of each token, and sums against it
   GradientLayout pass;
   InferenceRequest inference;  // of the session that looks rows up and writes samples. Its adapter
                                // is the one that learns, without data; null: all weights do

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "compress/calibration_text.h"
 #include "platform/clock.h"
+#include "platform/temporary_file.h"
 #include "prune/block_search.h"
 #include "prune/fit_texts.h"
 #include "prune/layer_masking.h"
@@ -22,6 +23,11 @@ namespace {
 
 // Of a text, when tokens are counted in it.
 constexpr size_t kMostText = 16 << 20;
+
+std::string_view text_of(const PruneRequest& request) {
+  return request.calibration_text.empty() ? builtin_calibration_text()
+                                          : std::string_view(request.calibration_text);
+}
 
 class Pruning {
  public:
@@ -143,11 +149,6 @@ class Pruning {
     return {};
   }
 
-  std::string_view text() const {
-    return request_.calibration_text.empty() ? builtin_calibration_text()
-                                             : std::string_view(request_.calibration_text);
-  }
-
   // What the work will take, its tokenizer's tables too; refused at once where that is more than it
   // may.
   Status plan_memory() {
@@ -161,7 +162,7 @@ class Pruning {
     request.probes_parts = !parts_.empty() && !uniform_;
     request.probes_blocks = request_.what == PruneWhat::kBlocks;
     request.masks_weights = masks_weights();
-    if (prunes_tokens()) request.text_bytes = std::min(text().size(), kMostText);
+    if (prunes_tokens()) request.text_bytes = std::min(text_of(request_).size(), kMostText);
     ASSIGN_OR_RETURN(plan_, plan_pruning(*model_, request));
     TRY(check_fits(plan_, request_.memory_bytes, "prune"));
     report_.map = plan_.map;
@@ -171,7 +172,7 @@ class Pruning {
   Status cut_text() {
     if (prunes_tokens()) return {};
     const CalibrationShape& shape = plan_.shape;
-    ASSIGN_OR_RETURN(chunks_, cut_calibration_text(*tokenizer_, text(),
+    ASSIGN_OR_RETURN(chunks_, cut_calibration_text(*tokenizer_, text_of(request_),
                                                    {shape.fit_tokens, shape.fit_chunks,
                                                     shape.probe_tokens, shape.probe_chunks}));
     return {};
@@ -422,10 +423,45 @@ class Pruning {
   std::unique_ptr<TensorReader> reader_;
 };
 
+// Whether it can learn from the whole model is known before anything is pruned.
+Result<TrainingRequest> check_distillation(const Model& model, const PruneRequest& request) {
+  if (request.what == PruneWhat::kVocabulary || request.what == PruneWhat::kWeights)
+    return Status::usage("only what lost heads, channels or blocks can learn from the whole model",
+                         "say --recover local");
+  return choose_distillation(model, text_of(request), request.n_threads, request.memory_bytes);
+}
+
+Result<PruneReport> prune_and_distill(std::shared_ptr<const Model> model,
+                                      const std::string& output_path, const PruneRequest& request,
+                                      const Progress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  DistillTask task{
+      text_of(request), request.effort, {}, request.memory_bytes, request.replace_output};
+  ASSIGN_OR_RETURN(task.training, check_distillation(*model, request));
+  ASSIGN_OR_RETURN(const MemoryMap training, plan_training(*model, task.training));
+  const auto most = [&](const MemoryMap& map) {
+    return map.total_bytes() > training.total_bytes() ? map : training;
+  };
+  TemporaryFile pruned(output_path, "pruned");
+  PruneRequest local = request;
+  local.announce = [&](const MemoryMap& map) {
+    if (request.announce) request.announce(most(map));
+  };
+  ASSIGN_OR_RETURN(PruneReport report, Pruning(model, local, progress).run(pruned.path()));
+  report.map = most(report.map);
+  ASSIGN_OR_RETURN(const auto lean, open_model(pruned.path()));
+  ASSIGN_OR_RETURN(report.distilled,
+                   distill_pruned(std::move(model), lean, task, output_path, progress));
+  if (!report.distilled->better()) TRY(pruned.become(output_path));
+  report.seconds = seconds_since(start);
+  return report;
+}
+
 }  // namespace
 
 Result<PruneReport> prune(std::shared_ptr<const Model> model, const std::string& output_path,
                           const PruneRequest& request, const Progress& progress) {
+  if (request.distill) return prune_and_distill(std::move(model), output_path, request, progress);
   return Pruning(std::move(model), request, progress).run(output_path);
 }
 

@@ -12,6 +12,7 @@
 #include "memory/memory_map.h"
 #include "models/model.h"
 #include "plan/pruning_plan.h"
+#include "prune/distill_pruned.h"
 #include "prune/kept.h"
 #include "prune/layer_masking.h"
 
@@ -41,6 +42,7 @@ struct PruneRequest {
   std::function<std::optional<size_t>(const std::vector<ShareCost>& costs)> choose_share;
   bool uniform = false;          // all layers stay as wide as each other
   bool recover = true;           // what stays makes up for what goes
+  bool distill = false;          // and learns the rest of the whole model, by training
   std::string calibration_text;  // empty: the built-in one
   Effort effort = Effort::kNormal;
   int n_threads = 1;
@@ -62,7 +64,8 @@ struct PruneReport {
   double predicted_kld = 0;        // nats, of the parts one by one
   std::vector<MaskedKind> masked;  // single weights that went
   double kld = 0;                  // of the result, on text held out; 0: not measured
-  MemoryMap map;                   // as planned
+  std::optional<DistillReport> distilled;  // after that
+  MemoryMap map;                           // as planned
   double seconds = 0;
 };
 

@@ -1,7 +1,9 @@
-// The head in training: cross entropy against the tokens that come next. All blocks of the
-// vocabulary go through measure(), then all through backward().
+// The head in training: cross entropy against the tokens that come next, and where there is a
+// teacher, the divergence from what it says. All blocks of the vocabulary go through measure(),
+// then all through backward().
 #pragma once
 
+#include "kernels/distillation.h"
 #include "kernels/exponential_sum.h"
 #include "train/head_logits.h"
 
@@ -16,6 +18,19 @@ struct TokenLoss {
   double loss() const { return sum.log() - target_logit; }
 };
 
+// Of the tokens of a pass: what a teacher says, and the loss against it.
+struct TaughtTokens {
+  std::span<const Token> tokens;  // so many of each token
+  std::span<const float> log_p;   // and one more
+  std::span<TaughtLoss> losses;   // empty: there is no teacher
+  float weight = 0;               // of that loss; what is left to 1 is cross entropy's
+
+  Taught at(size_t t) const {
+    const size_t top = tokens.size() / losses.size();
+    return {tokens.subspan(t * top, top), log_p.subspan(t * (top + 1), top + 1)};
+  }
+};
+
 class HeadLoss {
  public:
   // As HeadLogits.
@@ -23,10 +38,12 @@ class HeadLoss {
       : head_(session, dense, layout, memory) {}
 
   // x: (losses.size(), width), what the last layer gave.
-  void measure(const float* x, const HeadBlock& block, std::span<TokenLoss> losses);
+  void measure(const float* x, const HeadBlock& block, std::span<TokenLoss> losses,
+               const TaughtTokens& taught);
   // Each loss that counts is multiplied with scale. dnormed, see: as HeadLogits::backward.
   void backward(const float* x, const HeadBlock& block, std::span<const TokenLoss> losses,
-                float scale, float* dnormed, const std::function<void(const LinearGradient&)>& see);
+                const TaughtTokens& taught, float scale, float* dnormed,
+                const std::function<void(const LinearGradient&)>& see);
   void norm_back(const float* x, int64_t n, float* dnormed,
                  const std::function<void(const NormGradient&)>& see) {
     head_.norm_back(x, n, dnormed, see);

@@ -31,15 +31,29 @@ Status write_rows(const Tensor& tensor, Type type, GgufWriter& writer) {
   if (type == tensor.type) return writer.write(tensor.data);
   const Codec& codec = *find_codec(type);
   std::vector<uint8_t> encoded(codec.row_bytes(tensor.columns()));
+  std::vector<float> values(tensor.columns());
   for (uint64_t row = 0; row < tensor.rows(); ++row) {
-    const auto* values = reinterpret_cast<const float*>(tensor.row(row).data());
-    codec.encode(values, nullptr, encoded.data(), tensor.columns());
+    tensor.codec().decode(tensor.row(row).data(), values.data(), values.size());
+    codec.encode(values.data(), nullptr, encoded.data(), values.size());
     TRY(writer.write(encoded));
   }
   return {};
 }
 
 std::span<const uint64_t> shape_of(const Tensor& tensor) { return {tensor.shape, tensor.n_dims}; }
+
+Status write_tensors(const Model& model, std::span<const Type> types, const Metadata& metadata,
+                     const std::string& path, bool replace) {
+  ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, replace));
+  GgufWriter writer(out, metadata);
+  for (size_t i = 0; i < types.size(); ++i)
+    TRY(writer.add(model.tensors[i].name, types[i], shape_of(model.tensors[i])));
+  TRY(out.reserve(writer.file_bytes()));
+  TRY(writer.begin());
+  for (size_t i = 0; i < types.size(); ++i) TRY(write_rows(model.tensors[i], types[i], writer));
+  TRY(writer.finish());
+  return out.commit();
+}
 
 Status write_moments(const Trainer& trainer, const Trainer::Slot& slot, GgufWriter& writer) {
   if (!slot.moments) return {};
@@ -95,20 +109,19 @@ Status tell_first(Trainer& trainer) {
 }  // namespace
 
 Status write_model(const Model& model, const std::string& path, bool replace) {
-  ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, replace));
-  const Metadata metadata =
-      output_metadata(model.metadata, file_type_of(written_type(*model.token_embedding)));
-  GgufWriter writer(out, metadata);
   std::vector<Type> types;
-  for (const Tensor& tensor : model.tensors) {
-    types.push_back(written_type(tensor));
-    TRY(writer.add(tensor.name, types.back(), shape_of(tensor)));
-  }
-  TRY(out.reserve(writer.file_bytes()));
-  TRY(writer.begin());
-  for (size_t i = 0; i < types.size(); ++i) TRY(write_rows(model.tensors[i], types[i], writer));
-  TRY(writer.finish());
-  return out.commit();
+  for (const Tensor& tensor : model.tensors) types.push_back(written_type(tensor));
+  return write_tensors(
+      model, types,
+      output_metadata(model.metadata, file_type_of(written_type(*model.token_embedding))), path,
+      replace);
+}
+
+Status write_model_as(const Model& model, const Model& like, const std::string& path,
+                      bool replace) {
+  std::vector<Type> types;
+  for (const Tensor& tensor : like.tensors) types.push_back(tensor.type);
+  return write_tensors(model, types, like.metadata, path, replace);
 }
 
 Status write_checkpoint(Trainer& trainer, const RunState& state, const std::string& path) {

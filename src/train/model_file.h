@@ -11,6 +11,10 @@ namespace enxuto {
 // where F16 cannot hold them), all else in F32.
 Status write_model(const Model& model, const std::string& path, bool replace);
 
+// The same with the metadata and the types of another model of the same tensors, as the one that
+// the weights were made from: a file of the same bytes.
+Status write_model_as(const Model& model, const Model& like, const std::string& path, bool replace);
+
 // How far a run has come.
 struct RunState {
   uint64_t step = 0;      // done

@@ -56,6 +56,7 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
         owner::kGradients, owner::kCheckpoints, owner::kHiddenStates, owner::kPass})
     own.parts.push_back(*map_.find(owner));
   if (settings_.request.averages) own.parts.push_back(*map_.find(owner::kAveraged));
+  if (settings_.request.teacher_top) own.parts.push_back(*map_.find(owner::kTeacher));
   ASSIGN_OR_RETURN(arena_, Arena::open(own));
   ASSIGN_OR_RETURN(dense_, Dense::load());
   if (settings_.request.rounds_products && !dense_.multiplies_bf16())
@@ -70,6 +71,7 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
   ASSIGN_OR_RETURN(losses_, arena_->take<TokenLoss>(owner::kHiddenStates, l.n_tokens));
   ASSIGN_OR_RETURN(checkpoints_, arena_->take<uint8_t>(owner::kCheckpoints, l.checkpoints));
   ASSIGN_OR_RETURN(pass_memory_, arena_->take<uint8_t>(owner::kPass, l.pass.bytes));
+  TRY(allocate_taught());
   TRY(allocate_moments());
   if (settings_.request.averages) TRY(allocate_average());
   InferenceRequest inference = l.inference;
@@ -98,6 +100,21 @@ Status Trainer::allocate_learned(std::shared_ptr<const Model> source) {
   model_ = parameters_.model();
   learned_ = model_->tensors;
   return {};
+}
+
+Status Trainer::allocate_taught() {
+  const uint64_t top = settings_.request.teacher_top, n = layout_.n_tokens;
+  if (!top) return {};
+  ASSIGN_OR_RETURN(taught_.tokens, arena_->take<Token>(owner::kTeacher, n * top));
+  ASSIGN_OR_RETURN(taught_.log_p, arena_->take<float>(owner::kTeacher, n * (top + 1)));
+  ASSIGN_OR_RETURN(taught_losses_, arena_->take<TaughtLoss>(owner::kTeacher, n));
+  return {};
+}
+
+TaughtRows Trainer::taught(size_t text) const {
+  const size_t top = settings_.request.teacher_top, n = layout_.context;
+  return {taught_.tokens.subspan(text * n * top, n * top),
+          taught_.log_p.subspan(text * n * (top + 1), n * (top + 1))};
 }
 
 Status Trainer::allocate_moments() {
@@ -209,6 +226,7 @@ Status Trainer::begin(const Batch& batch) {
   const uint64_t context = layout_.context, texts = batch.tokens.size() / (context + 1);
   inputs_.clear();
   std::ranges::fill(losses_, TokenLoss{});
+  std::ranges::fill(taught_losses_, TaughtLoss{});
   for (uint64_t text = 0; text < texts; ++text)
     for (uint64_t t = 0; t < context; ++t) {
       const Token* token = &batch.tokens[text * (context + 1) + t];
@@ -267,28 +285,42 @@ std::span<TokenLoss> Trainer::losses_of(const Pass& pass) {
   return losses_.subspan(static_cast<size_t>(pass.first), static_cast<size_t>(pass.rows()));
 }
 
+TaughtTokens Trainer::taught_of(const Pass& pass) {
+  if (taught_losses_.empty()) return {};
+  const size_t top = settings_.request.teacher_top, first = static_cast<size_t>(pass.first),
+               n = static_cast<size_t>(pass.rows());
+  return {taught_.tokens.subspan(first * top, n * top),
+          taught_.log_p.subspan(first * (top + 1), n * (top + 1)), taught_losses_.subspan(first, n),
+          settings_.teacher_weight};
+}
+
 Status Trainer::measure() {
   const uint32_t width = model()->hyper.width;
   return for_head_blocks([&](const HeadBlock& block) {
     return for_passes([&](const Pass& pass) -> Status {
-      head_->measure(&states_[static_cast<size_t>(pass.first * width)], block, losses_of(pass));
+      head_->measure(&states_[static_cast<size_t>(pass.first * width)], block, losses_of(pass),
+                     taught_of(pass));
       return {};
     });
   });
 }
 
 Result<StepResult> Trainer::result() {
-  double sum[] = {0, 0};  // of the losses; of the tokens that count
-  for (const TokenLoss& loss : losses_.first(inputs_.size())) {
+  double sum[] = {0, 0, 0};  // of the losses; of the tokens that count; of divergences
+  const TaughtTokens taught = taught_of({{1, static_cast<int64_t>(inputs_.size())}, 0});
+  for (size_t t = 0; t < inputs_.size(); ++t) {
+    const TokenLoss& loss = losses_[t];
     if (!loss.counts) continue;
     sum[0] += loss.loss();
     ++sum[1];
+    if (!taught.losses.empty()) sum[2] += taught.losses[t].loss(taught.at(t), loss.sum);
   }
   TRY(ranks().sum(sum));
   StepResult result;
   result.loss = sum[1] > 0 ? sum[0] / sum[1] : 0;
+  if (!taught.losses.empty()) result.kld = sum[1] > 0 ? sum[2] / sum[1] : 0;
   result.tokens = static_cast<uint64_t>(sum[1]);
-  if (std::isfinite(result.loss)) return result;
+  if (std::isfinite(result.loss) && std::isfinite(result.kld.value_or(0))) return result;
   return Status::failed(fmt::format("the loss of step {} is no number", steps_ + 1),
                         "go on from the last checkpoint with a smaller --lr");
 }
@@ -330,7 +362,8 @@ Status Trainer::sum_head_block(const HeadBlock& block, float scale) {
   }
   return for_passes([&](const Pass& pass) -> Status {
     const auto at = static_cast<size_t>(pass.first * width);
-    head_->backward(&states_[at], block, losses_of(pass), scale, &state_gradients_[at], see);
+    head_->backward(&states_[at], block, losses_of(pass), taught_of(pass), scale,
+                    &state_gradients_[at], see);
     return {};
   });
 }

@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "data/teacher_file.h"
 #include "memory/arena.h"
 #include "platform/ranks.h"
 #include "train/averaged_weights.h"
@@ -36,21 +37,25 @@ struct TrainerSettings {
   TrainingRequest request;
   float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;  // sgd: beta1 is its momentum
   float weight_decay = 0.1f;
-  float clip = 1.0f;  // 0: gradients are as long as they are
-  float ema = 0;      // of the average, where request.averages
+  float clip = 1.0f;                      // 0: gradients are as long as they are
+  float ema = 0;                          // of the average, where request.averages
+  float clip = 1.0f;                      // 0: gradients are as long as they are
+  float teacher_weight = kTeacherWeight;  // of the loss against a teacher, where there is one
   uint64_t seed = 1;
   const Ranks* ranks = &Ranks::alone();  // as many as the request says
 };
 
 // Texts of context + 1 tokens, one after the other, at most this rank's share of request.sequences;
-// for each but a text's last token, whether what comes next counts.
+// for each but a text's last token, whether what comes next counts. Of a trainer with a teacher,
+// what that says of them lies in taught() already.
 struct Batch {
   std::span<const Token> tokens;
   std::span<const uint8_t> counts;
 };
 
-struct StepResult {  // of all ranks
-  double loss = 0;   // nats, the mean over the tokens that count
+struct StepResult {           // of all ranks
+  double loss = 0;            // cross entropy in nats, the mean over the tokens that count
+  std::optional<double> kld;  // the same of the divergence from the teacher, where there is one
   uint64_t tokens = 0;
   double gradient_norm = 0;  // before it was clipped
 };
@@ -67,6 +72,9 @@ class Trainer {
   Result<StepResult> step(const Batch& batch, float rate);
   // The loss alone. tokens 0 where none counts.
   Result<StepResult> loss(const Batch& batch);
+
+  // Where the caller puts what a teacher says of the tokens of one of the batch's texts.
+  TaughtRows taught(size_t text) const;
 
   // The weights as they are, without an adapter; valid as long as the trainer. Not while step()
   // runs.
@@ -104,6 +112,7 @@ class Trainer {
       : settings_(settings), layout_(std::move(layout)) {}
   Status allocate(std::shared_ptr<const Model> source);
   Status allocate_learned(std::shared_ptr<const Model> source);
+  Status allocate_taught();
   Status allocate_moments();
   Status allocate_average();
   Status gather_rows(const Tensor& tensor, const OptimizerState::Part& own,
@@ -113,6 +122,7 @@ class Trainer {
   Status measure();
   Result<StepResult> result();
   std::span<TokenLoss> losses_of(const Pass& pass);
+  TaughtTokens taught_of(const Pass& pass);
   Status head_back(float scale);
   Status sum_head_block(const HeadBlock& block, float scale);
   Status layers_back();
@@ -162,6 +172,8 @@ class Trainer {
   std::span<float> gradients_, embedded_, states_, state_gradients_;
   std::span<uint8_t> checkpoints_;
   std::span<TokenLoss> losses_;
+  TaughtRows taught_;
+  std::span<TaughtLoss> taught_losses_;
   std::span<uint8_t> pass_memory_;
   std::vector<Token> inputs_;         // of the batch
   std::vector<Token> embedded_rows_;  // different ones among all ranks' inputs, ascending

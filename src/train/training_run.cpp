@@ -34,13 +34,10 @@ std::string newest_checkpoint(const WorkFolder& folder) {
 TrainingRun::TrainingRun(Trainer& trainer, const Sequences& data, const WorkFolder& folder,
                          const RunSettings& settings, const RunState& state)
     : trainer_(trainer),
-      data_(data),
+      batches_(trainer, data, settings.teacher),
       folder_(folder),
       settings_(settings),
       state_(state),
-      tokens_(trainer.layout().n_tokens / trainer.layout().context *
-              (trainer.layout().context + 1)),
-      counts_(trainer.layout().n_tokens),
       saved_at_(std::chrono::steady_clock::now()) {}
 
 Status TrainingRun::run(const std::function<void(const StepReport&)>& tell) {
@@ -88,7 +85,7 @@ Result<double> TrainingRun::time_steps(double most_seconds) {
 Result<StepReport> TrainingRun::step() {
   const auto begin = std::chrono::steady_clock::now();
   const uint64_t n = trainer_.layout().sequences;
-  const Batch batch = own_share(&Sequences::training, state_.sequence, n);
+  const Batch batch = batches_.training(state_.sequence, n);
   StepReport report{};
   report.step = state_.step + 1;
   report.rate = settings_.rate.at(report.step);
@@ -99,34 +96,14 @@ Result<StepReport> TrainingRun::step() {
   return report;
 }
 
-// Of n sequences from the first on, those of this rank.
-Batch TrainingRun::own_share(Fetch fetch, uint64_t first, uint64_t n) {
-  const size_t context = data_.context(), window = context + 1;
-  const Share own = trainer_.ranks().share(n);
-  for (size_t text = 0; text < own.size(); ++text)
-    (data_.*fetch)(first + own.begin + text, std::span(tokens_).subspan(text * window, window),
-                   std::span(counts_).subspan(text * context, context));
-  return {std::span(tokens_).first(own.size() * window),
-          std::span(counts_).first(own.size() * context)};
-}
-
-// The mean over the texts kept for it, batch by batch; always the same ones. Of the average, where
-// there is one.
+// Of the average, where there is one.
 Status TrainingRun::validate(StepReport& report) {
-  const uint64_t most = trainer_.layout().sequences;
-  const uint64_t n = std::min(data_.n_validation(), kMostValidationSequences);
-  StepResult sum;
   TRY(trainer_.exchange_average());
-  for (uint64_t begin = 0; begin < n; begin += most) {
-    const auto loss =
-        trainer_.loss(own_share(&Sequences::validation, begin, std::min(most, n - begin)));
-    TRY(loss.status());
-    sum.loss += loss->loss * static_cast<double>(loss->tokens);
-    sum.tokens += loss->tokens;
-  }
+  ASSIGN_OR_RETURN(const StepResult mean, batches_.validate());
   TRY(trainer_.exchange_average());
-  if (sum.tokens == 0) return {};
-  report.validation_loss = sum.loss / static_cast<double>(sum.tokens);
+  if (mean.tokens == 0) return {};
+  report.validation_loss = mean.loss;
+  report.validation_kld = mean.kld;
   const bool better = state_.best_step == 0 || *report.validation_loss < state_.best_loss;
   state_.stale = better ? 0 : state_.stale + 1;
   if (better) state_.best_loss = *report.validation_loss, state_.best_step = state_.step;

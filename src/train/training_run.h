@@ -8,23 +8,21 @@
 #include <functional>
 #include <optional>
 
-#include "data/sequences.h"
 #include "platform/work_folder.h"
+#include "train/batches.h"
 #include "train/learning_rate.h"
 #include "train/model_file.h"
 
 namespace enxuto {
 
-// Of the texts kept for validation, so many are used.
-inline constexpr uint64_t kMostValidationSequences = 128;
-
 struct RunSettings {
   uint64_t steps = 0;
   LearningRate rate;
-  uint64_t validate_every = 0;  // steps; 0: never
-  uint32_t patience = 0;        // validations without a better loss until it ends; 0: no end
-  uint64_t save_every = 0;      // steps; 0: each ten minutes
-  uint32_t keep = 2;            // checkpoints
+  uint64_t validate_every = 0;       // steps; 0: never
+  uint32_t patience = 0;             // validations without a better loss until it ends; 0: no end
+  uint64_t save_every = 0;           // steps; 0: each ten minutes
+  uint32_t keep = 2;                 // checkpoints
+  const Teacher* teacher = nullptr;  // of a trainer with one
 };
 
 struct StepReport {
@@ -33,6 +31,7 @@ struct StepReport {
   float rate;
   double seconds;                         // of the step
   std::optional<double> validation_loss;  // nats, where there was one after the step
+  std::optional<double> validation_kld;   // and from the teacher, where there is one
   bool saved;
 };
 
@@ -58,19 +57,15 @@ class TrainingRun {
  private:
   Result<StepReport> step();
   Status validate(StepReport& report);
-  using Fetch = void (Sequences::*)(uint64_t, std::span<Token>, std::span<uint8_t>) const;
-  Batch own_share(Fetch fetch, uint64_t first, uint64_t n);
   Status save(const std::string& name);
   Status forget_old();
   bool save_is_due(uint64_t step) const;
 
   Trainer& trainer_;
-  const Sequences& data_;
+  Batches batches_;
   const WorkFolder& folder_;
   RunSettings settings_;
   RunState state_;
-  std::vector<Token> tokens_;
-  std::vector<uint8_t> counts_;
   std::chrono::steady_clock::time_point saved_at_;
   bool ended_early_ = false;
 };

@@ -53,6 +53,40 @@ TEST_F(Prune, WritesASmallerModelThatRuns) {
   EXPECT_THAT(again.out, HasSubstr("KL divergence"));
 }
 
+TEST_F(Prune, LearnsFromTheWholeModel) {
+  scratch_.write("notes.txt", sample_text(20000));
+  const auto how = [&](const std::string& recover) {
+    return arguments({"--remove", "0.3", "--recover", recover, "--json", "--force"});
+  };
+  const Outcome local = run_program(how("local"));
+  ASSERT_EQ(local.exit_code, 0) << local.error;
+  const uint64_t bytes = size_of(lean_);
+  const Outcome outcome = run_program(how("distill"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  const Json json = Json::parse(outcome.out), learned = json["distilled"];
+  EXPECT_EQ(size_of(lean_), bytes) << "no larger, and in the same formats";
+  EXPECT_EQ(learned["learned"], "weights");
+  EXPECT_TRUE(learned["kept"]);
+  EXPECT_LT(learned["kld"], 0.9 * learned["kld_before"].get<double>());
+  EXPECT_EQ(scratch_.names().size(), 3u) << "nothing else is left";
+  EXPECT_EQ(run_program({"run", lean_, "-p", "the", "-n", "4"}).exit_code, 0);
+}
+
+TEST_F(Prune, SaysWhatCannotLearn) {
+  const auto recover = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--recover", "distill"});
+    return run_program(arguments(more));
+  };
+  scratch_.write("notes.txt", sample_text(300));
+  Outcome outcome = recover({"--remove", "0.3"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.error, HasSubstr("too few to learn from"));
+  outcome = recover({"--what", "vocabulary"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.error, HasSubstr("--recover local"));
+  expect_nothing_left();
+}
+
 TEST_F(Prune, ReachesASizeAndASpeed) {
   const uint64_t size = size_of(model_) * 8 / 10;
   ASSERT_EQ(run_program(arguments({"--size", std::to_string(size)})).exit_code, 0);

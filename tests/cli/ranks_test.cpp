@@ -47,10 +47,11 @@ class TrainRanks : public testing::Test {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
     return metrics_of(output);
   }
-  std::string model(const std::string& architecture) const {
+  std::string model(const std::string& architecture, uint64_t seed = 1) const {
     TinyOptions options;
     options.architecture = architecture, options.width = 64, options.n_layers = 2;
-    const std::string path = scratch_.path(architecture + ".gguf");
+    options.seed = seed;
+    const std::string path = scratch_.path(architecture + std::to_string(seed) + ".gguf");
     const Status written = write_tiny_gguf(tiny_model(options), Type::F32, path);
     EXPECT_TRUE(written.ok()) << written.what();
     return path;
@@ -68,7 +69,8 @@ void expect_same(const std::vector<Json>& some, const std::vector<Json>& others)
   ASSERT_EQ(some.size(), others.size());
   ASSERT_GT(some.size(), 0u);
   for (size_t i = 0; i < some.size(); ++i)
-    for (const char* key : {"loss", "gradient_norm", "tokens", "validation_loss"}) {
+    for (const char* key :
+         {"loss", "gradient_norm", "tokens", "validation_loss", "kld", "validation_kld"}) {
       ASSERT_EQ(some[i].contains(key), others[i].contains(key)) << key << i;
       if (!some[i].contains(key)) continue;
       const double value = some[i][key];
@@ -108,6 +110,13 @@ TEST_F(TrainRanks, AverageWhatTheyLearn) {
   auto resumed = how;
   resumed.push_back("--resume");
   expect_same(alone, learn(2, many_, resumed));
+// Which the first of them asks, for all.
+TEST_F(TrainRanks, LearnFromATeacherAlike) {
+  const std::vector<std::string> how = {
+      "-m", model("llama"), "--teacher", model("llama", 2), "--steps", "4"};
+  const auto alone = learn(0, one_, how);
+  EXPECT_TRUE(alone.back().contains("validation_kld"));
+  expect_same(alone, learn(2, many_, how));
 }
 
 // Rounding by chance falls alike where numbers are alike.

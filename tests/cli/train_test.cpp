@@ -153,6 +153,88 @@ TEST_F(Train, AnAdapterLearnsAndGoesOnBitForBit) {
   EXPECT_EQ(read_whole(own_), whole);
 }
 
+// The teacher: a tiny model. The student: the same, trained away from it.
+class TrainWithTeacher : public Train {
+ protected:
+  void SetUp() override {
+    Train::SetUp();
+    write_tiny_llama(model_);
+    const Outcome away = run_program({"train", model_, "--data", notes_, "-o", student_, "-c", "32",
+                                      "--batch-size", "4", "--steps", "6", "--lr", "0.003"});
+    ASSERT_EQ(away.exit_code, 0) << away.error;
+  }
+  std::vector<std::string> learning(std::vector<std::string> more) const {
+    std::vector<std::string> all = {"train", student_, "--teacher",    model_, "--data",
+                                    notes_,  "-o",     own_,           "-c",   "32",
+                                    "--lr",  "0.003",  "--batch-size", "4",    "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  std::string student_ = scratch_.path("student.gguf");
+};
+
+TEST_F(TrainWithTeacher, ComesNearerToIt) {
+  const Outcome outcome = run_program(learning({"--steps", "20", "--memory", "200MiB"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  const Json json = Json::parse(outcome.out);
+  const auto lines = metrics();
+  EXPECT_LT(json["kld"], 0.7 * lines.front()["kld"].get<double>());
+  EXPECT_NEAR(json["validation_kld"], lines.back()["validation_kld"].get<double>(), 1e-9);
+  const auto plan = run_program({"plan", student_, "--for", "train", "--teacher", model_, "-c",
+                                 "32", "--batch-size", "4", "--memory", "200MiB", "--json"});
+  EXPECT_EQ(Json::parse(plan.out)["total_bytes"], json["planned_bytes"]) << plan.error;
+  EXPECT_GT(Json::parse(plan.out)["teacher_bytes"], 0);
+}
+
+TEST_F(TrainWithTeacher, GoesOnBitForBitByWhatItSaid) {
+  const auto run =
+      learning({"--steps", "60", "--save-every", "50", "--keep", "9"});  // more than an epoch
+  ASSERT_EQ(run_program(run).exit_code, 0);
+  const std::string whole = read_whole(own_);
+  const auto made = std::filesystem::last_write_time(file("teacher.bin"));
+  std::filesystem::remove(file("step-0000000060.gguf"));
+  auto resumed = run;
+  resumed.push_back("--resume");
+  ASSERT_EQ(run_program(resumed).exit_code, 0);
+  EXPECT_EQ(read_whole(own_), whole);
+  EXPECT_EQ(std::filesystem::last_write_time(file("teacher.bin")), made) << "it is asked once";
+  std::filesystem::resize_file(file("teacher.bin"), 100);
+  std::filesystem::remove(file("step-0000000060.gguf"));
+  ASSERT_EQ(run_program(resumed).exit_code, 0) << "and again where that is lost";
+  EXPECT_EQ(read_whole(own_), whole);
+}
+
+TEST_F(TrainWithTeacher, AnAdapterLearnsToo) {
+  const Outcome outcome =
+      run_program(learning({"--steps", "15", "--lora", "--teacher-weight", "1"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  EXPECT_LT(Json::parse(outcome.out)["kld"], 0.9 * metrics().front()["kld"].get<double>());
+}
+
+TEST_F(TrainWithTeacher, SaysWhatIsWrong) {
+  const std::string other = scratch_.path("other.gguf");
+  ASSERT_EQ(run_program({"train", "--data", notes_, "-o", other, "--tokenizer", "bytes", "--layers",
+                         "1", "--width", "64", "--heads", "2", "-c", "32", "--steps", "1"})
+                .exit_code,
+            0);
+  const auto with = [&](const std::string& model, const std::string& teacher) {
+    return std::vector<std::string>{"train", model, "--teacher", teacher, "--data",  notes_,
+                                    "-o",    own_,  "-c",        "32",    "--steps", "1"};
+  };
+  Outcome outcome = run_program(with(student_, other));
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_THAT(outcome.error, HasSubstr("the teacher's vocabulary"));
+  outcome = run_program(arguments({"--steps", "1", "--teacher", model_}));
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.error, HasSubstr("name a MODEL with the teacher's tokens"));
+  outcome = run_program(with(student_, notes_));
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.error;
+  Invocation full{with(student_, model_)};
+  full.most_file_bytes = 50 * 1024;  // of the teacher's file
+  EXPECT_EQ(run_program(full).exit_code, 1);
+  EXPECT_FALSE(std::filesystem::exists(file("teacher.bin")));
+}
+
 TEST_F(Train, LearnsAnswersOnly) {
   std::string lines;
   for (int i = 0; i < 60; ++i)

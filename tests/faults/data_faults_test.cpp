@@ -1,5 +1,6 @@
 // Tokens made from texts, with each of the allocations, reads and writes failing once.
 #include "data/sequences.h"
+#include "data/teacher_file.h"
 #include "data/tokenize.h"
 #include "tests/faults/every_fault.h"
 #include "tokenizer/bpe_training.h"
@@ -45,6 +46,26 @@ TEST_F(DataFaults, OpeningATokenFile) {
   const auto open = [&] { return TokenFile::open(folder_ / "new.tokens"); };
   EXPECT_GE(every_fault(FaultPoint::kRead, folder_, open), 1);
   EXPECT_GE(every_fault(FaultPoint::kAllocation, folder_, open), 1);
+}
+
+TEST_F(DataFaults, WhatATeacherSays) {
+  const auto make_taught = [&]() -> Status {
+    ASSIGN_OR_RETURN(TeacherFileWriter writer,
+                     TeacherFileWriter::create(folder_ / "taught", {300, 1, 2, 1, 7}));
+    const Token token = 5;
+    const float log_p[] = {-0.1f, -2.35f};
+    for (int row = 0; row < 2; ++row) TRY(writer.add({&token, 1}, log_p));
+    return writer.finish();
+  };
+  const auto make_and_remove = [&] {
+    const Status made = make_taught();
+    if (made.ok()) std::filesystem::remove(folder_ / "taught");
+    return made;
+  };
+  EXPECT_GE(every_fault(FaultPoint::kWrite, folder_, make_and_remove), 5);
+  ASSERT_TRUE(make_taught().ok());
+  const auto open = [&] { return TeacherFile::open(folder_ / "taught"); };
+  EXPECT_GE(every_fault(FaultPoint::kRead, folder_, open), 1);
 }
 
 }  // namespace

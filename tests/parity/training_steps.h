@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -56,6 +57,30 @@ inline std::vector<std::vector<float>> learned_values(Trainer& trainer) {
   return all;
 }
 
+// What a teacher might say of them.
+inline constexpr uint32_t kTaughtTop = 8;
+inline void put_taught(const Trainer& trainer, uint32_t texts = kTexts) {
+  for (uint32_t text = 0; text < texts; ++text) {
+    const TaughtRows rows = trainer.taught(text);
+    const size_t n = rows.tokens.size() / kTaughtTop;
+    for (size_t t = 0; t < n; ++t)
+      for (size_t j = 0; j <= kTaughtTop; ++j) {
+        const size_t p = (j + t) % (kTaughtTop + 1) + 1;  // 1 … 9 of 45
+        rows.log_p[t * (kTaughtTop + 1) + j] = static_cast<float>(std::log(p / 45.0));
+        if (j < kTaughtTop)
+          rows.tokens[t * kTaughtTop + j] = static_cast<Token>(36 * j + (5 * t + 7 * text) % 36);
+      }
+  }
+}
+
+// What the trainer minimizes.
+inline double objective(Trainer& trainer, const Batch& batch,
+                        float teacher_weight = kTeacherWeight) {
+  const auto done = trainer.loss(batch);
+  if (!done->kld) return done->loss;
+  return teacher_weight * *done->kld + (1 - teacher_weight) * done->loss;
+}
+
 // Of each n-th slot of a trainer of F32 weights that makes plain steps. Along its own gradient the
 // loss rises by the gradient's square.
 inline void expect_gradients_of_the_loss(Trainer& trainer, const Batch& batch, size_t each = 1) {
@@ -83,7 +108,7 @@ inline void expect_gradients_of_the_loss(Trainer& trainer, const Batch& batch, s
     const auto loss_at = [&](double along) {
       for (size_t i = 0; i < gradient.size(); ++i)
         weights[i] = static_cast<float>(before[t][i] + along * gradient[i]);
-      return trainer.loss(batch)->loss;
+      return objective(trainer, batch);
     };
     const auto difference = [&](double by) { return loss_at(by) - loss_at(-by); };
     EXPECT_NEAR((8 * difference(step) - difference(2 * step)) / 6 / 0.04, 1, 0.005);

@@ -64,6 +64,16 @@ INSTANTIATE_TEST_SUITE_P(Steps, Training,
                          testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci"),
                          [](const auto& test) { return std::string(test.param); });
 
+// Only the head knows of it: one architecture stands for all.
+TEST(TrainingWithATeacher, GradientsAreThoseOfTheLoss) {
+  TrainerSettings s = plain_steps(training_settings());
+  s.request.teacher_top = kTaughtTop;
+  const TrainingTexts data = training_texts();
+  const auto trainer = Trainer::open(TemporaryModel(TinyOptions(), Type::F32).get(), s).value();
+  put_taught(*trainer);
+  expect_gradients_of_the_loss(*trainer, data.batch(), 5);
+}
+
 using nlohmann::json;
 
 const json& golden() {
@@ -72,6 +82,32 @@ const json& golden() {
     return json::parse(in);
   }();
   return file;
+}
+
+// Of a step of rate 1, momentum 0.
+void expect_gradients(Trainer& trainer, const std::vector<std::vector<float>>& before,
+                      const json& gradients) {
+  const auto after = learned_values(trainer);
+  const auto slots = trainer.slots();
+  size_t met = 0;
+  for (size_t t = 0; t < slots.size(); ++t) {
+    if (!gradients.contains(slots[t].tensor->name)) continue;
+    SCOPED_TRACE(slots[t].tensor->name);
+    ++met;
+    const json& expected = gradients[slots[t].tensor->name];
+    double squares = 0;
+    for (size_t i = 0; i < before[t].size(); ++i)
+      squares += std::pow(double{before[t][i]} - after[t][i], 2);
+    const double norm = expected["norm"];
+    EXPECT_NEAR(std::sqrt(squares), norm, 0.01 * norm);
+    const double spread = norm / std::sqrt(static_cast<double>(before[t].size()));
+    for (const json& element : expected["elements"]) {
+      const size_t i = element[0];
+      EXPECT_NEAR(before[t][i] - after[t][i], element[1].get<double>(),
+                  0.02 * std::fabs(element[1].get<double>()) + 0.05 * spread);
+    }
+  }
+  EXPECT_EQ(met, gradients.size());
 }
 
 // PyTorch's own sums, and inputs of layers that wait for their way back in bf16.
@@ -108,27 +144,20 @@ TEST_P(GoldenTraining, GradientsAreHuggingFaces) {
   const auto done = trainer->step(data_.batch(), 1);
   ASSERT_TRUE(done.ok());
   EXPECT_NEAR(done->loss, golden_case()["loss"].get<double>(), 1e-4 * done->loss);
-  const auto after = learned_values(*trainer);
-  const auto slots = trainer->slots();
-  size_t met = 0;
-  for (size_t t = 0; t < slots.size(); ++t) {
-    if (!golden_case()["gradients"].contains(slots[t].tensor->name)) continue;
-    SCOPED_TRACE(slots[t].tensor->name);
-    ++met;
-    const json& expected = golden_case()["gradients"][slots[t].tensor->name];
-    double squares = 0;
-    for (size_t i = 0; i < before[t].size(); ++i)
-      squares += std::pow(double{before[t][i]} - after[t][i], 2);
-    const double norm = expected["norm"];
-    EXPECT_NEAR(std::sqrt(squares), norm, 0.01 * norm);
-    const double spread = norm / std::sqrt(static_cast<double>(before[t].size()));
-    for (const json& element : expected["elements"]) {
-      const size_t i = element[0];
-      EXPECT_NEAR(before[t][i] - after[t][i], element[1].get<double>(),
-                  0.02 * std::fabs(element[1].get<double>()) + 0.05 * spread);
-    }
-  }
-  EXPECT_EQ(met, golden_case()["gradients"].size());
+  expect_gradients(*trainer, before, golden_case()["gradients"]);
+}
+
+TEST_P(GoldenTraining, GradientsAgainstATeacherAreTorchs) {
+  const json& taught = golden_case()["taught"];
+  settings_.request.teacher_top = kTaughtTop;
+  settings_.teacher_weight = taught["weight"];
+  const auto trainer = open({{"momentum", 0}}, Optimizer::kSgd);
+  put_taught(*trainer, 2);
+  const auto before = learned_values(*trainer);
+  const auto done = trainer->step(data_.batch(), 1);
+  ASSERT_TRUE(done.ok());
+  EXPECT_NEAR(*done->kld, taught["kld"].get<double>(), 1e-4 * *done->kld);
+  expect_gradients(*trainer, before, taught["gradients"]);
 }
 
 TEST_P(GoldenTraining, StepsAreTorchs) {
