@@ -196,6 +196,33 @@ TEST_F(TrainRanks, AllEndWhereOneDies) {
   EXPECT_EQ(metrics_of(many_).size(), steps);
 }
 
+// A checkpoint that cannot be written ends all, and the one before stays good.
+TEST_F(TrainRanks, AllEndWhereTheDiskIsFull) {
+  const std::vector<std::string> how = {"-m", model("llama"), "--schedule", "constant", "--warmup",
+                                        "0",  "--save-every", "2",          "--steps"};
+  const auto until = [&](const char* step, const char* more) {
+    auto all = how;
+    all.insert(all.end(), {step, more});
+    return all;
+  };
+  const auto whole = learn(0, one_, until("4", "--force"));
+  learn(2, many_, until("2", "--force"));
+  const std::string good = read_whole(checkpoint(many_, 2));
+  Invocation full{arguments(many_, until("4", "--resume"))};
+  full.ranks = 2, full.most_file_bytes = good.size() / 2;
+  const Outcome outcome = run_program(full);
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.error, HasSubstr("cannot write"));
+  EXPECT_THAT(outcome.error, HasSubstr("free some space"));
+  EXPECT_EQ(process_of(many_, 0) + process_of(many_, 1), 0);
+  EXPECT_EQ(read_whole(checkpoint(many_, 2)), good);
+  for (const auto& entry : std::filesystem::directory_iterator(many_ + ".training"))
+    EXPECT_THAT(entry.path().string(), testing::Not(HasSubstr(".part-")));
+  const auto resumed = learn(2, many_, until("4", "--resume"));
+  ASSERT_EQ(resumed.size(), 4u);
+  EXPECT_NEAR(resumed.back()["loss"], whole.back()["loss"].get<double>(), 1e-4);
+}
+
 TEST_F(TrainRanks, EndTogetherWithWhatWasWrong) {
   const Outcome outcome = run(2, many_, {"-m", model("llama"), "--batch-size", "100000"});
   EXPECT_EQ(outcome.exit_code, 2);
