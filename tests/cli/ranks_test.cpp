@@ -174,6 +174,16 @@ pid_t process_of(const std::string& output, int rank) {
   return 0;
 }
 
+// Both, soon.
+bool are_gone(const std::string& output) {
+  constexpr int kMostTenths = 100;
+  for (int tenth = 0; tenth < kMostTenths; ++tenth) {
+    if (process_of(output, 0) == 0 && process_of(output, 1) == 0) return true;
+    ::usleep(100'000);
+  }
+  return false;
+}
+
 TEST_F(TrainRanks, AllEndWhereOneDies) {
   Invocation invocation{
       arguments(many_, {"-m", model("llama"), "--steps", "100000", "--save-every", "5"})};
@@ -214,7 +224,7 @@ TEST_F(TrainRanks, AllEndWhereTheDiskIsFull) {
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.error, HasSubstr("cannot write"));
   EXPECT_THAT(outcome.error, HasSubstr("free some space"));
-  EXPECT_EQ(process_of(many_, 0) + process_of(many_, 1), 0);
+  EXPECT_TRUE(are_gone(many_)) << "mpirun ends those that are left";
   EXPECT_EQ(read_whole(checkpoint(many_, 2)), good);
   for (const auto& entry : std::filesystem::directory_iterator(many_ + ".training"))
     EXPECT_THAT(entry.path().string(), testing::Not(HasSubstr(".part-")));
