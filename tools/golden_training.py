@@ -42,7 +42,8 @@ CASES = [("llama", False, False), ("llama", True, True), ("qwen2", False, False)
 LENGTH, SEQUENCES, STEPS, SAMPLES = 24, 2, 20, 8
 OPTIMIZERS = {"adamw": {"lr": 3e-3, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1},
               "sgd": {"lr": 1e-2, "momentum": 0.9},
-              "apollo": {"lr": 3e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1, "steps": 8, "steps_before": 0},
+              "apollo": {"lr": 3e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1, "steps": 8,
+                         "steps_before": 0},
               "later": {"lr": 3e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1, "steps": 8,
                         "steps_before": 196}}
 SEED = 1

@@ -23,13 +23,13 @@ std::string without_slashes(std::string path) {
   return path;
 }
 
-Status check_room(const std::string& folder, uint64_t bytes) {
+Status check_room(const std::string& path, const std::string& part_path, uint64_t bytes) {
   struct statvfs disk;
-  if (::statvfs(folder.c_str(), &disk) != 0) return {};
+  if (::statvfs(part_path.c_str(), &disk) != 0) return {};
   const uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
   if (free >= bytes) return {};
   return Status::failed(fmt::format("{} are to be written, and the disk of {} has {} left",
-                                    format_bytes(bytes), folder, format_bytes(free)),
+                                    format_bytes(bytes), path, format_bytes(free)),
                         "free some space, or write elsewhere");
 }
 
@@ -53,7 +53,7 @@ Result<OutputFolder> OutputFolder::create(const std::string& name, uint64_t byte
                           "check that the folder it is to lie in exists and may be written");
   add_unfinished_file(part);
   OutputFolder folder(path, std::move(part));
-  TRY(check_room(folder.part_path_, bytes));
+  TRY(check_room(path, folder.part_path_, bytes));
   return folder;
 }
 
