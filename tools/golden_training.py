@@ -4,20 +4,24 @@
     python3 tools/golden_training.py MAKE_TINY
 
 MAKE_TINY   build/tests/make_tiny
-Needs torch, transformers, gguf and numpy. All is f32, on one thread. Parameters are the tensors of the GGUF file, in its
-own order of rows; transformers' model is handed what they are there (rows of a llama's q and k in another order, a
-gemma's norms less one), so that gradients come back in the file's order and optimizers work in it. First its logits are
-compared with stock llama.cpp's of the same model (logits.json), factors of attention's products rounded to f16 as there.
+Needs torch, transformers, apollo-torch (1.0.3, which imports bitsandbytes), gguf and numpy. All is f32, on one thread.
+Parameters are the tensors of the GGUF file, in its own order of rows; transformers' model is handed what they are there
+(rows of a llama's q and k in another order, a gemma's norms less one), so that gradients come back in the file's order
+and optimizers work in it. First its logits are compared with stock llama.cpp's of the same model (logits.json), factors
+of attention's products rounded to f16 as there.
 
 The batch of every step: 2 sequences, the loss is the mean over the 24 predictions of each. Token i of sequence s is
 (7 i^2 + 11 i + 5 + 100 s) mod 288, i from 0 to 24. For every tensor there is the norm of its gradient before the first
 step, and some elements [index in the file's order, gradient]: the largest one, and seven spread over those that are
 larger than a tenth of the root mean square. Then 20 steps of each optimizer from the same weights: the loss before each,
 and after the last. AdamW decays matrices only, before the step as torch does; SGD does not decay. Of AdamW's steps torch's
-AveragedModel keeps an exponential average (get_ema_multi_avg_fn): its loss after some of them, [step, loss].
-and after the last. Each case has the same of 0.7 KL(teacher || model) + 0.3 loss for a teacher of whom 8 tokens and the rest
+AveragedModel keeps an exponential average (get_ema_multi_avg_fn): its loss after some of them, [step, loss]. APOLLO is
+apollo-torch's, of vectors its AdamW, 8 steps, since steps of one length jump to and fro where the loss is next to
+nothing; "later" is the same as if 196 had been done: after 200 the projection is drawn anew. It is drawn as enxuto draws
+it. Rows of the embedding that are looked up are a matrix of their own, and so are the others: they move by themselves.
+Each case has the same of 0.7 KL(teacher || model) + 0.3 loss for a teacher of whom 8 tokens and the rest
 are known: of prediction t of sequence s it names tokens 36 j + (5 t + 7 s) mod 36, j from 0 to 7, with ((j + t) mod 9 + 1) / 45;
-j = 8 are all others together. AdamW decays matrices only, before the step as torch does; SGD does not decay.
+j = 8 are all others together.
 
 How close to be: another order of sums, and weights an ulp off, move no loss by more than 1.5e-5 of it, while a weight
 decay left out, another beta or another epsilon moves some by 1e-3 and more.
@@ -29,6 +33,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import apollo_torch.apollo
 import gguf
 import numpy as np
 import torch
@@ -42,7 +47,12 @@ LENGTH, SEQUENCES, STEPS, SAMPLES = 24, 2, 20, 8
 DECAY, AVERAGED_STEPS = 0.9, (1, 5, 10, 20)
 TAUGHT, TEACHER_WEIGHT = 8, 0.7
 OPTIMIZERS = {"adamw": {"lr": 3e-3, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1},
-              "sgd": {"lr": 1e-2, "momentum": 0.9}}
+              "sgd": {"lr": 1e-2, "momentum": 0.9},
+              "apollo": {"lr": 3e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1, "steps": 8,
+                         "steps_before": 0},
+              "later": {"lr": 3e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1, "steps": 8,
+                        "steps_before": 196}}
+SEED = 1
 NAMES = {"attn_norm": "input_layernorm", "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
          "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
          "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
@@ -76,6 +86,7 @@ class Model:
         tensors = {t.name: torch.from_numpy(np.array(t.data, dtype=np.float32)) for t in reader.tensors}
         if tied:
             tensors.pop("output.weight", None)
+        self.places = {name: place for place, name in enumerate(tensors)}
         rope_factors = tensors.pop("rope_freqs.weight", None)  # not a parameter
         self.parameters = {name: t.requires_grad_() for name, t in tensors.items()}
         config, model = KINDS[self.architecture]
@@ -214,19 +225,75 @@ def gradients(model, loss):
             for name, t in model.parameters.items()}
 
 
+class Projection:
+    """To one number for each row, or for each column, drawn as `Chance` does (kernels/optimizer_steps.h)."""
+
+    def __init__(self, place, rows):
+        self.place, self.rows = place, rows
+
+    def project(self, gradient, steps):
+        seed = ((self.place << 32 | steps // 200) + 1) * 0x9e3779b97f4a7c15 ^ (~SEED * 0xd1342543de82ef95)
+        p = torch.tensor(normal(seed >> 32 ^ seed, gradient.shape[1 if self.rows else 0]))
+        return (gradient @ p)[:, None] if self.rows else (p @ gradient)[None]
+
+
+def normal(seed, n):
+    z = np.arange(2 * n, dtype=np.uint32) ^ np.uint32(seed & 0xffffffff)
+    for shift, factor in (0, 0x9e3779b1), (15, 0x85ebca6b), (13, 0xc2b2ae35):
+        z = (z ^ z >> np.uint32(shift) if shift else z) * np.uint32(factor)
+    uniform = ((z ^ z >> np.uint32(16)) >> np.uint32(8)).astype(np.float64) / 2**24
+    return (np.sqrt(-2 * np.log(1 - uniform[0::2])) * np.cos(2 * np.pi * uniform[1::2])).astype(np.float32)
+
+
+class Apollo:
+    """Rows of the embedding that are looked up and the others are parameters of their own, joined before each step."""
+
+    def __init__(self, model, options):
+        self.model, self.embedding = model, model.parameters["token_embd.weight"]
+        looked_up = torch.zeros(len(self.embedding), dtype=torch.bool)
+        looked_up[batch()[:, :-1].flatten()] = True
+        self.parts = {torch.nn.Parameter(self.embedding[rows].detach()): rows for rows in (looked_up, ~looked_up)}
+        matrices = {t: (name, False) for name, t in model.parameters.items() if t.ndim == 2 and t is not self.embedding}
+        matrices |= {t: ("token_embd.weight", True) for t in self.parts}
+        vectors = [t for t in model.parameters.values() if t.ndim == 1]
+        self.optimizer = apollo_torch.apollo.AdamW([
+            {"params": list(matrices), "rank": 1, "proj": "random", "scale": 128, "update_proj_gap": 200,
+             "proj_type": "std", "scale_type": "tensor"}, {"params": vectors, "weight_decay": 0.0}],
+            lr=options["lr"], betas=options["betas"], eps=options["eps"], weight_decay=options["weight_decay"])
+        for t in [*matrices, *vectors]:
+            self.optimizer.state[t]["step"] = options["steps_before"]
+        for t, (name, by_rows) in matrices.items():
+            projection = Projection(model.places[name], by_rows or t.shape[0] >= t.shape[1])
+            self.optimizer.state[t]["projector"] = projection
+
+    def zero_grad(self):
+        self.optimizer.zero_grad()
+        self.embedding.grad = None
+
+    def step(self):
+        for part, rows in self.parts.items():
+            part.grad = self.embedding.grad[rows]
+        self.optimizer.step()
+        with torch.no_grad():
+            for part, rows in self.parts.items():
+                self.embedding[rows] = part
+
+
 def train(model, kind):
     """Losses before each step and after the last; of the average, after some."""
     options, losses, averaged = OPTIMIZERS[kind], [], []
     together = torch.nn.ParameterList([torch.nn.Parameter(t.detach()) for t in model.parameters.values()])
     average = torch.optim.swa_utils.AveragedModel(
         together, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(DECAY))
-    if kind == "adamw":
+    if "steps_before" in options:
+        optimizer = Apollo(model, options)
+    elif kind == "adamw":
         groups = [{"params": [t for t in model.parameters.values() if t.ndim == 2]},
                   {"params": [t for t in model.parameters.values() if t.ndim == 1], "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, **options)
     else:
         optimizer = torch.optim.SGD(model.parameters.values(), **options)
-    for step in range(1, STEPS + 1):
+    for step in range(1, options.get("steps", STEPS) + 1):
         optimizer.zero_grad()
         loss = model.loss(batch())
         loss.backward()

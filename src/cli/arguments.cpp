@@ -55,6 +55,7 @@ constexpr const char* kExamples = R"(Examples:
   enxuto prune model.gguf -o lean.gguf --remove 0.2
   enxuto train --data texts/ --params 5M --steps 2000 -o own.gguf
   enxuto merge model.gguf --lora adapter.gguf -o merged.gguf
+  enxuto export own.gguf -o own
   enxuto run small.gguf                        chat on a terminal
   enxuto run small.gguf -p "Once upon a time" -n 64
   enxuto eval small.gguf text.txt --reference model.gguf
@@ -408,6 +409,22 @@ void add_merge(CLI::App& app, Action& action) {
   c.json();
 }
 
+void add_export(CLI::App& app, Action& action) {
+  Subcommand<ExportOptions> c(
+      app, "export", "Write a model as a Hugging Face folder, which transformers loads",
+      "  enxuto export own.gguf -o own\n"
+      "  enxuto export model.gguf -o folder --type f32\n"
+      "In Python: AutoModelForCausalLM.from_pretrained(\"own\"), AutoTokenizer likewise.\n",
+      export_command, action);
+  ExportOptions& o = *c.options;
+  c.command->add_option("-o,--output", o.output, "The folder to write; there must be none yet")
+      ->required();
+  c.choice<std::optional<Type>>(
+      "--type", o.type, {{"bf16", Type::BF16}, {"f16", Type::F16}, {"f32", Type::F32}},
+      "Of matrices: bf16, f16 or f32 (default: as the model has them, bf16 if it is quantized)");
+  c.json();
+}
+
 void add_run(CLI::App& app, Action& action) {
   Subcommand<RunOptions> c(
       app, "run", "Continue a text, or chat on a terminal",
@@ -520,6 +537,7 @@ Result<Action> parse_arguments(int argc, const char* const* argv) {
   add_prune(app, action);
   add_train(app, action);
   add_merge(app, action);
+  add_export(app, action);
   add_run(app, action);
   add_create(app, action);
   add_eval(app, action);

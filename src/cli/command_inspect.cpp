@@ -27,9 +27,9 @@ std::string shape_text(const Tensor& tensor) {
   return text;
 }
 
-Json shares_json(const std::vector<Share>& shares, const char* key) {
+Json shares_json(const std::vector<ModelPart>& shares, const char* key) {
   Json list = Json::array();
-  for (const Share& s : shares)
+  for (const ModelPart& s : shares)
     list.push_back({{key, s.name},
                     {"tensors", s.tensors},
                     {"parameters", s.parameters},
@@ -93,11 +93,11 @@ std::string short_count(uint64_t count) {
   return std::to_string(count);
 }
 
-void print_shares(const std::vector<Share>& shares, const Share& total, const char* what,
+void print_shares(const std::vector<ModelPart>& shares, const ModelPart& total, const char* what,
                   const Paint& paint) {
   fmt::print("\n");
   Table table({what, ">tensors", ">parameters", ">bytes", ">bits/weight", ">share", ""});
-  for (const Share& s : shares) {
+  for (const ModelPart& s : shares) {
     const double share = static_cast<double>(s.bytes) / static_cast<double>(total.bytes);
     table.add({s.name, format_count(s.tensors), short_count(s.parameters), format_bytes(s.bytes),
                fmt::format("{:.2f}", s.bits_per_weight()), fmt::format("{:.1f} %", 100 * share),

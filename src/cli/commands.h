@@ -133,6 +133,11 @@ struct MergeOptions : CommonOptions {
   bool force = false;
 };
 
+struct ExportOptions : CommonOptions {
+  std::string output;        // a folder
+  std::optional<Type> type;  // of matrices: F32, F16 or BF16; nothing: by the source
+};
+
 struct RunOptions : CommonOptions {
   std::optional<std::string> prompt;
   bool chat = false;
@@ -176,6 +181,7 @@ Status compress_command(const CompressOptions& options);
 Status prune_command(const PruneOptions& options);
 Status train_command(const TrainOptions& options);
 Status merge_command(const MergeOptions& options);
+Status export_command(const ExportOptions& options);
 Status run_command(const RunOptions& options);
 Status eval_command(const EvalOptions& options);
 Status bench_command(const BenchOptions& options);

@@ -14,10 +14,10 @@
 namespace enxuto {
 namespace {
 
-std::map<std::string, Share> histogram(const CompressReport& report, const Model& model) {
-  std::map<std::string, Share> shares;
+std::map<std::string, ModelPart> histogram(const CompressReport& report, const Model& model) {
+  std::map<std::string, ModelPart> shares;
   for (const TensorReport& t : report.tensors) {
-    Share& share = shares[find_codec(t.to)->name];
+    ModelPart& share = shares[find_codec(t.to)->name];
     const Tensor* tensor = model.find(t.name);
     ++share.tensors;
     share.parameters += tensor ? tensor->count() : 0;
@@ -118,31 +118,31 @@ Result<Json> size_json(const Model& model, const CommonOptions& options) {
 }
 
 // By their bits per weight, most first; of matrices only.
-std::vector<Share> kinds_of(const CompressReport& report, const Model& model) {
-  std::map<std::string, Share> by_name;
+std::vector<ModelPart> kinds_of(const CompressReport& report, const Model& model) {
+  std::map<std::string, ModelPart> by_name;
   for (const TensorReport& t : report.tensors) {
     const Tensor& tensor = *model.find(t.name);
     if (tensor.n_dims < 2) continue;
-    Share& kind = by_name[std::string(tensor_kind(t.name))];
+    ModelPart& kind = by_name[std::string(tensor_kind(t.name))];
     kind.parameters += tensor.count();
     kind.bytes += t.bytes;
   }
-  std::vector<Share> kinds;
+  std::vector<ModelPart> kinds;
   for (auto& [name, kind] : by_name) {
     kind.name = name;
     kinds.push_back(kind);
   }
-  std::ranges::stable_sort(kinds, std::greater(), &Share::bits_per_weight);
+  std::ranges::stable_sort(kinds, std::greater(), &ModelPart::bits_per_weight);
   return kinds;
 }
 
 // Which kinds of tensor got the most bits and the least.
-void print_kinds(const std::vector<Share>& kinds, const Paint& paint) {
+void print_kinds(const std::vector<ModelPart>& kinds, const Paint& paint) {
   const size_t shown = std::min<size_t>(3, kinds.size() / 2);
   if (shown == 0) return;
   const auto named = [](const auto& range) {
     std::string text;
-    for (const Share& kind : range)
+    for (const ModelPart& kind : range)
       text += fmt::format("{}{} {:.2f}", text.empty() ? "" : ", ", printable(kind.name),
                           kind.bits_per_weight());
     return text;

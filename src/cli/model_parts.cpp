@@ -27,7 +27,7 @@ std::map<const Tensor*, Part> parts_of(const Model& model) {
   return part;
 }
 
-void count(Share& share, const Tensor& tensor) {
+void count(ModelPart& share, const Tensor& tensor) {
   ++share.tensors;
   share.parameters += tensor.count();
   share.bytes += tensor.bytes();
@@ -39,20 +39,20 @@ Composition compose(const Model& model) {
   const auto part = parts_of(model);
   Composition result;
   for (const char* name : kPartNames) result.parts.push_back({name});
-  std::map<Type, Share> formats;
+  std::map<Type, ModelPart> formats;
   for (const Tensor& tensor : model.tensors) {
     const auto found = part.find(&tensor);
     count(result.parts[found == part.end() ? kOther : found->second], tensor);
     count(formats[tensor.type], tensor);
     count(result.total, tensor);
   }
-  std::erase_if(result.parts, [](const Share& s) { return s.tensors == 0; });
+  std::erase_if(result.parts, [](const ModelPart& s) { return s.tensors == 0; });
   for (auto& [type, share] : formats) {
     share.name = find_codec(type)->name;
     result.formats.push_back(share);
   }
   std::stable_sort(result.formats.begin(), result.formats.end(),
-                   [](const Share& a, const Share& b) { return a.bytes > b.bytes; });
+                   [](const ModelPart& a, const ModelPart& b) { return a.bytes > b.bytes; });
   result.total.name = "all";
   return result;
 }

@@ -113,10 +113,13 @@ struct Subcommand {
   // How weights learn; prefix: of what command.
   void learning(LearningOptions& o, const std::string& prefix) {
     std::vector<std::pair<std::string, Optimizer>> optimizers;
-    for (const Optimizer each : {Optimizer::kAdamW, Optimizer::kAdamW8bit, Optimizer::kSgd})
+    for (const Optimizer each :
+         {Optimizer::kAdamW, Optimizer::kAdamW8bit, Optimizer::kApollo, Optimizer::kSgd})
       optimizers.emplace_back(optimizer_name(each), each);
     choice("--optimizer", o.optimizer, optimizers,
-           prefix + "adamw (default), adamw8 with moments of 8 bits, or sgd with momentum");
+           prefix +
+               "adamw (default), adamw8 with moments of 8 bits, apollo with next to none, or "
+               "sgd with momentum");
     choice<Type>("--weights", o.weights, {{"f32", Type::F32}, {"bf16", Type::BF16}},
                  prefix + "f32 (default), or bf16, rounded up or down by chance");
     choice<bool>("--compute", o.rounds_products, {{"f32", false}, {"bf16", true}},

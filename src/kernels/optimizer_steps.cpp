@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/float16.h"
+#include "kernels/row_sums.h"
 
 namespace enxuto {
 namespace {
@@ -36,6 +37,25 @@ void sgd_step(const SgdRates& r, const float* g, int64_t n, float* w, float* m) 
     m[i] = r.momentum * m[i] + r.gradient_scale * g[i];
     w[i] = r.decay * w[i] - r.rate * m[i];
   }
+}
+
+ProjectedSquares projected_moments(const AdamRates& rates, const float* r, int64_t n, float* m,
+                                   float* v) {
+  const float new1 = 1 - rates.beta1, new2 = 1 - rates.beta2;
+  for (int64_t i = 0; i < n; ++i) {
+    const float gradient = rates.gradient_scale * r[i];
+    m[i] = rates.beta1 * m[i] + new1 * gradient;
+    v[i] = rates.beta2 * v[i] + new2 * gradient * gradient;
+  }
+  const auto square = [](float value) { return value * value; };
+  return {sum_of(static_cast<size_t>(n),
+                 [&](size_t i) { return square(m[i] / (std::sqrt(v[i]) + rates.epsilon)); }),
+          sum_of(static_cast<size_t>(n),
+                 [&](size_t i) { return square(rates.gradient_scale * r[i]); })};
+}
+
+void plain_step(float decay, float by, const float* g, int64_t n, float* w) {
+  for (int64_t i = 0; i < n; ++i) w[i] = decay * w[i] - by * g[i];
 }
 
 // Code c stands for (c / 127)^2 of the scale: between c and c + 1 there are 2 c + 1 parts of it.

@@ -3,7 +3,9 @@
 // small steps are not lost but made now and then.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <numbers>
 
 namespace enxuto {
 
@@ -24,6 +26,17 @@ struct SgdRates {
 };
 void sgd_step(const SgdRates& rates, const float* g, int64_t n, float* w, float* m);
 
+// APOLLO of rank 1 (Zhu et al., 2025): AdamW's moments are those of the gradient's projection r,
+// and the gradient itself is the step, made longer as AdamW would have r.
+struct ProjectedSquares {
+  double step, r;  // sums of (m / (sqrt(v) + epsilon))^2, of r^2
+};
+// m and v as AdamW's; r is multiplied by gradient_scale before.
+ProjectedSquares projected_moments(const AdamRates& rates, const float* r, int64_t n, float* m,
+                                   float* v);
+// w = decay w - by g
+void plain_step(float decay, float by, const float* g, int64_t n, float* w);
+
 // Numbers without a pattern, the same for the same place, whoever asks in whatever order.
 struct Chance {
   uint32_t seed;
@@ -38,6 +51,11 @@ struct Chance {
     z = (z ^ z >> 15) * 0x85ebca6bu;
     z = (z ^ z >> 13) * 0xc2b2ae35u;
     return static_cast<float>((z ^ z >> 16) >> 8) * 0x1p-24f;
+  }
+  // Of the normal distribution: two of the uniform one become one (Box & Muller, 1958).
+  float normal_at(uint32_t i) const {
+    const float u = 1 - at(2 * i), v = at(2 * i + 1);  // u > 0
+    return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi_v<float> * v);
   }
 };
 

@@ -74,6 +74,37 @@ TEST(OptimizerSteps, SgdKeepsItsMomentum) {
   EXPECT_FLOAT_EQ(w, 1 - 0.1f * m);
 }
 
+TEST(OptimizerSteps, ProjectedMomentsAreAdamsAndToldInSquares) {
+  AdamRates rates = {0.01f, 1, 0.9f, 0.95f, 1e-8f, 1, 1, 0.5f};
+  std::vector<float> m(kCount), v(kCount), r;
+  std::vector<double> em(kCount), ev(kCount);
+  ProjectedSquares told{};
+  for (uint64_t t = 1; t <= 5; ++t) {
+    r = random_floats(kCount, 30 + t);
+    told = projected_moments(rates, r.data(), kCount, m.data(), v.data());
+    for (size_t i = 0; i < kCount; ++i) {
+      em[i] = 0.9 * em[i] + 0.1 * 0.5 * r[i];
+      ev[i] = 0.95 * ev[i] + 0.05 * 0.25 * r[i] * r[i];
+    }
+  }
+  double step = 0, all = 0;
+  for (size_t i = 0; i < kCount; ++i) {
+    EXPECT_NEAR(m[i], em[i], 1e-6);
+    EXPECT_NEAR(v[i], ev[i], 1e-6);
+    step += em[i] * em[i] / std::pow(std::sqrt(ev[i]) + 1e-8, 2);
+    all += 0.25 * r[i] * r[i];
+  }
+  EXPECT_NEAR(told.step, step, 1e-4 * step);
+  EXPECT_NEAR(told.r, all, 1e-5 * all);
+}
+
+TEST(OptimizerSteps, APlainStepDecaysAndFollowsTheGradient) {
+  float w = 2;
+  const float g = 3;
+  plain_step(0.5f, 0.1f, &g, 1, &w);
+  EXPECT_FLOAT_EQ(w, 0.5f * 2 - 0.1f * 3);
+}
+
 // What chance rounds is right on average, and never far.
 template <class Rounded>
 void expect_fair(const std::vector<float>& values, float most_off, const Rounded& rounded) {

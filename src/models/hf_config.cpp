@@ -111,26 +111,16 @@ std::optional<JsonElement> rope_object(const Fields& fields, const char* kind) {
   return std::string_view(kind) == "full_attention" ? rope : std::nullopt;
 }
 
-// Llama 3 stretches the slow frequencies by `factor`, leaves the fast ones, and blends in between.
-Result<std::vector<float>> llama3_factors(JsonElement rope, double base, uint32_t head_dim) {
-  const double factor = json_number(rope, "factor").value_or(8),
-               low = json_number(rope, "low_freq_factor").value_or(1),
-               high = json_number(rope, "high_freq_factor").value_or(4),
-               context = json_number(rope, "original_max_position_embeddings").value_or(8192);
-  if (!(factor > 0) || !(low > 0) || !(high > low) || !(context > 0) || head_dim > 65536)
+Result<std::vector<float>> llama3_factors(JsonElement json, double base, uint32_t head_dim) {
+  Llama3Rope rope;
+  rope.factor = json_number(json, "factor").value_or(rope.factor);
+  rope.low = json_number(json, "low_freq_factor").value_or(rope.low);
+  rope.high = json_number(json, "high_freq_factor").value_or(rope.high);
+  rope.context = json_number(json, "original_max_position_embeddings").value_or(rope.context);
+  if (!(rope.factor > 0) || !(rope.low > 0) || !(rope.high > rope.low) || !(rope.context > 0) ||
+      head_dim > 65536)
     return Status::bad_input("config.json: the rope scaling of llama3 is not sound", kTodo);
-  std::vector<float> factors;
-  for (uint32_t i = 0; i < head_dim; i += 2) {
-    const auto exponent = static_cast<float>(i) / static_cast<float>(head_dim);
-    const float frequency = 1.0f / std::pow(static_cast<float>(base), exponent);
-    const double wavelength = 2 * std::numbers::pi / static_cast<double>(frequency);
-    const double smooth = (context / wavelength - low) / (high - low);
-    double value = 1 / ((1 - smooth) / factor + smooth);
-    if (wavelength < context / high) value = 1;
-    if (wavelength > context / low) value = factor;
-    factors.push_back(static_cast<float>(value));
-  }
-  return factors;
+  return llama3_rope_factors(rope, base, head_dim);
 }
 
 Status read_rope(const Fields& fields, HfConfig& config, Keys& keys) {
@@ -190,6 +180,21 @@ Result<Type> read_type(const Fields& fields) {
 uint32_t file_type(Type type) { return type == Type::BF16 ? 32 : type == Type::F16 ? 1 : 0; }
 
 }  // namespace
+
+std::vector<float> llama3_rope_factors(const Llama3Rope& rope, double base, uint32_t head_dim) {
+  std::vector<float> factors;
+  for (uint32_t i = 0; i < head_dim; i += 2) {
+    const auto exponent = static_cast<float>(i) / static_cast<float>(head_dim);
+    const float frequency = 1.0f / std::pow(static_cast<float>(base), exponent);
+    const double wavelength = 2 * std::numbers::pi / static_cast<double>(frequency);
+    const double smooth = (rope.context / wavelength - rope.low) / (rope.high - rope.low);
+    double value = 1 / ((1 - smooth) / rope.factor + smooth);
+    if (wavelength < rope.context / rope.high) value = 1;
+    if (wavelength > rope.context / rope.low) value = rope.factor;
+    factors.push_back(static_cast<float>(value));
+  }
+  return factors;
+}
 
 Result<HfConfig> read_hf_config(JsonElement root, const std::string& name) {
   HfConfig config;

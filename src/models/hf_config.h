@@ -20,6 +20,12 @@ struct HfConfig {
   std::vector<float> rope_factors;  // llama 3; else empty
 };
 
+// Llama 3 stretches the slow frequencies by `factor`, leaves the fast ones, and blends in between.
+struct Llama3Rope {
+  double factor = 8, low = 1, high = 4, context = 8192;
+};
+std::vector<float> llama3_rope_factors(const Llama3Rope& rope, double base, uint32_t head_dim);
+
 // `root`: the parsed config.json; `name`: general.name.
 Result<HfConfig> read_hf_config(JsonElement root, const std::string& name);
 

@@ -42,6 +42,12 @@ TEST_F(Goals, TrainingKeepsWeightsAndMomentsButOneLayersGradients) {
   request_.optimizer = Optimizer::kAdamW8bit;
   // A byte for each moment, and for each row of 100 a scale of 4.
   EXPECT_EQ(lay_out_training(model_, request_)->optimizer, 2u * (1'000'000 + 40'000) + 256);
+  // Two moments of each row, one for each group of rows, and a vector's as AdamW's.
+  request_.optimizer = Optimizer::kApollo;
+  const uint64_t next_to_none = lay_out_training(model_, request_)->optimizer;
+  EXPECT_LT(next_to_none, 8u * 10'000 + 1024);
+  request_.ranks = 2;
+  EXPECT_EQ(lay_out_training(model_, request_)->optimizer, next_to_none) << "not shared out";
   request_.weights = Type::BF16;
   EXPECT_EQ(lay_out_training(model_, request_)->parameters, 2'000'000u + 448);
 }

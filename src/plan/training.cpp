@@ -73,6 +73,8 @@ const char* moments_of(Optimizer optimizer) {
       return "AdamW, two moments of 8 bits, a scale for each 256";
     case Optimizer::kSgd:
       return "SGD, its momentum in f32";
+    case Optimizer::kApollo:
+      return "APOLLO, two moments in f32 of each row or column";
   }
   return "";
 }
@@ -88,6 +90,14 @@ OptionalSize taught_bytes(uint64_t n_tokens, uint64_t top) {
 
 uint64_t step_tokens(const TrainingLayout& l) { return uint64_t{l.context} * l.sequences; }
 
+// Of the rank that remembers most.
+OptionalSize largest_moments(const TrainingRequest& request, const Tensor& tensor) {
+  const Optimizer optimizer = optimizer_of(request.optimizer, tensor);
+  const uint64_t last = request.ranks - 1;  // its share is a largest one
+  return optimizer_bytes(optimizer, remembered_rows(optimizer, tensor, last, request.ranks).size(),
+                         tensor.columns());
+}
+
 // The weights that learn, and what the optimizer keeps of them.
 Status add_learned(const Model& model, const TrainingRequest& request, TrainingLayout& l) {
   const Adapter* adapter = l.inference.adapter.get();
@@ -99,7 +109,7 @@ Status add_learned(const Model& model, const TrainingRequest& request, TrainingL
     if (!learns(model, tensor)) continue;
     l.n_parameters += tensor.count();
     const uint64_t own_rows = largest_share(rows, request.ranks);
-    optimizer.add(optimizer_bytes(request.optimizer, own_rows, columns));
+    optimizer.add(largest_moments(request, tensor));
     if (request.averages) averaged.add(floats(own_rows, columns));
   }
   ASSIGN_OR_RETURN(l.parameters, checked(parameters.bytes()));
@@ -137,24 +147,35 @@ uint64_t total_bytes(const Model& model, const TrainingRequest& request) {
   return map.ok() ? map->total_bytes() : UINT64_MAX;
 }
 
-// What costs speed or a little precision only, before what costs more.
-std::string what_would_fit(const Model& model, TrainingRequest request, uint64_t budget_bytes) {
-  struct Change {
-    std::string option;
-    void (*make)(TrainingRequest& request);
-  };
-  std::vector<Change> changes;
-  if (request.optimizer == Optimizer::kAdamW)
-    changes.push_back(
-        {" --optimizer adamw8", [](TrainingRequest& r) { r.optimizer = Optimizer::kAdamW8bit; }});
-  if (request.sequences > 1)
-    changes.push_back({" --batch-size 1", [](TrainingRequest& r) { r.sequences = 1; }});
-  if (request.weights == Type::F32 && !request.lora_rank)
-    changes.push_back({" --weights bf16", [](TrainingRequest& r) { r.weights = Type::BF16; }});
+// What a changed request says on the command line.
+std::string options_of(const TrainingRequest& changed, const TrainingRequest& from) {
   std::string options;
-  for (const Change& change : changes) {
-    options += change.option;
-    change.make(request);
+  if (changed.optimizer != from.optimizer)
+    options += fmt::format(" --optimizer {}", optimizer_name(changed.optimizer));
+  if (changed.sequences != from.sequences)
+    options += fmt::format(" --batch-size {}", changed.sequences);
+  if (changed.weights != from.weights) options += " --weights bf16";
+  return options;
+}
+
+// What costs speed or a little precision only, before what costs more.
+std::string what_would_fit(const Model& model, const TrainingRequest& from, uint64_t budget_bytes) {
+  using Change = void (*)(TrainingRequest& request);
+  const Change changes[] = {[](TrainingRequest& r) {
+                              if (r.optimizer == Optimizer::kAdamW)
+                                r.optimizer = Optimizer::kAdamW8bit;
+                            },
+                            [](TrainingRequest& r) { r.sequences = 1; },
+                            [](TrainingRequest& r) {
+                              if (!r.lora_rank) r.weights = Type::BF16;
+                            },
+                            [](TrainingRequest& r) { r.optimizer = Optimizer::kApollo; }};
+  TrainingRequest request = from;
+  std::string options;
+  for (const Change change : changes) {
+    change(request);
+    if (options_of(request, from) == options) continue;
+    options = options_of(request, from);
     const uint64_t bytes = total_bytes(model, request);
     if (bytes <= budget_bytes)
       return fmt::format("with{} it takes {}", options, format_bytes(bytes));
@@ -174,6 +195,8 @@ const char* optimizer_name(Optimizer optimizer) {
       return "adamw8";
     case Optimizer::kSgd:
       return "sgd";
+    case Optimizer::kApollo:
+      return "apollo";
   }
   return "";
 }
@@ -182,8 +205,21 @@ OptionalSize optimizer_bytes(Optimizer optimizer, uint64_t rows, uint64_t column
   const OptionalSize n = checked_mul(rows, columns);
   if (optimizer == Optimizer::kAdamW) return checked_mul(n, kMoments * kF32);
   if (optimizer == Optimizer::kSgd) return checked_mul(n, kF32);
+  if (optimizer == Optimizer::kApollo)
+    return checked_mul(
+        checked_add(checked_mul(kMoments, std::max(rows, columns)), rows / kVocabularyBlock + 2),
+        kF32);
   const uint64_t blocks = columns / kMomentBlock + (columns % kMomentBlock != 0);
   return checked_mul(kMoments, checked_add(checked_mul(checked_mul(rows, blocks), kF32), n));
+}
+
+Optimizer optimizer_of(Optimizer optimizer, const Tensor& tensor) {
+  return optimizer == Optimizer::kApollo && tensor.n_dims == 1 ? Optimizer::kAdamW : optimizer;
+}
+
+Share remembered_rows(Optimizer optimizer, const Tensor& tensor, uint64_t rank, uint64_t ranks) {
+  if (optimizer == Optimizer::kApollo) return {0, tensor.rows()};
+  return share_of(tensor.rows(), rank, ranks);
 }
 
 bool learns(const Model& model, const Tensor& tensor) { return &tensor != model.rope_factors; }

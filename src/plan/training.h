@@ -10,6 +10,7 @@
 // is ever whole.
 #pragma once
 
+#include "base/share.h"
 #include "memory/memory_map.h"
 #include "plan/gradient_layout.h"
 #include "plan/plan.h"
@@ -28,13 +29,18 @@ inline constexpr const char* kPass = "a layer, there and back";
 inline constexpr const char* kRanks = "OpenMPI";
 }  // namespace owner
 
-enum class Optimizer { kAdamW, kAdamW8bit, kSgd };
+enum class Optimizer { kAdamW, kAdamW8bit, kSgd, kApollo };
 const char* optimizer_name(Optimizer optimizer);  // as --optimizer says it
 
 // Values of 8-bit moments that share a scale; a row's last block may be shorter.
 inline constexpr uint32_t kMomentBlock = 256;
-// Bytes that the optimizer remembers of a matrix.
+// Bytes that the optimizer remembers of a matrix, or of some rows of it (kApollo: of all of them).
 OptionalSize optimizer_bytes(Optimizer optimizer, uint64_t rows, uint64_t columns);
+// What moves a tensor: of kApollo's the vectors are AdamW's.
+Optimizer optimizer_of(Optimizer optimizer, const Tensor& tensor);
+// The rows of which this rank remembers something: its own; all of them where that is next to
+// nothing.
+Share remembered_rows(Optimizer optimizer, const Tensor& tensor, uint64_t rank, uint64_t ranks);
 
 struct TrainingRequest {
   uint32_t context = 0;         // tokens of one sequence; 0: as InferenceRequest

@@ -16,11 +16,13 @@ struct UnfinishedFile {
   volatile std::sig_atomic_t there;
   char path[PATH_MAX];
 };
-UnfinishedFile unfinished_files[8];
+UnfinishedFile unfinished_files[64];
 
 void remove_unfinished_files() {
   for (const UnfinishedFile& file : unfinished_files)
     if (file.there) ::unlink(file.path);
+  for (const UnfinishedFile& file : unfinished_files)  // folders, empty by now
+    if (file.there) ::rmdir(file.path);
 }
 
 void on_signal(int) {
@@ -48,6 +50,7 @@ void install_interrupt_handler() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, as on a full disk
 }
 
 void remove_interrupt_handler() {

@@ -148,6 +148,12 @@ Result<Pretokenizer> Pretokenizer::create(std::string_view name) {
                            "this version knows " + known + " and their synonyms");
 }
 
+std::string_view Pretokenizer::first_name(std::string_view name) {
+  for (const Rules& rules : all_rules())
+    if (std::ranges::find(rules.names, name) != rules.names.end()) return rules.names[0];
+  return {};
+}
+
 void Pretokenizer::split(std::string_view text, std::vector<uint32_t>& piece_bytes) const {
   std::string classes;
   class_bytes(text, classes);

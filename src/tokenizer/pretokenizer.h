@@ -16,6 +16,8 @@ namespace enxuto {
 class Pretokenizer {
  public:
   static Result<Pretokenizer> create(std::string_view name);
+  // Of the names that mean the same rules, the first in its row; empty where none is known.
+  static std::string_view first_name(std::string_view name);
   ~Pretokenizer();
   Pretokenizer(Pretokenizer&&) noexcept;
   Pretokenizer& operator=(Pretokenizer&&) noexcept;

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/float16.h"
-#include "kernels/optimizer_steps.h"
 
 namespace enxuto {
 namespace {
@@ -49,6 +48,13 @@ uint64_t OptimizerState::bytes_of_all_rows() const {
   return *optimizer_bytes(optimizer_, tensor_->rows(), tensor_->columns());
 }
 
+float OptimizerState::scale(ThreadTeam& team, const StepRates& rates, float gradient_scale,
+                            const Gathered& rows, bool by_rows) const {
+  if (optimizer_ != Optimizer::kApollo) return gradient_scale;
+  return ProjectedMoments(*tensor_, by_rows, place_, memory_)
+      .scale(team, adam_rates(rates, *tensor_, gradient_scale), rates, rows);
+}
+
 std::vector<OptimizerState::Part> OptimizerState::parts() const {
   const uint64_t columns = tensor_->columns(), values = columns * sizeof(float),
                  scales = blocks_of(columns) * sizeof(float);
@@ -68,12 +74,18 @@ std::vector<OptimizerState::Part> OptimizerState::parts() const {
     case Optimizer::kSgd:
       add(values);
       break;
+    case Optimizer::kApollo:  // has none
+      break;
   }
   return parts;
 }
 
 void OptimizerState::restore(std::span<const uint8_t> of_all_rows) const {
   const uint8_t* whole = of_all_rows.data();
+  if (is_of_all_rows()) {
+    std::ranges::copy(of_all_rows, memory_);
+    return;
+  }
   for (const Part& part : parts()) {
     std::copy_n(whole + rows_.begin * part.row_bytes, rows_.size() * part.row_bytes, part.rows);
     whole += tensor_->rows() * part.row_bytes;
@@ -113,6 +125,8 @@ void OptimizerState::step_block(const Step& step, const Block& block, const floa
                                 float* weights) const {
   const auto n = static_cast<int64_t>(block.n);
   const AdamRates& r = step.adam;
+  if (optimizer_ == Optimizer::kApollo)
+    return plain_step(r.decay, r.rate * r.gradient_scale, gradient, n, weights);
   const uint64_t columns = tensor_->columns();
   auto* first =
       reinterpret_cast<float*>(memory_) + (block.row - rows_.begin) * columns + block.column;
@@ -125,6 +139,8 @@ void OptimizerState::step_block(const Step& step, const Block& block, const floa
       break;
     case Optimizer::kSgd:
       sgd_step({r.rate, r.decay, r.beta1, r.gradient_scale}, gradient, n, weights, first);
+      break;
+    case Optimizer::kApollo:
       break;
   }
 }

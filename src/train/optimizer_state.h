@@ -3,8 +3,10 @@
 //   adamw   m (rows, columns) f32 | v likewise
 //   adamw8  scales of m, (rows, blocks) f32 | of v | codes of m (rows, columns) | of v
 //   sgd     momentum (rows, columns) f32
+//   apollo  as projected_moments.h has it; of vectors: adamw
 //
-// Where ranks share the rows out, each has those parts of its own rows only.
+// Where ranks share the rows out, each has those parts of its own rows only; of apollo's all ranks
+// have the same.
 #pragma once
 
 #include <span>
@@ -13,24 +15,22 @@
 #include "base/share.h"
 #include "plan/training.h"
 #include "platform/threads.h"
+#include "train/projected_moments.h"
 
 namespace enxuto {
 
-// Of one step, for all weights.
-struct StepRates {
-  uint64_t step = 1;  // from 1 on
-  float rate = 0;
-  float weight_decay = 0;                              // of matrices
-  float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;  // sgd: beta1 is its momentum
-  uint64_t seed = 0;                                   // of what is rounded by chance
-};
-
 class OptimizerState {
  public:
-  // memory: optimizer_bytes() of the rows, zero at the start. place: another one for each tensor.
+  // optimizer: optimizer_of() the tensor; rows: remembered_rows(). memory: optimizer_bytes() of
+  // them, zero at the start. place: another one for each tensor.
   OptimizerState(Optimizer optimizer, const Tensor& tensor, Share rows, uint32_t place,
                  uint8_t* memory)
       : optimizer_(optimizer), tensor_(&tensor), rows_(rows), place_(place), memory_(memory) {}
+
+  // Before the steps of rows that move together: what step() is to multiply their gradient with,
+  // which is gradient_scale if not apollo's. As ProjectedMoments::scale.
+  float scale(ThreadTeam& team, const StepRates& rates, float gradient_scale, const Gathered& rows,
+              bool by_rows) const;
 
   // Its rows among [first, first + n_rows) of the weights move against the gradient, (n_rows,
   // columns) times gradient_scale. weights: row `first`, in the tensor's type.
@@ -45,6 +45,9 @@ class OptimizerState {
     uint64_t row_bytes;
   };
   std::vector<Part> parts() const;
+  // apollo: no parts, but the same of all rows on each rank.
+  bool is_of_all_rows() const { return optimizer_ == Optimizer::kApollo; }
+  ByteView memory() const { return {memory_, bytes()}; }
   // Takes its rows' from what is remembered of all of them.
   void restore(std::span<const uint8_t> of_all_rows) const;
 

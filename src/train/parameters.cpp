@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <vector>
 
 #include "base/checked.h"
@@ -13,12 +12,6 @@ namespace enxuto {
 namespace {
 
 constexpr float kDeviation = 0.02f;
-
-// Two numbers of the uniform distribution become one of the normal (Box & Muller, 1958).
-float normal_at(const Chance& chance, uint32_t i) {
-  const float u = 1 - chance.at(2 * i), v = chance.at(2 * i + 1);  // u > 0
-  return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi_v<float> * v);
-}
 
 bool ends_branch(const Tensor& tensor) {
   return tensor.name.find("attn_output") != std::string::npos ||
@@ -53,7 +46,7 @@ class Values {
     const auto place = static_cast<uint64_t>(&tensor - source_.tensors.data()) << 32 | i;
     const Chance chance = Chance::of(place, seed_);
     for (size_t c = 0; c < values.size(); ++c)
-      values[c] = deviation * normal_at(chance, static_cast<uint32_t>(c));
+      values[c] = deviation * chance.normal_at(static_cast<uint32_t>(c));
   }
 
   const Model& source_;

@@ -121,7 +121,9 @@ Status Trainer::allocate_moments() {
   ASSIGN_OR_RETURN(const auto moments, arena_->take<uint8_t>(owner::kOptimizer, layout_.optimizer));
   uint64_t offset = 0;
   for (const Tensor& tensor : learned_) {
-    moments_.emplace_back(settings_.request.optimizer, tensor, ranks().share(tensor.rows()),
+    const Optimizer optimizer = optimizer_of(settings_.request.optimizer, tensor);
+    moments_.emplace_back(optimizer, tensor,
+                          remembered_rows(optimizer, tensor, ranks().rank(), ranks().size()),
                           static_cast<uint32_t>(moments_.size()), moments.data() + offset);
     if (learns(*model(), tensor)) offset += align_up(moments_.back().bytes(), kLine);
   }
@@ -166,6 +168,8 @@ std::vector<Trainer::Slot> Trainer::slots() {
 
 Status Trainer::gather_moments(const Slot& slot,
                                const std::function<Status(ByteView)>& take) const {
+  if (slot.moments->is_of_all_rows())
+    return ranks().first() ? take(slot.moments->memory()) : Status();
   for (const auto& part : slot.moments->parts()) TRY(gather_rows(*slot.tensor, part, take));
   return {};
 }
@@ -391,7 +395,7 @@ Status Trainer::move_head_block(const HeadBlock& block) {
     }
   until(end);
   TRY(ranks().sum(gradients_.first((end - first) * width)));
-  return move(pieces);
+  return move(pieces, first / kVocabularyBlock);
 }
 
 Status Trainer::layers_back() {
@@ -471,7 +475,7 @@ Status Trainer::embedding_back() {
     pieces.push_back(
         {m.token_embedding, static_cast<uint64_t>(embedded_rows_[i]), 1, &embedded_[i * width]});
   if (!m.tied()) TRY(move_untouched_rows());
-  return move(pieces);
+  return move(pieces, m.token_embedding->rows() / kVocabularyBlock + 1);
 }
 
 Status Trainer::move_untouched_rows() {
@@ -491,13 +495,37 @@ Status Trainer::move_untouched_rows() {
   return move(pieces);
 }
 
-Status Trainer::move(std::span<const Piece> group) {
-  double squares = 0, count = 0;
-  for (const Piece& piece : group) {
-    const uint64_t n = piece.n_rows * piece.tensor->columns();
-    squares += squares_of(session_->team(), piece.gradient, n);
-    count += static_cast<double>(n);
+bool Trainer::moves_in_parts(const Tensor& tensor) const {
+  return &tensor == model()->output || &tensor == model()->token_embedding;
+}
+
+// Pieces of the same tensor, which are neighbours.
+template <class Body>
+Status Trainer::for_tensors(std::span<const Piece> group, const Body& body) {
+  while (!group.empty()) {
+    const Tensor* tensor = group[0].tensor;
+    const auto end =
+        std::ranges::find_if(group, [&](const Piece& p) { return p.tensor != tensor; });
+    const auto n = static_cast<size_t>(end - group.begin());
+    TRY(body(group.first(n)));
+    group = group.subspan(n);
   }
+  return {};
+}
+
+Status Trainer::move(std::span<const Piece> group, uint64_t part) {
+  double squares = 0, count = 0;
+  std::vector<Gathered> tensors;
+  TRY(for_tensors(group, [&](std::span<const Piece> rows) -> Status {
+    tensors.push_back({rows, 0, part});
+    for (const Piece& piece : rows) {
+      const uint64_t n = piece.n_rows * piece.tensor->columns();
+      tensors.back().squares += squares_of(session_->team(), piece.gradient, n);
+      count += static_cast<double>(n);
+    }
+    squares += tensors.back().squares;
+    return {};
+  }));
   if (!std::isfinite(squares))
     return Status::failed(fmt::format("the gradient of step {} is no number", steps_ + 1),
                           "go on from the last checkpoint with a smaller --lr");
@@ -505,8 +533,15 @@ Status Trainer::move(std::span<const Piece> group) {
   const double most = settings_.clip * std::sqrt(count / static_cast<double>(layout_.n_parameters));
   const double norm = std::sqrt(squares);
   const auto scale = static_cast<float>(settings_.clip > 0 && norm > most ? most / norm : 1.0);
-  for (const Piece& piece : group) move_own_rows(piece, scale);
+  for (const Gathered& rows : tensors) move_rows(rows, scale);
   return tell_rows(group);
+}
+
+void Trainer::move_rows(const Gathered& rows, float scale) {
+  const Tensor& tensor = *rows.rows[0].tensor;
+  const OptimizerState& moments = moments_[static_cast<size_t>(&tensor - learned_.data())];
+  const float its = moments.scale(session_->team(), rates_, scale, rows, moves_in_parts(tensor));
+  for (const Piece& piece : rows.rows) move_own_rows(piece, its);
 }
 
 void Trainer::move_own_rows(const Piece& piece, float scale) {
@@ -522,14 +557,9 @@ void Trainer::move_own_rows(const Piece& piece, float scale) {
 // Rows between pieces of a tensor are told along: they are the same everywhere, and so messages are
 // few.
 Status Trainer::tell_rows(std::span<const Piece> group) {
-  for (size_t i = 0; i < group.size();) {
-    const Tensor* tensor = group[i].tensor;
-    Share rows = {group[i].first, 0};
-    for (; i < group.size() && group[i].tensor == tensor; ++i)
-      rows.end = group[i].first + group[i].n_rows;
-    TRY(tell_rows(*tensor, rows));
-  }
-  return {};
+  return for_tensors(group, [&](std::span<const Piece> rows) {
+    return tell_rows(*rows[0].tensor, {rows[0].first, rows.back().first + rows.back().n_rows});
+  });
 }
 
 Status Trainer::tell_rows(const Tensor& tensor, const Share& rows) {

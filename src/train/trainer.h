@@ -131,6 +131,8 @@ class Trainer {
   template <class Body>
   Status for_passes(const Body& body);  // body(pass)
   template <class Body>
+  Status for_tensors(std::span<const MovingRows> group, const Body& body);  // body(rows)
+  template <class Body>
   Status for_head_blocks(const Body& body);  // body(block)
   Status note_embedded_rows();
   void keep_input(uint32_t layer, const Pass& pass, const float* x);
@@ -140,13 +142,11 @@ class Trainer {
   float* gradient_of(const Tensor& tensor);
   SeeGradient collect();
   SeeGradient collect_adapter();
-  // Tensors, or rows of one, whose gradients are whole and that move together.
-  struct Piece {
-    const Tensor* tensor;
-    uint64_t first, n_rows;
-    float* gradient;
-  };
-  Status move(std::span<const Piece> group);
+  using Piece = MovingRows;
+  // Those of a group move together; part: of the vocabulary's matrices, which move in several.
+  Status move(std::span<const Piece> group, uint64_t part = 0);
+  void move_rows(const Gathered& rows, float scale);
+  bool moves_in_parts(const Tensor& tensor) const;
   void move_own_rows(const Piece& piece, float scale);
   Status tell_rows(std::span<const Piece> group);
   Status tell_rows(const Tensor& tensor, const Share& rows);

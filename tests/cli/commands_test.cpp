@@ -35,7 +35,8 @@ TEST_F(Commands, HelpShowsExamplesEverywhere) {
   const Outcome all = run_program({"--help"});
   EXPECT_EQ(all.exit_code, 0);
   EXPECT_THAT(all.out, HasSubstr("Examples:"));
-  for (const char* command : {"inspect", "plan", "compress", "prune", "run", "eval", "bench"}) {
+  for (const char* command :
+       {"inspect", "plan", "compress", "prune", "export", "run", "eval", "bench"}) {
     EXPECT_THAT(all.out, HasSubstr(command));
     const Outcome one = run_program({command, "--help"});
     EXPECT_EQ(one.exit_code, 0);

@@ -73,9 +73,11 @@ TEST_F(Train, TrainsAModelFurther) {
 }
 
 // As a run that lost all after its last checkpoint.
-TEST_F(Train, GoesOnToTheSameModelBitForBit) {
+class TrainResumed : public Train, public testing::WithParamInterface<const char*> {};
+
+TEST_P(TrainResumed, GoesOnToTheSameModelBitForBit) {
   const auto run = arguments({"--steps", "9", "--save-every", "3", "--keep", "9", "--optimizer",
-                              "adamw8", "--weights", "bf16"});
+                              GetParam(), "--weights", "bf16"});
   ASSERT_EQ(run_program(run).exit_code, 0);
   const std::string whole = read_whole(own_);
   const auto steps = metrics();
@@ -90,6 +92,8 @@ TEST_F(Train, GoesOnToTheSameModelBitForBit) {
   ASSERT_EQ(again.size(), steps.size());
   for (size_t i = 0; i < steps.size(); ++i) EXPECT_EQ(again[i]["loss"], steps[i]["loss"]) << i;
 }
+
+INSTANTIATE_TEST_SUITE_P(Optimizers, TrainResumed, testing::Values("adamw8", "apollo"));
 
 TEST_F(Train, AnInterruptionSavesTheStepItIsAt) {
   const auto run = arguments({"--steps", "100000"});

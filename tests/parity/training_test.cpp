@@ -48,6 +48,7 @@ TEST_P(Training, DoesNotDependOnTheNumberOfThreads) {
 TEST_P(Training, LossFallsWithEachOptimizer) {
   const std::tuple<Optimizer, Type, float> ways[] = {{Optimizer::kAdamW, Type::F32, 4e-3f},
                                                      {Optimizer::kAdamW8bit, Type::BF16, 4e-3f},
+                                                     {Optimizer::kApollo, Type::BF16, 1e-2f},
                                                      {Optimizer::kSgd, Type::BF16, 0.05f}};
   for (const auto& [optimizer, weights, rate] : ways) {
     TrainerSettings s = training_settings();
@@ -160,11 +161,16 @@ TEST_P(GoldenTraining, GradientsAgainstATeacherAreTorchs) {
   expect_gradients(*trainer, before, taught["gradients"]);
 }
 
+// Of APOLLO its authors'.
 TEST_P(GoldenTraining, StepsAreTorchs) {
-  for (const Optimizer kind : {Optimizer::kAdamW, Optimizer::kSgd}) {
-    const std::string name = optimizer_name(kind);
+  const std::pair<const char*, Optimizer> kinds[] = {{"adamw", Optimizer::kAdamW},
+                                                     {"sgd", Optimizer::kSgd},
+                                                     {"apollo", Optimizer::kApollo},
+                                                     {"later", Optimizer::kApollo}};
+  for (const auto& [name, kind] : kinds) {
     const json& optimizer = golden()["optimizers"][name];
     const auto trainer = open(optimizer, kind);
+    trainer->set_steps(optimizer.value("steps_before", 0));
     for (const json& loss : golden_case()[name]) {
       const auto done = trainer->step(data_.batch(), optimizer["lr"]);
       ASSERT_TRUE(done.ok());
