@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/plan_report.h"
+#include "cli/text_input.h"
 #include "plan/compression_plan.h"
 #include "plan/goal.h"
 #include "plan/html_page.h"
@@ -22,7 +23,7 @@ InferenceRequest request_for(const PlanOptions& options, const Model& model) {
   InferenceRequest request = inference_request(options, options.context, options.batch);
   const uint64_t memory_bytes = request.memory_bytes;
   if (options.goal == "eval") {
-    request = evaluation_request(options.context ? options.context : EvalOptions().chunk_tokens,
+    request = evaluation_request(options.context ? options.context : chunk_tokens_of(model),
                                  options.threads());
     request.memory_bytes = memory_bytes;
     request.kv = options.kv;

@@ -118,6 +118,14 @@ uint32_t ImageCodec::n_tokens() const {
 
 uint32_t ImageCodec::context() const { return 2 + shape_.caption_tokens + n_tokens(); }
 
+std::vector<CodecFact> ImageCodec::facts() const {
+  return {{"side", 1.0 * shape_.side},
+          {"channels", 1.0 * shape_.channels},
+          {"tokens_per_picture", 1.0 * n_tokens()},
+          {"bytes_per_picture", bytes_per_picture()},
+          {"psnr", psnr_}};
+}
+
 double ImageCodec::bytes_per_picture() const {
   return n_tokens() * std::log2(quantizer_.n_codes()) / 8;
 }

@@ -29,6 +29,7 @@ class ImageCodec : public MediaCodec {
 
   const Metadata& metadata() const override { return metadata_; }
   uint32_t context() const override;
+  std::vector<CodecFact> facts() const override;
   Result<DataCounts> write_tokens(const std::vector<std::string>& paths, uint64_t fingerprint,
                                   const std::string& out, const Progress& progress) const override;
 

@@ -165,7 +165,8 @@ class ImageTrainer {
     ASSIGN_OR_RETURN(const Looks looks, look_at(sample));
     ASSIGN_OR_RETURN(Captions captions, read_captions(list));
     std::vector<Picture> held_out;
-    std::vector<float> patches = take(sample, looks, held_out);
+    std::vector<float> patches = take(sample, looks, list.size(), held_out);
+    if (patches.empty()) return Status::bad_input("too few pictures can be read to learn from");
     const uint32_t dimensions = kStep * kStep * looks.channels;
     ASSIGN_OR_RETURN(VectorQuantizer quantizer,
                      VectorQuantizer::learn(patches, dimensions, kCodesOfStage,
@@ -180,17 +181,20 @@ class ImageTrainer {
   }
 
  private:
-  static std::vector<float> take(Sample& sample, const Looks& looks,
+  // Patches to learn from; the first pictures, a tenth at most, are held out.
+  static std::vector<float> take(Sample& sample, const Looks& looks, size_t n_listed,
                                  std::vector<Picture>& held_out) {
     const size_t values = size_t{looks.side} * looks.side * looks.channels;
     const size_t most = kMostPatches * kStep * kStep * looks.channels / values;
+    const size_t measured = std::min(kHeldOut, n_listed / 10);
     std::vector<float> patches;
     Picture picture;
-    for (size_t i = 0; i < kHeldOut + most && sample.next(picture); ++i) {
+    for (size_t i = 0; i < measured + most && sample.next(picture); ++i) {
       picture = squared(picture, looks.side, looks.channels);
-      // Of few pictures all are learned from, and some are measured on too.
-      if (i < kHeldOut) held_out.push_back(picture);
-      if (i < kHeldOut && most > kHeldOut) continue;
+      if (i < measured) {
+        held_out.push_back(picture);
+        continue;
+      }
       const std::vector<float> own = ImageCodec::patches_of(picture);
       patches.insert(patches.end(), own.begin(), own.end());
     }
