@@ -476,14 +476,18 @@ void add_eval(CLI::App& app, Action& action) {
                             "  enxuto eval model.gguf text.txt --lora adapter.gguf\n",
                             eval_command, action);
   c.lora(kLora);
-  c.command->add_option("TEXT", c.options->text_file, "A text file, two chunks or more")
+  c.command
+      ->add_option("TEXT", c.options->text_file,
+                   "A text file, two chunks or more; of a medium's model its files")
       ->required();
   c.command
       ->add_option("--reference", c.options->reference,
                    "The model to compare with: KL divergence and agreement")
       ->type_name("MODEL");
-  c.number("-c,--context", c.options->chunk_tokens,
-           "Tokens of a chunk, of which the second half is scored", 4, kMostTokens);
+  c.number(
+      "-c,--context", c.options->chunk_tokens,
+      "Tokens of a chunk, of which the second half is scored (default: 512, of a medium its own)",
+      4, kMostTokens);
   c.number("--chunks", c.options->chunks, "Most chunks to use (default: all)", 1, kMostTokens);
   c.cache_types(false);
   c.report();

@@ -158,13 +158,13 @@ Status compress_command(const CompressOptions& options) {
   CompressRequest request;
   ASSIGN_OR_RETURN(request.types, menu(options.types));
   ASSIGN_OR_RETURN(request.pins, pins(options.keep));
-  if (!options.calibration_file.empty()) {
-    ASSIGN_OR_RETURN(request.calibration_text, read_text(options.calibration_file));
-    request.calibration_name = options.calibration_file;
-  }
   ASSIGN_OR_RETURN(const auto usage, UsageReport::begin("compress", options));
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
   TRY(check_outputs(*model, options));
+  ProgressBar progress;
+  ASSIGN_OR_RETURN(request.calibration_text,
+                   calibration_text_for(*model, options.calibration_file, progress.callback()));
+  request.calibration_name = options.calibration_file;
   if (!options.output.empty()) {
     ASSIGN_OR_RETURN(request.target_bytes, target_bytes(*model, options));
   }
@@ -178,7 +178,6 @@ Status compress_command(const CompressOptions& options) {
   request.memory_bytes = memory_budget(options).bytes;
   request.state_folder = options.state_folder;
   usage->watch(model);
-  ProgressBar progress;
   request.notice = [&](const std::string& line) {
     progress.erase();
     print_note(line);

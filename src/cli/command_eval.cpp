@@ -10,6 +10,7 @@
 #include "cli/text_input.h"
 #include "cli/usage_report.h"
 #include "infer/evaluate.h"
+#include "media/codec.h"
 #include "platform/memory_probe.h"
 
 namespace enxuto {
@@ -34,14 +35,14 @@ Json report_json(const Evaluation& e, const Model& model) {
   return json;
 }
 
-void report_text(const Evaluation& e) {
+void report_text(const Evaluation& e, bool is_text) {
   const Paint paint(Stream::kOutput);
   auto line = [&](const char* what, const std::string& value) {
     fmt::print("{}{}\n", paint.dim(fmt::format("{:<24}", what)), value);
   };
   line("perplexity", fmt::format("{} ± {:.3f}", paint.bold(fmt::format("{:.3f}", e.perplexity)),
                                  e.perplexity_error));
-  line("bits per byte of text", fmt::format("{:.4f}", e.bits_per_byte));
+  if (is_text) line("bits per byte of text", fmt::format("{:.4f}", e.bits_per_byte));
   if (e.compared) {
     line("reference's perplexity", fmt::format("{:.3f}", e.reference_perplexity));
     line("KL divergence", fmt::format("mean {}, median {:.5f}, 99 % {:.4f}, largest {:.3f} (nats)",
@@ -56,16 +57,19 @@ void report_text(const Evaluation& e) {
 }  // namespace
 
 Status eval_command(const EvalOptions& options) {
-  ASSIGN_OR_RETURN(const std::string text, read_text(options.text_file));
   ASSIGN_OR_RETURN(const auto report, UsageReport::begin("eval", options));
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
+  ProgressBar progress;
+  ASSIGN_OR_RETURN(const std::string text,
+                   read_text_for(*model, options.text_file, progress.callback()));
   ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::create(model->metadata));
   std::shared_ptr<const Model> reference;
   if (!options.reference.empty()) {
     ASSIGN_OR_RETURN(reference, open_model(options.reference));
   }
   const Budget budget = memory_budget(options);
-  EvaluateOptions how{evaluation_request(options.chunk_tokens, options.threads()), options.chunks};
+  const uint32_t chunk = options.chunk_tokens ? options.chunk_tokens : chunk_tokens_of(*model);
+  EvaluateOptions how{evaluation_request(chunk, options.threads()), options.chunks};
   how.request.tokenizer_bytes = tokenizer->table_bytes();
   how.request.kv = options.kv;
   ASSIGN_OR_RETURN(how.request.adapter, named_adapter(options, *model));
@@ -74,7 +78,6 @@ Status eval_command(const EvalOptions& options) {
   report->plan(map, budget);
   report->watch(model);
   if (reference) report->watch(reference);
-  ProgressBar progress;
   const auto evaluation = evaluate(model, *tokenizer, reference, text, how, progress.callback());
   progress.erase();
   TRY(evaluation.status());
@@ -82,7 +85,7 @@ Status eval_command(const EvalOptions& options) {
   if (options.json)
     print_json(results);
   else
-    report_text(*evaluation);
+    report_text(*evaluation, media_kind(model->metadata).empty());
   return report->finish(results);
 }
 

@@ -8,12 +8,37 @@
 #include "cli/json_output.h"
 #include "cli/model_parts.h"
 #include "cli/terminal_text.h"
+#include "media/codec.h"
 
 namespace enxuto {
 namespace {
 
 std::string_view text_at(const Model& model, std::string_view key) {
   return model.metadata.string_at(key).value_or(std::string_view());
+}
+
+// What codec_of says of it; nothing where it is of text, or not sound.
+std::vector<CodecFact> facts_of(const Model& model) {
+  if (media_kind(model.metadata).empty()) return {};
+  const auto codec = codec_of(model.metadata);
+  return codec.ok() ? (*codec)->facts() : std::vector<CodecFact>();
+}
+
+Json medium_json(const Model& model) {
+  if (media_kind(model.metadata).empty()) return {};
+  Json json = {{"kind", media_kind(model.metadata)}};
+  for (const CodecFact& fact : facts_of(model)) json[fact.name] = fact.value;
+  return json;
+}
+
+std::string medium_text(const Model& model) {
+  std::string text(printable(std::string(media_kind(model.metadata))));
+  for (const CodecFact& fact : facts_of(model)) {
+    std::string name = fact.name;
+    std::ranges::replace(name, '_', ' ');
+    text += fmt::format(", {} {:.5g}", name, fact.value);
+  }
+  return text;
 }
 
 bool has_chat_template(const Model& model) {
@@ -78,6 +103,7 @@ void report_json(const Model& model, const Composition& made_of, bool tensors) {
                {"tokenizer", text_at(model, "tokenizer.ggml.model")},
                {"pre_tokenizer", text_at(model, "tokenizer.ggml.pre")},
                {"chat_template", has_chat_template(model)},
+               {"medium", medium_json(model)},
                {"parts", shares_json(made_of.parts, "part")},
                {"formats", shares_json(made_of.formats, "format")}};
   if (!h.uneven.empty()) json["layer_widths"] = layers_json(h);
@@ -145,6 +171,7 @@ void report_text(const Model& model, const Composition& made_of, bool tensors) {
        fmt::format("{} {}, {} tokens", printable(text_at(model, "tokenizer.ggml.model")),
                    printable(text_at(model, "tokenizer.ggml.pre")), format_count(h.vocabulary)));
   line("chat template", has_chat_template(model) ? "yes" : "no");
+  if (const std::string medium = medium_text(model); !medium.empty()) line("medium", medium);
   print_shares(made_of.parts, made_of.total, "part", paint);
   print_shares(made_of.formats, made_of.total, "format", paint);
   if (tensors) print_tensors(model, paint);

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/plan_report.h"
 #include "cli/progress_bar.h"
+#include "cli/text_input.h"
 #include "cli/train_proposal.h"
 #include "plan/compression_plan.h"
 #include "plan/goal.h"
@@ -28,7 +29,7 @@ InferenceRequest request_for(const PlanOptions& options, const Model& model) {
   InferenceRequest request = inference_request(options, options.context, options.batch);
   const uint64_t memory_bytes = request.memory_bytes;
   if (options.goal == "eval") {
-    request = evaluation_request(options.context ? options.context : EvalOptions().chunk_tokens,
+    request = evaluation_request(options.context ? options.context : chunk_tokens_of(model),
                                  options.threads());
     request.memory_bytes = memory_bytes;
     request.kv = options.kv;

@@ -100,9 +100,6 @@ Status prune_command(const PruneOptions& options) {
   request.uniform = options.uniform;
   request.recover = options.recover != "none";
   request.distill = options.recover == "distill";
-  if (!options.calibration_file.empty()) {
-    ASSIGN_OR_RETURN(request.calibration_text, read_text(options.calibration_file));
-  }
   request.effort = options.effort;
   request.n_threads = options.threads();
   request.memory_bytes = memory_budget(options).bytes;
@@ -112,6 +109,8 @@ Status prune_command(const PruneOptions& options) {
   TRY(check_output(*model, options.output, options.force));
   usage->watch(model);
   ProgressBar progress;
+  ASSIGN_OR_RETURN(request.calibration_text,
+                   calibration_text_for(*model, options.calibration_file, progress.callback()));
   request.announce = [&](const MemoryMap& map) {
     usage->plan(map, memory_budget(options));
     if (!options.json)

@@ -150,10 +150,12 @@ struct RunOptions : CommonOptions {
   bool verbose = false;
 };
 
+inline constexpr uint32_t kChunkTokens = 512;
+
 struct EvalOptions : CommonOptions {
   std::string text_file;
   std::string reference;
-  uint32_t chunk_tokens = 512;
+  uint32_t chunk_tokens = 0;  // 0: kChunkTokens, of a model of a medium its own context
   uint32_t chunks = 0;  // 0: all
 };
 

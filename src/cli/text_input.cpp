@@ -7,9 +7,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "base/bytes.h"
+#include "cli/commands.h"
 #include "cli/utf8.h"
+#include "media/codec.h"
+#include "media/media_text.h"
 #include "platform/file.h"
 #include "platform/interrupt.h"
 
@@ -56,6 +60,26 @@ Result<std::string> read_standard_input() {
     return Status::failed(fmt::format("cannot read standard input: {}", std::strerror(errno)));
   TRY(check_text(text, "standard input"));
   return text;
+}
+
+Result<std::string> read_text_for(const Model& model, const std::string& path,
+                                  const Progress& progress) {
+  if (media_kind(model.metadata).empty()) return read_text(path);
+  const auto beside = std::filesystem::temp_directory_path() / "enxuto";
+  return media_text(model.metadata, path, beside.string(), progress);
+}
+
+Result<std::string> calibration_text_for(const Model& model, const std::string& path,
+                                         const Progress& progress) {
+  if (!path.empty()) return read_text_for(model, path, progress);
+  if (media_kind(model.metadata).empty()) return std::string();
+  return Status::usage("a model of a medium calibrates on files like those it learned from",
+                       "name some: --calibration PATH");
+}
+
+uint32_t chunk_tokens_of(const Model& model) {
+  const uint32_t step = sequence_step(model.metadata);
+  return step > 1 ? step : kChunkTokens;
 }
 
 }  // namespace enxuto

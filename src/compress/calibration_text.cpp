@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "media/media_text.h"
 
 namespace enxuto {
 namespace {
@@ -30,13 +31,16 @@ struct Cells {
       held_out = std::min(held_out, (n_tokens + 3) / 4);
       fit = std::min(fit, n_tokens - held_out);
     }
-    count = std::min<size_t>(n_tokens / (fit + held_out), std::max<size_t>(limits.fit_chunks, 1));
+    steps = n_tokens / limits.step, step = limits.step;
+    if (steps == 0) steps = n_tokens, step = 1;
+    count = std::clamp<size_t>(steps / ((fit + held_out + step - 1) / step), 1,
+                               std::max<size_t>(limits.fit_chunks, 1));
     n_held_out = std::clamp<size_t>(limits.held_out_chunks, 1, count);
   }
-  size_t begin(size_t i) const { return n_tokens * i / count; }
+  size_t begin(size_t i) const { return steps * i / count * step; }
   bool probes(size_t i) const { return i * n_held_out / count != (i + 1) * n_held_out / count; }
 
-  size_t n_tokens, fit, held_out, count, n_held_out;
+  size_t n_tokens, fit, held_out, steps, step, count, n_held_out;
 };
 
 // Where chunks of so many tokens lie that no taken token is in.
@@ -103,10 +107,11 @@ std::vector<std::vector<Token>> cut_tokens_beside(std::span<const Token> tokens,
 Result<CalibrationChunks> cut_calibration_text(const Tokenizer& tokenizer, std::string_view text,
                                                const ChunkLimits& limits) {
   text = text.substr(0, kMostBytes);
-  const std::vector<Token> tokens =
-      tokenizer.encode(text, /*add_special=*/false, /*parse_special=*/false);
+  const std::vector<Token> tokens = encode_named(tokenizer, text, /*add_special=*/false);
+  ChunkLimits whole = limits;
+  whole.step = sequence_step(tokenizer.metadata());
   ASSIGN_OR_RETURN(CalibrationChunks chunks,
-                   cut_tokens(tokens, tokenizer.adds_bos() ? tokenizer.bos() : -1, limits));
+                   cut_tokens(tokens, tokenizer.adds_bos() ? tokenizer.bos() : -1, whole));
   chunks.text_bytes = text.size(), chunks.text_tokens = tokens.size();
   return chunks;
 }
@@ -114,7 +119,7 @@ Result<CalibrationChunks> cut_calibration_text(const Tokenizer& tokenizer, std::
 std::vector<std::vector<Token>> cut_beside(const Tokenizer& tokenizer, std::string_view text,
                                            std::span<const ChunkLimits> cuts, uint32_t chunk_tokens,
                                            uint32_t most_chunks) {
-  const std::vector<Token> tokens = tokenizer.encode(text.substr(0, kMostBytes), false, false);
+  const std::vector<Token> tokens = encode_named(tokenizer, text.substr(0, kMostBytes), false);
   return cut_tokens_beside(tokens, tokenizer.adds_bos() ? tokenizer.bos() : -1, cuts, chunk_tokens,
                            most_chunks);
 }

@@ -22,6 +22,7 @@ struct CalibrationChunks {
 struct ChunkLimits {
   uint32_t fit_tokens, fit_chunks;  // tokens of one chunk; most chunks
   uint32_t held_out_tokens, held_out_chunks;
+  uint32_t step = 1;  // chunks to fit on begin at multiples of so many tokens
 };
 
 // Spread evenly over the whole text. kBadInput where the text is too short to hold one of each.

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "infer/scores.h"
+#include "media/media_text.h"
 #include "models/finite.h"
 #include "platform/interrupt.h"
 
@@ -25,7 +26,7 @@ Status check_same_vocabulary(const Model& model, const Model& reference) {
 Result<std::vector<Token>> read_tokens(const Model& model, const Tokenizer& tokenizer,
                                        std::string_view text, const EvaluateOptions& options) {
   if (text.ends_with('\n')) text.remove_suffix(1);  // as llama-perplexity reads a file
-  std::vector<Token> tokens = tokenizer.encode(text, true, false);
+  std::vector<Token> tokens = encode_named(tokenizer, text, /*add_special=*/true);
   const size_t chunk = options.request.context;
   if (tokens.size() < 2 * chunk)
     return Status::bad_input(

@@ -4,6 +4,8 @@
 
 #include <span>
 
+#include "media/image_codec.h"
+
 namespace enxuto {
 namespace {
 
@@ -14,7 +16,10 @@ struct Medium {
   Result<std::unique_ptr<MediaCodec>> (*open)(const Metadata&);
 };
 
-std::span<const Medium> media() { return {}; }
+constexpr Medium kMedia[] = {
+    {"image", ImageCodec::learn, ImageCodec::open},
+};
+std::span<const Medium> media() { return kMedia; }
 
 const Medium* find(std::string_view kind) {
   for (const Medium& each : media())

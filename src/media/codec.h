@@ -21,6 +21,11 @@ inline constexpr const char* kMediaPrefix = "enxuto.media.";
 inline constexpr const char* kMediaKind = "enxuto.media.kind";
 inline constexpr const char* kMediaContext = "enxuto.media.context";
 
+struct CodecFact {
+  std::string name;  // "bytes_per_picture"
+  double value;
+};
+
 class MediaCodec {
  public:
   virtual ~MediaCodec() = default;
@@ -29,6 +34,8 @@ class MediaCodec {
   // Tokens of a sequence that suit it (kMediaContext). What is a whole (a picture, some rows of a
   // table) is padded to as many, so that it begins where a window of training begins.
   virtual uint32_t context() const = 0;
+  // What `inspect` says of it.
+  virtual std::vector<CodecFact> facts() const = 0;
   // Writes what `paths` hold as a token file (data/token_file.h), in a stream. Errors: kBadInput
   // where nothing in them can be used; what cannot is counted, and the first of it named.
   virtual Result<DataCounts> write_tokens(const std::vector<std::string>& paths,

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "compress/calibration_text.h"
+#include "media/media_text.h"
 #include "platform/clock.h"
 #include "platform/temporary_file.h"
 #include "prune/block_search.h"
@@ -183,7 +184,7 @@ class Pruning {
   Result<ChosenShape> choose_tokens() {
     if (progress_) progress_("choosing tokens", 0);
     const std::string_view text = std::string_view(request_.calibration_text).substr(0, kMostText);
-    const std::vector<Token> tokens = tokenizer_->encode(text, false, false);
+    const std::vector<Token> tokens = encode_named(*tokenizer_, text, false);
     const uint64_t all = model_->hyper.vocabulary;
     uint64_t most = 0;
     if (request_.remove > 0)
