@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "media/media_text.h"
 #include "plan/merge_plan.h"
 #include "platform/interrupt.h"
 #include "platform/temporary_file.h"
@@ -32,7 +33,7 @@ Result<Sequences> sequences_of(const Tokenizer& tokenizer, std::string_view text
   ASSIGN_OR_RETURN(TokenFileWriter writer,
                    TokenFileWriter::create(path, tokenizer.vocabulary_size(), 0));
   const auto most = text.substr(0, tokens * kBytesOfToken);
-  TRY(writer.add(tokenizer.encode(most, true, false), true));
+  TRY(writer.add(encode_named(tokenizer, most, true), true));
   TRY(writer.finish({}));
   ASSIGN_OR_RETURN(TokenFile file, TokenFile::open(path));
   return Sequences::create(std::move(file), context, kValidation, 1, true);
@@ -40,7 +41,7 @@ Result<Sequences> sequences_of(const Tokenizer& tokenizer, std::string_view text
 
 Status check_text(const Tokenizer& tokenizer, std::string_view text, uint64_t context) {
   const uint64_t least = kLeastWindows * context + 1;
-  const uint64_t n = tokenizer.encode(text.substr(0, least * kBytesOfToken), true, false).size();
+  const uint64_t n = encode_named(tokenizer, text.substr(0, least * kBytesOfToken), true).size();
   if (n >= least) return {};
   return Status::usage(
       fmt::format("the text has {} tokens: too few to learn from", format_count(n)),
