@@ -71,11 +71,13 @@ Result<uint32_t> tokens_of(const TrainOptions& o) {
 
 Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary) {
   const uint32_t context = o.context ? o.context : kNewContext;
-  if (o.parameters > 0) return shape_of_size(o.parameters, vocabulary, context);
+  if (o.parameters > 0) return shape_of_size(o.parameters, vocabulary, context, o.architecture);
   ModelShapeRequest shape;
+  shape.architecture = o.architecture;
   shape.n_layers = o.n_layers, shape.width = o.width, shape.n_heads = o.n_heads;
   shape.n_kv_heads = o.n_kv_heads ? o.n_kv_heads : o.n_heads;
-  shape.ffn_width = o.ffn_width ? o.ffn_width : (o.width * 8 / 3 + 63) / 64 * 64;
+  shape.ffn_width =
+      o.ffn_width ? o.ffn_width : (usual_ffn_width(o.architecture, o.width) + 63) / 64 * 64;
   shape.context = context;
   return shape;
 }

@@ -21,7 +21,7 @@ TinyModel tiny(const char* architecture, uint32_t width) {
 }
 
 TEST_F(Budget, FilesAreAtMostTheTargetAndLoadAgain) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3", "deci"}) {
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "deci", "gpt2"}) {
     const TemporaryModel model(tiny(architecture, 96), Type::F16);
     const uint64_t target = model.get()->file_bytes / 3 + 1;
     const auto report = run(*model.get(), target);

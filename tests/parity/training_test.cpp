@@ -61,7 +61,7 @@ TEST_P(Training, LossFallsWithEachOptimizer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Steps, Training,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci"),
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"),
                          [](const auto& test) { return std::string(test.param); });
 
 using nlohmann::json;
@@ -145,7 +145,7 @@ TEST_P(GoldenTraining, StepsAreTorchs) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Steps, GoldenTraining, testing::Range<size_t>(0, 5));
+INSTANTIATE_TEST_SUITE_P(Steps, GoldenTraining, testing::Range<size_t>(0, 6));
 
 }  // namespace
 }  // namespace enxuto

@@ -9,7 +9,8 @@ int main(int argc, char** argv) {
   const bool biases = argc == 5 && std::string_view(argv[4]) == "biases";
   const Codec* codec = argc == 4 || biases ? find_codec(std::string_view(argv[2])) : nullptr;
   if (!codec) {
-    fmt::print(stderr, "make_tiny llama|qwen2|qwen3|gemma3|deci TYPE OUT.gguf|FOLDER [biases]\n");
+    fmt::print(stderr,
+               "make_tiny llama|qwen2|qwen3|gemma3|deci|gpt2 TYPE OUT.gguf|FOLDER [biases]\n");
     return 2;
   }
   const std::string out = argv[3];
