@@ -41,7 +41,7 @@ Status check_options(const TrainOptions& o) {
     if (o.parameters > 0 && has_shape(o))
       return Status::usage("--params chooses the shape that --layers, --width and the like say",
                            "leave one of them out");
-  } else if (o.parameters > 0 || has_shape(o) || !o.tokenizer.empty()) {
+  } else if (o.parameters > 0 || has_shape(o) || !o.tokenizer.empty() || !o.architecture.empty()) {
     return Status::usage("a model that exists has its size, its shape and its tokenizer",
                          "leave out MODEL for a new one, or --params, --layers, --tokenizer …");
   }
@@ -71,13 +71,14 @@ Result<uint32_t> tokens_of(const TrainOptions& o) {
 
 Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary) {
   const uint32_t context = o.context ? o.context : kNewContext;
-  if (o.parameters > 0) return shape_of_size(o.parameters, vocabulary, context, o.architecture);
+  const std::string architecture = o.architecture.empty() ? "llama" : o.architecture;
+  if (o.parameters > 0) return shape_of_size(o.parameters, vocabulary, context, architecture);
   ModelShapeRequest shape;
-  shape.architecture = o.architecture;
+  shape.architecture = architecture;
   shape.n_layers = o.n_layers, shape.width = o.width, shape.n_heads = o.n_heads;
   shape.n_kv_heads = o.n_kv_heads ? o.n_kv_heads : o.n_heads;
   shape.ffn_width =
-      o.ffn_width ? o.ffn_width : (usual_ffn_width(o.architecture, o.width) + 63) / 64 * 64;
+      o.ffn_width ? o.ffn_width : (usual_ffn_width(architecture, o.width) + 63) / 64 * 64;
   shape.context = context;
   return shape;
 }

@@ -223,6 +223,35 @@ TEST(HuggingFace, AConfigAloneIsEnoughToPlan) {
   }
 }
 
+TEST(HuggingFace, Gpt2sFirstNamesAreKnownAndItsMatricesTurned) {
+  for (const std::string prefix : {"", "transformer."}) {
+    Folder folder("gpt2");
+    for (FolderTensor& t : folder.tensors)
+      for (const auto& [later, first] :
+           {std::pair("model.layers.", "h."), std::pair("model.embed_tokens.", "wte."),
+            std::pair("model.embed_positions.", "wpe."), std::pair("model.norm.", "ln_f.")})
+        if (t.name.starts_with(later)) {
+          t.name = prefix + first + t.name.substr(std::string_view(later).size());
+          break;
+        }
+    folder.tensors.push_back({prefix + "h.1.attn.bias", {1, 1, 64, 64}});
+    const auto model = folder.open();
+    ASSERT_TRUE(model.ok()) << model.status().what();
+    const Tensor& up = *(*model)->layers[1].up;
+    ASSERT_EQ(up.columns(), 16u);
+    ASSERT_EQ(up.rows(), 64u);
+    for (const auto& [row, column] : {std::pair(2, 3), std::pair(63, 0), std::pair(40, 15)}) {
+      float value;
+      std::memcpy(&value, up.row(static_cast<uint64_t>(row)).data() + 4 * column, sizeof value);
+      EXPECT_EQ(value, static_cast<float>(column * 64 + row) / 16);
+    }
+    const auto unread = open_model(folder.path(), false);
+    ASSERT_TRUE(unread.ok()) << unread.status().what();
+    EXPECT_TRUE((*unread)->layers[1].up->data.empty());
+    EXPECT_TRUE((*unread)->owned.empty());
+  }
+}
+
 TEST(HuggingFace, RelativesOfGpt2AreRefused) {
   for (const auto& [field, said] :
        {std::pair(R"("activation_function": "relu")", "activation 'relu' is not known"),
