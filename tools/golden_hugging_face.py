@@ -110,9 +110,17 @@ FOLDERS = {
         sentencepiece_bpe(),
         {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>", "add_bos_token": True,
          "add_eos_token": False, "tokenizer_class": "PreTrainedTokenizerFast"}, None),
+    "gpt2": (
+        {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "activation_function": "gelu_new", "n_embd": 16,
+         "n_layer": 2, "n_head": 2, "n_ctx": 64, "n_positions": 64, "n_inner": None, "layer_norm_epsilon": 1e-05,
+         "vocab_size": 261, "bos_token_id": 260, "eos_token_id": 260},
+        byte_bpe({"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+                 [("<|endoftext|>", True)]),
+        {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>",
+         "add_prefix_space": False, "tokenizer_class": "GPT2Tokenizer"}, "gpt-2"),
 }
 CLASSES = {"llama": ("llama", "LlamaModel"), "qwen2": ("qwen", "Qwen2Model"), "qwen3": ("qwen", "Qwen3Model"),
-           "gemma3": ("gemma", "Gemma3Model")}
+           "gemma3": ("gemma", "Gemma3Model"), "gpt2": ("gpt2", "GPT2Model")}
 
 
 def write_folder(folder, config, tokenizer, tokenizer_config):

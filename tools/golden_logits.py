@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-ARCHITECTURES = ["llama", "qwen2", "qwen3", "gemma3", "deci"]
+ARCHITECTURES = ["llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"]
 TYPES = ["F32", "F16", "Q8_0", "Q4_0"]
 WIDE = [("llama", "Q6_K")]  # with super-blocks: needs a width of 256
 TOKENS = [(7 * i * i + 11 * i + 5) % 288 for i in range(30)]

@@ -6,7 +6,7 @@
 MAKE_TINY   build/tests/make_tiny
 Needs torch, transformers, apollo-torch (1.0.3, which imports bitsandbytes), gguf and numpy. All is f32, on one thread.
 Parameters are the tensors of the GGUF file, in its own order of rows; transformers' model is handed what they are there
-(rows of a llama's q and k in another order, a gemma's norms less one), so that gradients come back in the file's order
+(rows of a llama's q and k in another order, a gemma's norms less one, a gpt2's matrices transposed), so that gradients come back in the file's order
 and optimizers work in it. First its logits are compared with stock llama.cpp's of the same model (logits.json), factors
 of attention's products rounded to f16 as there.
 
@@ -42,7 +42,7 @@ import transformers
 TESTDATA = Path(__file__).resolve().parent.parent / "tests/parity/testdata"
 # (architecture, biases of q, k and v where it need not have them, whether its head is left out of the file)
 CASES = [("llama", False, False), ("llama", True, True), ("qwen2", False, False), ("qwen3", False, False),
-         ("gemma3", False, False)]
+         ("gemma3", False, False), ("gpt2", False, False)]
 LENGTH, SEQUENCES, STEPS, SAMPLES = 24, 2, 20, 8
 DECAY, AVERAGED_STEPS = 0.9, (1, 5, 10, 20)
 TAUGHT, TEACHER_WEIGHT = 8, 0.7
@@ -58,15 +58,20 @@ NAMES = {"attn_norm": "input_layernorm", "attn_q_norm": "self_attn.q_norm", "att
          "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
          "ffn_down": "mlp.down_proj", "token_embd": "embed_tokens", "output_norm": "norm",
          "post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
+GPT2_NAMES = {"token_embd": "wte", "position_embd": "wpe", "output_norm": "ln_f", "attn_norm": "ln_1",
+              "attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_norm": "ln_2", "ffn_up": "mlp.c_fc",
+              "ffn_down": "mlp.c_proj"}
 KINDS = {"llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
          "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
          "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),
-         "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM)}
+         "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM),
+         "gpt2": (transformers.GPT2Config, transformers.GPT2LMHeadModel)}
 
 
 def attention_of_stock(module, q, k, v, mask, scaling, **_):
     """As llama.cpp computes it with its cache in f16: every factor of a product is rounded."""
-    k, v = (t.repeat_interleave(module.num_key_value_groups, 1).half().float() for t in (k, v))
+    groups = getattr(module, "num_key_value_groups", 1)
+    k, v = (t.repeat_interleave(groups, 1).half().float() for t in (k, v))
     weights = torch.softmax(q.half().float() @ k.transpose(2, 3) * scaling + mask, -1)
     return (weights.half().float() @ v).transpose(1, 2).contiguous(), weights
 
@@ -93,7 +98,7 @@ class Model:
         self.peer = model(config(**self.config(len(keys["tokenizer.ggml.tokens"])))).eval()
         if rope_factors is not None:
             self.peer.model.rotary_emb.inv_freq /= rope_factors
-        self.heads = {"attn_q": self.keys["attention.head_count"], "attn_k": self.keys["attention.head_count_kv"]}
+        self.heads = {"attn_q": self.keys["attention.head_count"], "attn_k": self.keys.get("attention.head_count_kv")}
         known = dict(self.peer.named_parameters())
         with torch.no_grad():
             for name, values in self.in_peer().items():
@@ -103,6 +108,11 @@ class Model:
 
     def config(self, vocabulary):
         k = self.keys
+        if self.architecture == "gpt2":
+            return {"vocab_size": vocabulary, "n_embd": k["embedding_length"], "n_layer": k["block_count"],
+                    "n_inner": k["feed_forward_length"], "n_head": k["attention.head_count"],
+                    "layer_norm_epsilon": k["attention.layer_norm_epsilon"], "n_positions": k["context_length"],
+                    "attn_implementation": "eager", "bos_token_id": 0, "eos_token_id": 2}
         config = {"vocab_size": vocabulary, "hidden_size": k["embedding_length"], "num_hidden_layers": k["block_count"],
                   "intermediate_size": k["feed_forward_length"], "num_attention_heads": k["attention.head_count"],
                   "num_key_value_heads": k["attention.head_count_kv"], "head_dim": k["attention.key_length"],
@@ -126,16 +136,21 @@ class Model:
         stem, _, kind = name.rpartition(".")
         if stem == "output":
             return "lm_head.weight"
-        prefix = "model."
+        gpt2 = self.architecture == "gpt2"
+        prefix = "transformer." if gpt2 else "model."
         if stem.startswith("blk."):
             _, layer, stem = stem.split(".")
-            prefix += f"layers.{layer}."
+            prefix += f"h.{layer}." if gpt2 else f"layers.{layer}."
+        if gpt2:
+            return f"{prefix}{GPT2_NAMES[stem]}.{kind}"
         if stem == "ffn_norm":
             return prefix + ("pre_feedforward" if self.architecture == "gemma3" else "post_attention") + "_layernorm.weight"
         return f"{prefix}{NAMES[stem]}.{kind}"
 
     def peer_values(self, name, values):
         stem = name.split(".")[-2]
+        if self.architecture == "gpt2" and name.startswith("blk.") and values.ndim == 2:
+            return values.T
         if self.architecture == "gemma3" and stem.endswith("norm"):
             return values - 1
         if self.architecture == "llama" and stem in self.heads:  # pairs lie side by side here, half a head apart there

@@ -317,7 +317,10 @@ void add_train(CLI::App& app, Action& action) {
   c.number("--width", o.width, "Numbers of a hidden state", 32, 65536);
   c.number("--heads", o.n_heads, "Heads of attention", 1, 1024);
   c.number("--kv-heads", o.n_kv_heads, "Heads of keys and values (default: as --heads)", 1, 1024);
-  c.number("--ffn", o.ffn_width, "Width of the FFN (default: 8/3 of --width)", 1, 1 << 20);
+  c.number("--ffn", o.ffn_width, "Width of the FFN (default: 8/3 of --width, 4 times it of a gpt2)",
+           1, 1 << 20);
+  c.command->add_option("--architecture", o.architecture,
+                        "Of a new model: llama, gpt2, qwen2 … (default: llama)");
   c.command->add_option(
       "--tokenizer", o.tokenizer,
       "Of a new model: bytes, or bpe:N made from the data (default: by its size)");

@@ -100,7 +100,8 @@ struct PruneOptions : CommonOptions {
 struct TrainOptions : CommonOptions {  // model empty: a new one
   std::vector<std::string> data;
   std::string output;
-  uint64_t parameters = 0;  // of a new model; or its shape:
+  std::string architecture;  // of a new model; empty: llama
+  uint64_t parameters = 0;   // its size; or its shape:
   uint32_t n_layers = 0, width = 0, n_heads = 0, n_kv_heads = 0, ffn_width = 0;
   std::string tokenizer;                 // of a new model: bytes, bpe:N; empty: as suits its size
   std::string media;                     // of a new model: what it makes; empty: text

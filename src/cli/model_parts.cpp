@@ -13,15 +13,18 @@ constexpr const char* kPartNames[kPartCount] = {"embedding", "attention", "feed-
 std::map<const Tensor*, Part> parts_of(const Model& model) {
   std::map<const Tensor*, Part> part;
   for (const LayerWeights& layer : model.layers) {
-    for (const Tensor* t :
-         {layer.q, layer.k, layer.v, layer.attn_output, layer.q_bias, layer.k_bias, layer.v_bias})
+    for (const Tensor* t : {layer.q, layer.k, layer.v, layer.qkv, layer.attn_output, layer.q_bias,
+                            layer.k_bias, layer.v_bias, layer.qkv_bias, layer.attn_output_bias})
       part[t] = kAttention;
-    for (const Tensor* t : {layer.gate, layer.up, layer.down}) part[t] = kFeedForward;
-    for (const Tensor* t : {layer.attn_norm, layer.q_norm, layer.k_norm, layer.post_attn_norm,
-                            layer.ffn_norm, layer.post_ffn_norm})
+    for (const Tensor* t : {layer.gate, layer.up, layer.up_bias, layer.down, layer.down_bias})
+      part[t] = kFeedForward;
+    for (const Tensor* t :
+         {layer.attn_norm, layer.attn_norm_bias, layer.q_norm, layer.k_norm, layer.post_attn_norm,
+          layer.ffn_norm, layer.ffn_norm_bias, layer.post_ffn_norm})
       part[t] = kNorms;
   }
-  part[model.output_norm] = kNorms;
+  part[model.output_norm] = part[model.output_norm_bias] = kNorms;
+  part[model.position_embedding] = kEmbedding;
   part[model.output] = kHead;
   part[model.token_embedding] = kEmbedding;  // after the head: a tied one counts here
   return part;

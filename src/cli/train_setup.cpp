@@ -39,7 +39,8 @@ Status check_options(const TrainOptions& o) {
     if (o.parameters > 0 && has_shape(o))
       return Status::usage("--params chooses the shape that --layers, --width and the like say",
                            "leave one of them out");
-  } else if (o.parameters > 0 || has_shape(o) || !o.tokenizer.empty() || !o.media.empty()) {
+  } else if (o.parameters > 0 || has_shape(o) || !o.architecture.empty() || !o.tokenizer.empty() ||
+             !o.media.empty()) {
     return Status::usage(
         "a model that exists has its size, its shape, its tokenizer and its medium",
         "leave out MODEL for a new one, or --params, --layers, --tokenizer, --media …");
@@ -69,11 +70,14 @@ Result<uint32_t> tokens_of(const TrainOptions& o) {
 }
 
 Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary, uint32_t context) {
-  if (o.parameters > 0) return shape_of_size(o.parameters, vocabulary, context);
+  const std::string architecture = o.architecture.empty() ? "llama" : o.architecture;
+  if (o.parameters > 0) return shape_of_size(o.parameters, vocabulary, context, architecture);
   ModelShapeRequest shape;
+  shape.architecture = architecture;
   shape.n_layers = o.n_layers, shape.width = o.width, shape.n_heads = o.n_heads;
   shape.n_kv_heads = o.n_kv_heads ? o.n_kv_heads : o.n_heads;
-  shape.ffn_width = o.ffn_width ? o.ffn_width : (o.width * 8 / 3 + 63) / 64 * 64;
+  shape.ffn_width =
+      o.ffn_width ? o.ffn_width : (usual_ffn_width(architecture, o.width) + 63) / 64 * 64;
   shape.context = context;
   return shape;
 }

@@ -29,7 +29,8 @@ Status run_pass(Session& session, uint32_t layer, size_t begin, size_t n, float*
 
 Status embed_chunk(Session& session, std::span<const Token> chunk, float* state) {
   return for_passes(session, chunk.size(), [&](size_t begin, size_t n) {
-    return session.embed(chunk.subspan(begin, n), state + begin * session.model().hyper.width);
+    return session.embed(chunk.subspan(begin, n), static_cast<uint32_t>(begin),
+                         state + begin * session.model().hyper.width);
   });
 }
 

@@ -22,6 +22,11 @@ bool can_scale(const std::vector<const Tensor*>& users, const std::vector<const 
   return std::ranges::all_of(users, fine) && std::ranges::all_of(makers, can_make);
 }
 
+// What makes the output of a norm.
+std::vector<const Tensor*> norm(const Tensor* weight, const Tensor* bias) {
+  return bias ? std::vector{weight, bias} : std::vector{weight};
+}
+
 }  // namespace
 
 Result<ColumnScales> ColumnScales::find(const Workbench& bench) {
@@ -37,9 +42,14 @@ Result<ColumnScales> ColumnScales::find(const Workbench& bench) {
   };
   for (uint32_t l = 0; l < model.layers.size(); ++l) {
     const LayerWeights& w = model.layers[l];
-    TRY(offer({w.q, {w.q, w.k, w.v}, {w.attn_norm}, {}}));
-    TRY(offer({w.gate, {w.gate, w.up}, {w.ffn_norm}, {}}));
-    TRY(offer({w.down, {w.down}, {w.up}, {}}));
+    TRY(offer({w.q, {w.q, w.k, w.v}, norm(w.attn_norm, w.attn_norm_bias), {}}));
+    TRY(offer({w.qkv, {w.qkv}, norm(w.attn_norm, w.attn_norm_bias), {}}));
+    TRY(offer({w.gate, {w.gate, w.up}, norm(w.ffn_norm, w.ffn_norm_bias), {}}));
+    // Without a gate, what goes up does not arrive in proportion.
+    if (w.gate)
+      TRY(offer({w.down, {w.down}, {w.up}, {}}));
+    else
+      TRY(offer({w.up, {w.up}, norm(w.ffn_norm, w.ffn_norm_bias), {}}));
     if (!model.hyper.attends(l)) continue;
     const LayerWidths widths = model.hyper.widths(l);
     Input attended{w.attn_output,
@@ -51,7 +61,8 @@ Result<ColumnScales> ColumnScales::find(const Workbench& bench) {
     if (w.v_bias) attended.makers.push_back(w.v_bias);
     TRY(offer(std::move(attended)));
   }
-  if (!model.tied()) TRY(offer({model.output, {model.output}, {model.output_norm}, {}}));
+  if (!model.tied())
+    TRY(offer({model.output, {model.output}, norm(model.output_norm, model.output_norm_bias), {}}));
   for (const Input& input : scales.inputs_) {
     for (const Tensor* user : input.users) scales.users_[user] = &input;
     for (const Tensor* maker : input.makers) scales.makers_[maker] = &input;

@@ -94,7 +94,7 @@ class Probes {
   Status begin() {
     ASSIGN_OR_RETURN(float* state, states_.load(0));
     for (const auto& chunk : chunks_) {
-      TRY(session_.embed(chunk, state));
+      TRY(session_.embed(chunk, 0, state));
       state += chunk.size() * hyper_.width;
     }
     TRY(states_.store(0));
@@ -105,7 +105,8 @@ class Probes {
 
   Status embed_coarsely(size_t i) {
     ASSIGN_OR_RETURN(float* row, states_.load(1 + i));
-    for (const auto& chunk : chunks_)
+    for (const auto& chunk : chunks_) {
+      float* first = row;
       for (const Token token : chunk) {
         ASSIGN_OR_RETURN(const Tensor exact,
                          bench_.reader.rows(*weights_[i].tensor, static_cast<uint64_t>(token), 1));
@@ -114,6 +115,8 @@ class Probes {
         for (uint32_t c = 0; c < hyper_.width; ++c) row[c] *= hyper_.embedding_scale;
         row += hyper_.width;
       }
+      session_.add_positions(0, static_cast<int64_t>(chunk.size()), first);
+    }
     return states_.store(1 + i);
   }
 

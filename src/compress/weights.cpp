@@ -10,7 +10,9 @@ std::vector<Weight> find_weights(const Model& model) {
   for (uint32_t l = 0; l < model.layers.size(); ++l) {
     const LayerWeights& w = model.layers[l];
     for (const Tensor* tensor : matrices_of(w)) {
-      const Tensor* input = tensor == w.k || tensor == w.v ? w.q : tensor == w.up ? w.gate : tensor;
+      const Tensor* input = tensor == w.k || tensor == w.v ? w.q
+                            : tensor == w.up && w.gate     ? w.gate
+                                                           : tensor;
       known[tensor] = {tensor, l, input, false};
     }
   }

@@ -12,7 +12,8 @@ struct Weight {
   const Tensor* tensor;
   // The layer it works in; n_layers: the head. A tied embedding is the head.
   uint32_t layer;
-  // The tensor whose input is measured in its name too: q for k and v, gate for up. Null for an
+  // The tensor whose input is measured in its name too: q for k and v, gate for up
+  // where there is one. Null for an
   // embedding that is not the head: it looks rows up, and has no input.
   const Tensor* input;
   bool embeds;

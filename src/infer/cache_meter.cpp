@@ -66,7 +66,7 @@ Status CacheMeter::run(std::span<const Token> chunk, const Visit& visit) {
   for (size_t begin = 0; begin < chunk.size(); begin += s.batch()) {
     if (interrupted()) return Status::interrupted();
     const size_t n = std::min<size_t>(s.batch(), chunk.size() - begin);
-    TRY(s.embed(chunk.subspan(begin, n), s.hidden_buffer()));
+    TRY(s.embed(chunk.subspan(begin, n), static_cast<uint32_t>(begin), s.hidden_buffer()));
     TRY(s.run_layers(0, hyper().n_layers, static_cast<uint32_t>(begin), static_cast<int64_t>(n),
                      s.hidden_buffer()));
     TRY(visit(begin, begin + n));
@@ -219,7 +219,7 @@ Result<std::vector<LayerLoss>> CacheMeter::weigh_layers(std::span<const Token> c
   TRY(keep_reference(chunk));
   for (size_t begin = 0; begin < chunk.size(); begin += s.batch()) {
     const size_t n = std::min<size_t>(s.batch(), chunk.size() - begin);
-    TRY(s.embed(chunk.subspan(begin, n), row(input_, begin)));
+    TRY(s.embed(chunk.subspan(begin, n), static_cast<uint32_t>(begin), row(input_, begin)));
   }
   std::vector<LayerLoss> losses;
   const uint32_t n_layers = hyper().n_layers;

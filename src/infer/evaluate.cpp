@@ -69,7 +69,8 @@ class ChunkScorer {
 
  private:
   static Status run(Session& session, std::span<const Token> chunk, size_t begin, size_t end) {
-    TRY(session.embed(chunk.subspan(begin, end - begin), session.hidden_buffer()));
+    TRY(session.embed(chunk.subspan(begin, end - begin), static_cast<uint32_t>(begin),
+                      session.hidden_buffer()));
     return session.run_layers(0, session.model().hyper.n_layers, static_cast<uint32_t>(begin),
                               static_cast<int64_t>(end - begin), session.hidden_buffer());
   }

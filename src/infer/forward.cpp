@@ -4,14 +4,6 @@
 #include <cmath>
 
 namespace enxuto {
-namespace {
-
-// Multiplications worth a hand-over to another thread; less is done where it is.
-constexpr int64_t kWorthSharing = 32768;
-// Queries of one piece of attention.
-constexpr int64_t kQueries = 32;
-
-}  // namespace
 
 Forward::Forward(const Model& model, const SessionLayout& layout, WeightStream& weights,
                  const LowRankWeights& adapter, uint8_t* scratch, uint8_t* kv_memory)
@@ -52,6 +44,16 @@ Status Forward::embed(std::span<const Token> tokens, float* x) {
   return {};
 }
 
+// By way of the norms' memory, which is free before the first layer.
+void Forward::add_positions(const Tensor& table, uint32_t position, int64_t n, float* x) {
+  const uint8_t* rows = weights_.data(table);
+  for (int64_t t = 0; t < n; ++t) {
+    const uint64_t row = uint64_t{position} + static_cast<uint64_t>(t);
+    table.codec().decode(rows + row * table.row_bytes(), wide_, hyper_.width);
+    k_.add(wide_, hyper_.width, x + t * hyper_.width);
+  }
+}
+
 Status Forward::run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* x) {
   rope_.fill(position, n, angles_);
   if (hyper_.sliding_window) sliding_rope_.fill(position, n, sliding_angles_);
@@ -62,90 +64,27 @@ Status Forward::run_layers(uint32_t begin, uint32_t end, uint32_t position, int6
   return {};
 }
 
-// x += attention(norm(x)): (n, width), in place.
-Status Forward::attention(uint32_t l, uint32_t position, int64_t n, float* x) {
-  const LayerWeights& w = model_.layers[l];
-  const LayerWidths widths = hyper_.widths(l);
-  const int64_t key_width = int64_t{widths.n_kv_heads} * hyper_.key_dim,
-                value_width = int64_t{widths.n_kv_heads} * hyper_.value_dim,
-                query_width = int64_t{widths.n_heads} * hyper_.key_dim;
-  const Rope& rope = hyper_.slides(l) ? sliding_rope_ : rope_;
-  const float* angles = hyper_.slides(l) ? sliding_angles_ : angles_;
-  float *normed = wide_, *attended = wide_;
-  float *q = projections_, *k = q + n * query_width, *v = k + n * key_width;
-  float* projected = projections_;
-
-  norm(x, w.attn_norm, n, normed);
-  TRY(linear(Operator::kQkv, normed, n,
-             {{w.q, w.q_bias, q}, {w.k, w.k_bias, k}, {w.v, w.v_bias, v}}));
-  cache_.make_room(l, position, n);
-  for_tokens(n, [&](int64_t t) {
-    float *q_t = q + t * query_width, *k_t = k + t * key_width;
-    for (uint32_t h = 0; h < widths.n_heads; ++h)
-      shape_head(w.q_norm, rope, angles + t * rope.dims(), q_t + h * hyper_.key_dim);
-    if (cache_.rotates_keys(l)) rotate_heads(q_t, widths.n_heads, hyper_.key_dim);
-    for (uint32_t h = 0; h < widths.n_kv_heads; ++h)
-      shape_head(w.k_norm, rope, angles + t * rope.dims(), k_t + h * hyper_.key_dim);
-    cache_.store(k_, l, position + static_cast<uint32_t>(t), k_t, v + t * value_width);
-  });
-  attend(l, position, n, q, attended);
-  TRY(linear(Operator::kAttentionOutput, attended, n, {{w.attn_output, nullptr, projected}}));
-  add_normed(projected, w.post_attn_norm, n, x);
-  return {};
-}
-
 // x += ffn(norm(x)): (n, width), in place.
 Status Forward::feed_forward(uint32_t l, int64_t n, float* x) {
   const LayerWeights& w = model_.layers[l];
   const int64_t width = hyper_.widths(l).ffn_width;
   float *normed = wide_, *fed = wide_;
-  float *gate = projections_, *up = gate + n * width;
-  norm(x, w.ffn_norm, n, normed);
-  TRY(linear(Operator::kGateUp, normed, n, {{w.gate, nullptr, gate}, {w.up, nullptr, up}}));
-  gate_mul(gate, up, width, n);
-  TRY(linear(Operator::kDown, gate, n, {{w.down, nullptr, fed}}));
+  float *active = projections_, *up = active + n * width;
+  norm(x, w.ffn_norm, w.ffn_norm_bias, n, normed);
+  if (w.gate) {
+    TRY(linear(Operator::kGateUp, normed, n, {{w.gate, nullptr, active}, {w.up, w.up_bias, up}}));
+    gate_mul(active, up, width, n);
+  } else {
+    TRY(linear(Operator::kGateUp, normed, n, {{w.up, w.up_bias, active}}));
+    activate(active, width, n);
+  }
+  TRY(linear(Operator::kDown, active, n, {{w.down, w.down_bias, fed}}));
   add_normed(fed, w.post_ffn_norm, n, x);
   return {};
 }
 
-// out (n, n_heads, value_dim) = causal attention of q (n, n_heads, key_dim) over the cache, in
-// pieces of a few neighbouring tokens times the heads that share keys and values.
-void Forward::attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out) {
-  const OperatorTimer timer(times_, Operator::kAttention);
-  const int64_t n_heads = hyper_.widths(l).n_heads, n_kv_heads = hyper_.widths(l).n_kv_heads;
-  const int64_t sharing = n_heads / n_kv_heads;
-  // One token has few pieces: where whole groups would leave threads without work, single heads.
-  const bool single = n == 1 || rounding_ == Rounding::kOfOneToken;
-  const bool uneven = single && n_kv_heads % team_.size() != 0;
-  const int64_t heads = uneven || sharing > kQueries ? 1 : sharing;
-  const int64_t head_pieces = n_heads / heads, tokens = single ? 1 : kQueries / heads;
-  const int64_t cost = (position + n / 2 + 1) * std::min(n, tokens) * heads * hyper_.key_dim;
-  const int64_t grain = std::max<int64_t>(1, kWorthSharing / cost);
-  const auto piece = [&](int64_t i, float* scratch) {
-    AttendQuery queries[kQueries];
-    int64_t n_queries = 0;
-    const int64_t head = i % head_pieces * heads, token = i / head_pieces * tokens;
-    const KvCache::HeadView kv = cache_.head(l, static_cast<uint32_t>(head / sharing));
-    for (int64_t t = token; t < std::min(n, token + tokens); ++t) {
-      const uint32_t at = position + static_cast<uint32_t>(t);
-      for (int64_t h = t * n_heads + head, end = h + heads; h < end; ++h)
-        queries[n_queries++] = {q + h * hyper_.key_dim, out + h * hyper_.value_dim,
-                                int64_t{cache_.horizon(l, at)} - kv.first,
-                                int64_t{at} + 1 - kv.first};
-    }
-    k_.attend(queries, n_queries, kv.rows, hyper_.key_dim, hyper_.attention_scale, scratch);
-    if (cache_.rotates_values(l))
-      for (int64_t j = 0; j < n_queries; ++j) k_.rotate(queries[j].out, hyper_.value_dim);
-  };
-  team_.parallel_for(head_pieces * ((n + tokens - 1) / tokens), grain,
-                     [&](int64_t begin, int64_t end, int thread) {
-                       for (int64_t i = begin; i < end; ++i)
-                         piece(i, buffers_.thread_scratch(thread));
-                     });
-}
-
 void Forward::final_norm(const float* x, int64_t n, float* normed) {
-  norm(x, model_.output_norm, n, normed);
+  norm(x, model_.output_norm, model_.output_norm_bias, n, normed);
 }
 
 void Forward::multiply(const MatrixView& w, const float* x, int64_t n, float* y) {
@@ -249,16 +188,20 @@ Status Forward::stream(const Tensor& tensor, const MatmulJob& job, int64_t n) {
   return {};
 }
 
-void Forward::norm(const float* x, const Tensor* weight, int64_t n, float* y) {
+void Forward::norm(const float* x, const Tensor* weight, const Tensor* bias, int64_t n, float* y) {
   const int64_t width = hyper_.width;
   for_tokens(n, [&](int64_t t) {
-    k_.rms_norm(x + t * width, floats(weight), hyper_.norm_epsilon, width, y + t * width);
+    const float* from = x + t * width;
+    if (hyper_.norm == Norm::kRms)
+      k_.rms_norm(from, floats(weight), hyper_.norm_epsilon, width, y + t * width);
+    else
+      k_.layer_norm(from, floats(weight), floats(bias), hyper_.norm_epsilon, width, y + t * width);
   });
 }
 
 // x += branch, normed where the architecture norms what a branch adds.
 void Forward::add_normed(float* branch, const Tensor* weight, int64_t n, float* x) {
-  if (weight) norm(branch, weight, n, branch);
+  if (weight) norm(branch, weight, nullptr, n, branch);
   for_tokens(
       n, [&](int64_t t) { k_.add(branch + t * hyper_.width, hyper_.width, x + t * hyper_.width); });
 }
@@ -268,16 +211,8 @@ void Forward::gate_mul(float* gate, const float* up, int64_t width, int64_t n) {
   for_tokens(n, [&](int64_t t) { mul(gate + t * width, up + t * width, width, gate + t * width); });
 }
 
-// One query or key head: normed where the architecture does so, then turned to its position.
-void Forward::shape_head(const Tensor* norm_weight, const Rope& rope, const float* angles,
-                         float* head) {
-  if (norm_weight)
-    k_.rms_norm(head, floats(norm_weight), hyper_.norm_epsilon, hyper_.key_dim, head);
-  rope.turn(angles, head);
-}
-
-void Forward::rotate_heads(float* heads, uint32_t n_heads, uint32_t head_dim) {
-  for (uint32_t h = 0; h < n_heads; ++h) k_.rotate(heads + h * head_dim, head_dim);
+void Forward::activate(float* up, int64_t width, int64_t n) {
+  for_tokens(n, [&](int64_t t) { k_.gelu(up + t * width, width, up + t * width); });
 }
 
 MatrixView Forward::view(const Tensor& tensor) const {
@@ -289,13 +224,6 @@ MatrixView Forward::view(const Tensor& tensor) const {
 
 const float* Forward::floats(const Tensor* tensor) const {
   return tensor ? reinterpret_cast<const float*>(weights_.data(*tensor)) : nullptr;
-}
-
-template <class Body>
-void Forward::for_tokens(int64_t n, const Body& body) {
-  team_.parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) body(t);
-  });
 }
 
 }  // namespace enxuto

@@ -29,6 +29,7 @@ class Forward {
 
   // They fail where streamed weights cannot be read.
   Status embed(std::span<const Token> tokens, float* x);
+  void add_positions(const Tensor& table, uint32_t position, int64_t n, float* x);
   Status run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* x);
   Status head(const float* x, int64_t n, float* logits);
   void final_norm(const float* x, int64_t n, float* normed);
@@ -45,22 +46,34 @@ class Forward {
  private:
   Status attention(uint32_t l, uint32_t position, int64_t n, float* x);
   Status feed_forward(uint32_t l, int64_t n, float* x);
-  void attend(uint32_t l, uint32_t position, int64_t n, const float* q, float* out);
+  // Where q, k and v of a pass lie: of each token side by side where one matrix gives them.
+  struct Projections {
+    float *q, *k, *v;
+    int64_t q_stride, k_stride, v_stride;  // from token to token
+  };
+  Projections place_projections(uint32_t l, int64_t n) const;
+  Status project(const LayerWeights& w, const float* normed, int64_t n, const Projections& to);
+  void attend(uint32_t l, uint32_t position, int64_t n, const Projections& from, float* out);
   Status linear(Operator op, const float* x, int64_t n, std::initializer_list<Linear> layers);
   Status multiply(const float* x, int64_t n, std::initializer_list<Linear> layers);
   void add_adapter(const float* x, int64_t n, std::initializer_list<Linear> layers);
   int64_t sharing(Type type) const;
   Rounding rounding() const;
   Status stream(const Tensor& tensor, const MatmulJob& job, int64_t n);
-  void norm(const float* x, const Tensor* weight, int64_t n, float* y);
+  void norm(const float* x, const Tensor* weight, const Tensor* bias, int64_t n, float* y);
   void add_normed(float* branch, const Tensor* weight, int64_t n, float* x);
   void gate_mul(float* gate, const float* up, int64_t width, int64_t n);
+  void activate(float* up, int64_t width, int64_t n);
   void shape_head(const Tensor* norm_weight, const Rope& rope, const float* angles, float* head);
   void rotate_heads(float* heads, uint32_t n_heads, uint32_t head_dim);
   MatrixView view(const Tensor& tensor) const;
   const float* floats(const Tensor* tensor) const;
   template <class Body>
-  void for_tokens(int64_t n, const Body& body);  // body(token)
+  void for_tokens(int64_t n, const Body& body) {  // body(token)
+    team_.parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {
+      for (int64_t t = begin; t < end; ++t) body(t);
+    });
+  }
 
   const Model& model_;
   const HyperParameters& hyper_;

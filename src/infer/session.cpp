@@ -156,7 +156,7 @@ Result<std::span<const float>> Session::feed(std::span<const Token> tokens) {
     for (; !tokens.empty(); tokens = tokens.subspan(n)) {
       if (interrupted()) return Status::interrupted();
       n = static_cast<int64_t>(std::min<size_t>(tokens.size(), batch()));
-      TRY(embed(tokens.first(n), hidden_buffer()));
+      TRY(embed(tokens.first(n), s.n_tokens, hidden_buffer()));
       TRY(run_layers(0, model().hyper.n_layers, s.n_tokens, n, hidden_buffer()));
       s.n_tokens += static_cast<uint32_t>(n);
     }
@@ -177,7 +177,7 @@ Result<std::span<const float>> Session::feed_each(std::span<const Token> tokens)
   const auto n = static_cast<int64_t>(tokens.size());
   const std::span<float> rows = s.logits.first(tokens.size() * model().hyper.vocabulary);
   const auto pass = [&]() -> Status {
-    TRY(embed(tokens, hidden_buffer()));
+    TRY(embed(tokens, s.n_tokens, hidden_buffer()));
     TRY(run_layers(0, model().hyper.n_layers, s.n_tokens, n, hidden_buffer()));
     return logits(hidden_buffer(), n, rows.data());
   };
@@ -187,7 +187,7 @@ Result<std::span<const float>> Session::feed_each(std::span<const Token> tokens)
   return std::span<const float>(rows);
 }
 
-Status Session::embed(std::span<const Token> tokens, float* hidden) {
+Status Session::embed(std::span<const Token> tokens, uint32_t position, float* hidden) {
   assert(tokens.size() <= batch());
   const uint32_t vocabulary = model().hyper.vocabulary;
   for (const Token token : tokens)
@@ -195,7 +195,15 @@ Status Session::embed(std::span<const Token> tokens, float* hidden) {
       return Status::bad_input(
           fmt::format("token {} is not among the model's {}", token, format_count(vocabulary)),
           "the tokenizer and the weights of this file do not belong together");
-  return state_->forward->embed(tokens, hidden);
+  TRY(state_->forward->embed(tokens, hidden));
+  add_positions(position, static_cast<int64_t>(tokens.size()), hidden);
+  return {};
+}
+
+void Session::add_positions(uint32_t position, int64_t n, float* hidden) {
+  const Tensor* table = model().position_embedding;
+  assert(!table || position + static_cast<uint64_t>(n) <= table->rows());
+  if (table) state_->forward->add_positions(*table, position, n, hidden);
 }
 
 Status Session::run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n,

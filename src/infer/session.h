@@ -73,8 +73,10 @@ class Session {
   // that layer ended: 0 begins anew.
   uint32_t batch() const;
   uint32_t logit_rows() const;
-  Status embed(std::span<const Token> tokens,
-               float* hidden);  // (n, width); kBadInput: no such token
+  // position: of the first token. hidden: (n, width). kBadInput: no such token.
+  Status embed(std::span<const Token> tokens, uint32_t position, float* hidden);
+  // What embed() adds to the tokens' rows, where positions are learned.
+  void add_positions(uint32_t position, int64_t n, float* hidden);
   // In place, through the KV cache.
   Status run_layers(uint32_t begin, uint32_t end, uint32_t position, int64_t n, float* hidden);
   // Another format of the layer's cache, of no more bytes than the one planned: what it holds is

@@ -18,6 +18,13 @@ struct Gated {
   float value, slope;
 };
 
+// gelu(g) = g sigmoid(2 u), u = root (g + c g^3), as tanh(u) = 2 sigmoid(2 u) - 1
+Gated gelu(float g) {
+  constexpr float kTwoRoots = 2 * 0.79788456f, kCube = 0.044715f;  // sqrt(2 / pi)
+  const float s = sigmoid(kTwoRoots * g * (1 + kCube * g * g));
+  return {g * s, s * (1 + g * (1 - s) * kTwoRoots * (1 + 3 * kCube * g * g))};
+}
+
 template <class Function>
 void gate_gradient(float* gate, float* up, const float* dy, int64_t n, const Function& f) {
   for (int64_t i = 0; i < n; ++i) {
@@ -48,13 +55,12 @@ void silu_mul_gradient(float* gate, float* up, const float* dy, int64_t n) {
   });
 }
 
-// gelu(g) = g sigmoid(2 u), u = root (g + c g^3), as tanh(u) = 2 sigmoid(2 u) - 1
 void gelu_mul_gradient(float* gate, float* up, const float* dy, int64_t n) {
-  constexpr float kTwoRoots = 2 * 0.79788456f, kCube = 0.044715f;  // sqrt(2 / pi)
-  gate_gradient(gate, up, dy, n, [](float g) {
-    const float s = sigmoid(kTwoRoots * g * (1 + kCube * g * g));
-    return Gated{g * s, s * (1 + g * (1 - s) * kTwoRoots * (1 + 3 * kCube * g * g))};
-  });
+  gate_gradient(gate, up, dy, n, gelu);
+}
+
+void gelu_gradient(float* x, const float* dy, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = dy[i] * gelu(x[i]).slope;
 }
 
 }  // namespace enxuto

@@ -14,4 +14,7 @@ void rms_norm_gradient(const float* x, const float* weight, float epsilon, int64
 void silu_mul_gradient(float* gate, float* up, const float* dy, int64_t n);
 void gelu_mul_gradient(float* gate, float* up, const float* dy, int64_t n);
 
+// Of y = gelu(x): x becomes its gradient.
+void gelu_gradient(float* x, const float* dy, int64_t n);
+
 }  // namespace enxuto

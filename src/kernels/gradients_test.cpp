@@ -6,7 +6,9 @@
 
 #include "kernels/cross_entropy.h"
 #include "kernels/finite_difference.h"
+#include "kernels/layer_norm_gradient.h"
 #include "kernels/tables.h"
+#include "kernels/weight_gradients.h"
 
 namespace enxuto {
 namespace {
@@ -25,6 +27,43 @@ TEST(Gradients, OfRmsNorm) {
   expect_gradient(x, dx, loss, 1e-3);
   dx = dy;
   rms_norm_gradient(x.data(), weight.data(), 0.25f, kN, dx.data(), dx.data());
+  expect_gradient(x, dx, loss, 1e-3);
+}
+
+TEST(Gradients, OfLayerNorm) {
+  constexpr size_t kN = 77, kRows = 5;
+  std::vector<float> x = random_floats(kN * kRows, 1), y(x.size()), dx(x.size()), dw(kN), db(kN);
+  for (float& value : x) value += 3;
+  std::vector<float> weight = random_floats(kN, 2), bias = random_floats(kN, 4);
+  const auto dy = random_floats(x.size(), 3);
+  const auto loss = [&] {
+    for (size_t at = 0; at < x.size(); at += kN)
+      oracle().layer_norm(&x[at], weight.data(), bias.data(), 0.25f, kN, &y[at]);
+    return dot(y, dy);
+  };
+  for (size_t at = 0; at < x.size(); at += kN)
+    layer_norm_gradient(&x[at], weight.data(), 0.25f, kN, &dy[at], &dx[at]);
+  expect_gradient(x, dx, loss, 1e-3);
+  std::vector<float> in_place = dy;
+  layer_norm_gradient(x.data(), weight.data(), 0.25f, kN, in_place.data(), in_place.data());
+  EXPECT_TRUE(std::equal(in_place.begin(), in_place.begin() + kN, dx.begin()));
+  ThreadTeam team(2);
+  add_layer_norm_gradient(team, kRows, x.data(), dy.data(), 0.25f, kN, dw.data());
+  expect_gradient(weight, dw, loss, 1e-3);
+  add_bias_gradient(team, kRows, dy.data(), kN, db.data());
+  expect_gradient(bias, db, loss, 1e-3);
+}
+
+TEST(Gradients, OfGelu) {
+  std::vector<float> x = random_floats(150, 1, 3), y(x.size());
+  x[0] = 0, x[1] = 40, x[2] = -40, x[3] = 1e-5f;
+  const auto dy = random_floats(x.size(), 3);
+  std::vector<float> dx = x;
+  gelu_gradient(dx.data(), dy.data(), 150);
+  const auto loss = [&] {
+    oracle().gelu(x.data(), 150, y.data());
+    return dot(y, dy);
+  };
   expect_gradient(x, dx, loss, 1e-3);
 }
 

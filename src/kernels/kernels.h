@@ -100,9 +100,13 @@ struct KernelTable {
 
   // y = x / sqrt(mean(x^2) + epsilon) * weight
   void (*rms_norm)(const float* x, const float* weight, float epsilon, int64_t n, float* y);
+  // y = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float epsilon,
+                     int64_t n, float* y);
   void (*add)(const float* x, int64_t n, float* y);                           // y += x
   void (*silu_mul)(const float* gate, const float* up, int64_t n, float* y);  // silu(gate) * up
   void (*gelu_mul)(const float* gate, const float* up, int64_t n, float* y);  // gelu, tanh form
+  void (*gelu)(const float* x, int64_t n, float* y);                          // the same
   void (*softmax)(float* x, int64_t n);                                       // in place
 
   // Attention of queries that share one key/value head, streaming softmax:

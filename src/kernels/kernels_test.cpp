@@ -303,13 +303,19 @@ TEST_P(EveryTable, NormsAndActivations) {
     compare("rms_norm", 1e-6, [&](const KernelTable& table, float* y) {
       table.rms_norm(a.data(), b.data(), 1e-5f, n, y);
     });
+    compare("layer_norm", 2e-5, [&](const KernelTable& table, float* y) {
+      std::copy(a.begin(), a.end(), y);
+      for (float& value : std::span(y, a.size())) value += 20;  // far from its mean
+      table.layer_norm(y, b.data(), a.data(), 1e-2f, n, y);
+    });
     compare("add", 0, [&](const KernelTable& table, float* y) {
       std::copy(b.begin(), b.end(), y);
       table.add(a.data(), n, y);
     });
     compare("silu", 2e-6,
             [&](const KernelTable& table, float* y) { table.silu_mul(a.data(), b.data(), n, y); });
-    compare("gelu", 2e-4,
+    compare("gelu", 2e-4, [&](const KernelTable& table, float* y) { table.gelu(a.data(), n, y); });
+    compare("gelu_mul", 2e-4,
             [&](const KernelTable& table, float* y) { table.gelu_mul(a.data(), b.data(), n, y); });
     compare("softmax", 2e-6, [&](const KernelTable& table, float* y) {
       std::copy(a.begin(), a.end(), y);
@@ -337,6 +343,9 @@ TEST_P(EveryTable, ActivationsOfExtremes) {
     for (int i = 0; i < 3; ++i) EXPECT_NEAR(y[i], 0, 1e-6);
     for (int i = 3; i < 7; ++i) EXPECT_FLOAT_EQ(y[i], gate[i]);
   }
+  k.gelu(gate, 7, y);
+  for (int i = 0; i < 3; ++i) EXPECT_NEAR(y[i], 0, 1e-6);
+  for (int i = 3; i < 7; ++i) EXPECT_FLOAT_EQ(y[i], gate[i]);
   float nan[] = {NAN, 1};
   k.softmax(nan, 2);
   EXPECT_TRUE(std::isnan(nan[0]));
@@ -390,10 +399,14 @@ TEST_P(EveryTable, NothingElseDropsANaN) {
       activate(other.data(), x.data(), size, y.data());
       EXPECT_TRUE(std::isnan(y[place])) << place;
     }
+    k.gelu(x.data(), size, y.data());
+    EXPECT_TRUE(std::isnan(y[place])) << place;
     y.assign(n, 1.0f);
     k.add(x.data(), size, y.data());
     EXPECT_TRUE(std::isnan(y[place])) << place;
     k.rms_norm(x.data(), other.data(), 1e-5f, size, y.data());
+    EXPECT_TRUE(std::ranges::all_of(y, [](float v) { return std::isnan(v); })) << place;
+    k.layer_norm(x.data(), other.data(), other.data(), 1e-5f, size, y.data());
     EXPECT_TRUE(std::ranges::all_of(y, [](float v) { return std::isnan(v); })) << place;
     std::vector<uint16_t> halves(n);
     k.encode_row(Type::F16, x.data(), size, reinterpret_cast<uint8_t*>(halves.data()));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/layer_norm_gradient.h"
 #include "kernels/row_sums.h"
 
 namespace enxuto {
@@ -43,6 +44,19 @@ void add_norm_gradient(ThreadTeam& team, int64_t n_rows, const float* x, const f
   });
   add_columns(team, n_rows, n, dw, [&](int64_t row, int64_t c) {
     return dy[row * n + c] * x[row * n + c] * scales[static_cast<size_t>(row)];
+  });
+}
+
+void add_layer_norm_gradient(ThreadTeam& team, int64_t n_rows, const float* x, const float* dy,
+                             float epsilon, int64_t n, float* dw) {
+  std::vector<RowNorm> norms(static_cast<size_t>(n_rows));
+  team.parallel_for(n_rows, 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row)
+      norms[static_cast<size_t>(row)] = row_norm(x + row * n, epsilon, n);
+  });
+  add_columns(team, n_rows, n, dw, [&](int64_t row, int64_t c) {
+    const RowNorm& norm = norms[static_cast<size_t>(row)];
+    return dy[row * n + c] * (x[row * n + c] - norm.mean) * norm.scale;
   });
 }
 

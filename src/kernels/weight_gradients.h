@@ -17,4 +17,8 @@ void add_bias_gradient(ThreadTeam& team, int64_t n_tokens, const float* dy, int6
 void add_norm_gradient(ThreadTeam& team, int64_t n_rows, const float* x, const float* dy,
                        float epsilon, int64_t n, float* dw);
 
+// Of y = (x - mean(x)) / sqrt(variance(x) + epsilon) * w + b: the same; that by b is a bias's.
+void add_layer_norm_gradient(ThreadTeam& team, int64_t n_rows, const float* x, const float* dy,
+                             float epsilon, int64_t n, float* dw);
+
 }  // namespace enxuto

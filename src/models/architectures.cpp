@@ -51,6 +51,36 @@ constexpr TensorRule kPostFfn = {&L::post_ffn_norm,
                                  Dim::kNone,
                                  true};
 
+constexpr TensorRule kPlainNorm = {&L::attn_norm, "attn_norm.weight", "ln_1.weight",
+                                   Dim::kWidth,   Dim::kNone,         true};
+constexpr TensorRule kPlainNormBias = {&L::attn_norm_bias, "attn_norm.bias", "ln_1.bias",
+                                       Dim::kWidth,        Dim::kNone,       true};
+constexpr TensorRule kQkv = {
+    &L::qkv, "attn_qkv.weight", "attn.c_attn.weight", Dim::kWidth, Dim::kQkvWidth, true, true};
+constexpr TensorRule kQkvBias = {&L::qkv_bias,   "attn_qkv.bias", "attn.c_attn.bias",
+                                 Dim::kQkvWidth, Dim::kNone,      true};
+constexpr TensorRule kPlainO = {&L::attn_output,
+                                "attn_output.weight",
+                                "attn.c_proj.weight",
+                                Dim::kHeadWidth,
+                                Dim::kWidth,
+                                true,
+                                true};
+constexpr TensorRule kOBias = {&L::attn_output_bias, "attn_output.bias", "attn.c_proj.bias",
+                               Dim::kWidth,          Dim::kNone,         true};
+constexpr TensorRule kPlainFfnNorm = {&L::ffn_norm, "ffn_norm.weight", "ln_2.weight",
+                                      Dim::kWidth,  Dim::kNone,        true};
+constexpr TensorRule kPlainFfnNormBias = {&L::ffn_norm_bias, "ffn_norm.bias", "ln_2.bias",
+                                          Dim::kWidth,       Dim::kNone,      true};
+constexpr TensorRule kPlainUp = {
+    &L::up, "ffn_up.weight", "mlp.c_fc.weight", Dim::kWidth, Dim::kFfn, true, true};
+constexpr TensorRule kUpBias = {&L::up_bias, "ffn_up.bias", "mlp.c_fc.bias",
+                                Dim::kFfn,   Dim::kNone,    true};
+constexpr TensorRule kPlainDown = {
+    &L::down, "ffn_down.weight", "mlp.c_proj.weight", Dim::kFfn, Dim::kWidth, true, true};
+constexpr TensorRule kDownBias = {&L::down_bias, "ffn_down.bias", "mlp.c_proj.bias",
+                                  Dim::kWidth,   Dim::kNone,      true};
+
 constexpr TensorRule kLlamaLayer[] = {kAttnNorm, kQ, kQBias,   kK,    kKBias, kV,
                                       kVBias,    kO, kFfnNorm, kGate, kUp,    kDown};
 constexpr TensorRule kQwen3Layer[] = {kAttnNorm, kQ,       kQNorm, kK,  kKNorm, kV,
@@ -59,6 +89,10 @@ constexpr TensorRule kGemma3Layer[] = {kAttnNorm, kQ,        kQNorm,        kK, 
                                        kO,        kPostAttn, kGemmaFfnNorm, kGate, kUp,    kDown,
                                        kPostFfn};
 
+constexpr TensorRule kGpt2Layer[] = {kPlainNorm, kPlainNormBias, kQkv,          kQkvBias,
+                                     kPlainO,    kOBias,         kPlainFfnNorm, kPlainFfnNormBias,
+                                     kPlainUp,   kUpBias,        kPlainDown,    kDownBias};
+
 constexpr RopeLayout kPairs = RopeLayout::kInterleaved, kHalves = RopeLayout::kHalves;
 
 constexpr const char* kLlamaClasses[] = {"LlamaForCausalLM", "MistralForCausalLM"};
@@ -66,12 +100,15 @@ constexpr const char* kQwen2Classes[] = {"Qwen2ForCausalLM"};
 constexpr const char* kQwen3Classes[] = {"Qwen3ForCausalLM"};
 constexpr const char* kGemma3Classes[] = {"Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"};
 
+constexpr const char* kGpt2Classes[] = {"GPT2LMHeadModel"};
+
 constexpr ConfigDefaults kNoDefaults = {0, 0, 0, 0, 0, 0, false, false};
 constexpr ConfigDefaults kQwen2Defaults = {0, 0, 0, 0, 0, 0, false, true};
 constexpr ConfigDefaults kGemma3Defaults = {131072, 8, 4, 256, 1e-6, 1e6, true, false};
+constexpr ConfigDefaults kGpt2Defaults = {1024, 0, 0, 0, 1e-5, 0, true, false, 4};
 
 // name, classes, rope of GGUF, permuted q and k, gate, scaled embedding, norm + 1, global layer
-// every n, base of sliding layers, uneven layers, defaults, layer
+// every n, base of sliding layers, uneven layers, defaults, layer, norm, learned positions
 constexpr Architecture kArchitectures[] = {
     {"llama", kLlamaClasses, kPairs, true, Gate::kSilu, false, false, 0, 0, false, kNoDefaults,
      kLlamaLayer},
@@ -82,6 +119,8 @@ constexpr Architecture kArchitectures[] = {
     {"gemma3", kGemma3Classes, kHalves, false, Gate::kGelu, true, true, 6, 10000, false,
      kGemma3Defaults, kGemma3Layer},
     {"deci", {}, kPairs, false, Gate::kSilu, false, false, 0, 0, true, kNoDefaults, kLlamaLayer},
+    {"gpt2", kGpt2Classes, kHalves, false, Gate::kGelu, false, false, 0, 0, false, kGpt2Defaults,
+     kGpt2Layer, Norm::kMeanAndVariance, true},
 };
 
 }  // namespace
@@ -126,6 +165,9 @@ uint64_t length_of(Dim dim, const HyperParameters& h, uint32_t layer) {
       return uint64_t{widths.n_kv_heads} * h.key_dim;
     case Dim::kValueWidth:
       return uint64_t{widths.n_kv_heads} * h.value_dim;
+    case Dim::kQkvWidth:
+      return (uint64_t{widths.n_heads} + widths.n_kv_heads) * h.key_dim +
+             uint64_t{widths.n_kv_heads} * h.value_dim;
     case Dim::kKeyDim:
       return h.key_dim;
     case Dim::kFfn:
@@ -134,12 +176,18 @@ uint64_t length_of(Dim dim, const HyperParameters& h, uint32_t layer) {
       return uint64_t{widths.n_heads} * h.value_dim;
     case Dim::kRopeHalf:
       return h.rope_dims / 2;
+    case Dim::kPositions:
+      return h.trained_context;
   }
   return 0;
 }
 
 std::string layer_tensor_name(uint32_t layer, const TensorRule& rule) {
   return fmt::format("blk.{}.{}", layer, rule.gguf);
+}
+
+const char* epsilon_key(Norm norm) {
+  return norm == Norm::kRms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
 }
 
 }  // namespace enxuto

@@ -18,10 +18,12 @@ enum class Dim : uint8_t {
   kQueryWidth,
   kKeyWidth,
   kValueWidth,
+  kQkvWidth,
   kKeyDim,
   kFfn,
   kHeadWidth,
-  kRopeHalf
+  kRopeHalf,
+  kPositions
 };
 
 // One tensor of a layer. `gguf` follows "blk.N.", `hugging_face` "model.layers.N."; {contiguous,
@@ -32,14 +34,16 @@ struct TensorRule {
   const char* hugging_face;
   Dim columns, rows;
   bool required;
+  bool transposed = false;  // in a Hugging Face folder
 };
 
 // What a config.json may leave out; zero: must be there.
 struct ConfigDefaults {
   uint32_t context, n_heads, n_kv_heads, head_dim;
   double norm_epsilon, rope_base;
-  bool tied;      // tie_word_embeddings
-  bool qkv_bias;  // attention_bias
+  bool tied;                   // tie_word_embeddings
+  bool qkv_bias;               // attention_bias
+  uint32_t ffn_per_width = 0;  // intermediate_size, in widths
 };
 
 struct Architecture {
@@ -55,13 +59,20 @@ struct Architecture {
   bool uneven;  // heads and the width of the FFN may differ from layer to layer
   ConfigDefaults defaults;
   std::span<const TensorRule> layer;
+  Norm norm = Norm::kRms;          // kMeanAndVariance: with a bias
+  bool learned_positions = false;  // instead of rope
 };
 
 // The tensors outside the layers, with Hugging Face's full names. No slot: bind.cpp names them.
 inline constexpr TensorRule kEmbeddingRule = {
     nullptr, "token_embd.weight", "model.embed_tokens.weight", Dim::kWidth, Dim::kVocabulary, true};
+inline constexpr TensorRule kPositionRule = {
+    nullptr,     "position_embd.weight", "model.embed_positions.weight",
+    Dim::kWidth, Dim::kPositions,        true};
 inline constexpr TensorRule kOutputNormRule = {
     nullptr, "output_norm.weight", "model.norm.weight", Dim::kWidth, Dim::kNone, true};
+inline constexpr TensorRule kOutputNormBiasRule = {
+    nullptr, "output_norm.bias", "model.norm.bias", Dim::kWidth, Dim::kNone, true};
 inline constexpr TensorRule kOutputRule = {nullptr,     "output.weight",  "lm_head.weight",
                                            Dim::kWidth, Dim::kVocabulary, false};
 inline constexpr TensorRule kRopeFactorsRule = {nullptr,        "rope_freqs.weight", "",
@@ -72,6 +83,7 @@ bool is_of_attention(const TensorRule& rule);
 // `layer`: whose widths; lengths outside the layers are the same for each.
 uint64_t length_of(Dim dim, const HyperParameters& hyper, uint32_t layer = 0);
 std::string layer_tensor_name(uint32_t layer, const TensorRule& rule);  // "blk.3.attn_q.weight"
+const char* epsilon_key(Norm norm);  // of GGUF, after the architecture's name
 
 const Architecture* find_architecture(std::string_view name);
 const Architecture* find_architecture_of_class(std::string_view class_name);

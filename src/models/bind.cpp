@@ -102,6 +102,7 @@ class KeyReader {
 };
 
 Status read_rope(const KeyReader& keys, const Architecture& architecture, HyperParameters& h) {
+  if (architecture.learned_positions) return {};
   h.rope_dims = h.key_dim;
   TRY(keys.count("rope.dimension_count", 2, 65536, h.rope_dims, false));
   if (h.rope_dims % 2 != 0 || h.rope_dims > h.key_dim)
@@ -306,12 +307,14 @@ Result<HyperParameters> read_hyper_parameters(const Architecture& architecture,
   h.name = metadata.string_at("general.name").value_or("");
   h.rope_layout = architecture.rope_layout;
   h.gate = architecture.gate;
+  h.norm = architecture.norm;
+  h.learned_positions = architecture.learned_positions;
   TRY(refuse_relatives(keys));
   TRY(keys.count("block_count", 1, 4096, h.n_layers));
   TRY(keys.count("embedding_length", 1, 1 << 20, h.width));
   TRY(architecture.uneven ? read_uneven_widths(keys, h) : read_even_widths(keys, h));
   TRY(keys.count("context_length", 1, 1u << 31, h.trained_context));
-  TRY(keys.number("attention.layer_norm_rms_epsilon", 0, 1, h.norm_epsilon));
+  TRY(keys.number(epsilon_key(h.norm), 0, 1, h.norm_epsilon));
   TRY(read_head_dims(keys, h));
   TRY(read_rope(keys, architecture, h));
   TRY(read_sliding(keys, architecture, h));
@@ -337,7 +340,11 @@ Status bind_tensors(const Architecture& architecture, Model& model) {
         fmt::format("{} layers, but only {} tensors", h.n_layers, model.tensors.size()), kTodo);
   Binder binder(model);
   TRY(binder.bind(kEmbeddingRule.gguf, kEmbeddingRule, model.token_embedding));
+  if (architecture.learned_positions)
+    TRY(binder.bind(kPositionRule.gguf, kPositionRule, model.position_embedding));
   TRY(binder.bind(kOutputNormRule.gguf, kOutputNormRule, model.output_norm));
+  if (architecture.norm == Norm::kMeanAndVariance)
+    TRY(binder.bind(kOutputNormBiasRule.gguf, kOutputNormBiasRule, model.output_norm_bias));
   model.output = model.token_embedding;
   TRY(binder.bind(kOutputRule.gguf, kOutputRule, model.output));
   TRY(binder.bind(kRopeFactorsRule.gguf, kRopeFactorsRule, model.rope_factors));

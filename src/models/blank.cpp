@@ -25,10 +25,14 @@ Tensor shaped(std::string name, const TensorRule& rule, const HyperParameters& h
 // Biases are left out, as most architectures do.
 bool is_optional_bias(const TensorRule& rule) { return !rule.required; }
 
+Status check_known(const std::string& architecture) {
+  if (find_architecture(architecture)) return {};
+  return Status::usage(fmt::format("architecture '{}' is not known", architecture),
+                       "known are " + known_architectures());
+}
+
 Status check(const ModelShapeRequest& r) {
-  if (!find_architecture(r.architecture))
-    return Status::usage(fmt::format("architecture '{}' is not known", r.architecture),
-                         "known are " + known_architectures());
+  TRY(check_known(r.architecture));
   if (r.n_layers == 0 || r.width == 0 || r.n_heads == 0 || r.n_kv_heads == 0 || r.ffn_width == 0)
     return Status::usage("a model needs layers, a width, heads and an FFN",
                          "give all of them, or only how large it shall be: --params 5M");
@@ -42,7 +46,8 @@ Status check(const ModelShapeRequest& r) {
   return {};
 }
 
-Metadata describe(const ModelShapeRequest& r, const Metadata& tokenizer) {
+Metadata describe(const ModelShapeRequest& r, const Architecture& architecture,
+                  const Metadata& tokenizer) {
   Metadata metadata = tokenizer;
   for (const auto& [key, value] : tokenizer.entries())
     if (!key.starts_with("tokenizer.") && !key.starts_with("enxuto.")) metadata.erase(key);
@@ -54,16 +59,47 @@ Metadata describe(const ModelShapeRequest& r, const Metadata& tokenizer) {
   metadata.set_u32(prefix + "feed_forward_length", r.ffn_width);
   metadata.set_u32(prefix + "attention.head_count", r.n_heads);
   metadata.set_u32(prefix + "attention.head_count_kv", r.n_kv_heads);
-  metadata.set_f32(prefix + "attention.layer_norm_rms_epsilon", 1e-5f);
+  metadata.set_f32(prefix + epsilon_key(architecture.norm), 1e-5f);
+  if (architecture.learned_positions) return metadata;
   metadata.set_u32(prefix + "rope.dimension_count", r.width / r.n_heads);
   metadata.set_f32(prefix + "rope.freq_base", 10000.0f);
   return metadata;
 }
 
+HyperParameters hyper_of(const ModelShapeRequest& r, uint32_t vocabulary) {
+  HyperParameters hyper;
+  hyper.n_layers = r.n_layers, hyper.width = r.width;
+  hyper.n_heads = r.n_heads, hyper.n_kv_heads = r.n_kv_heads;
+  hyper.ffn_width = r.ffn_width;
+  hyper.key_dim = hyper.value_dim = r.width / r.n_heads;
+  hyper.vocabulary = vocabulary;
+  hyper.trained_context = r.context;
+  return hyper;
+}
+
+std::vector<Tensor> tensors_of(const Architecture& architecture, const HyperParameters& hyper) {
+  std::vector<Tensor> tensors = {shaped(kEmbeddingRule.gguf, kEmbeddingRule, hyper)};
+  if (architecture.learned_positions)
+    tensors.push_back(shaped(kPositionRule.gguf, kPositionRule, hyper));
+  for (uint32_t layer = 0; layer < hyper.n_layers; ++layer)
+    for (const TensorRule& rule : architecture.layer)
+      if (!is_optional_bias(rule))
+        tensors.push_back(shaped(layer_tensor_name(layer, rule), rule, hyper));
+  tensors.push_back(shaped(kOutputNormRule.gguf, kOutputNormRule, hyper));
+  if (architecture.norm == Norm::kMeanAndVariance)
+    tensors.push_back(shaped(kOutputNormBiasRule.gguf, kOutputNormBiasRule, hyper));
+  return tensors;
+}
+
+bool has_gates(const Architecture& architecture) {
+  return std::ranges::any_of(
+      architecture.layer, [](const TensorRule& rule) { return rule.slot == &LayerWeights::gate; });
+}
+
 // Multiples of 256 where a model is wide enough, else of 64.
-uint32_t ffn_of(uint32_t width) {
+uint32_t ffn_of(const std::string& architecture, uint32_t width) {
   const uint32_t step = width >= 256 ? 256 : 64;
-  return (width * 8 / 3 + step / 2) / step * step;
+  return (usual_ffn_width(architecture, width) + step / 2) / step * step;
 }
 
 }  // namespace
@@ -75,41 +111,35 @@ Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& reques
   if (!tokens || tokens->count == 0) return Status::usage("a model needs a tokenizer", "");
   const Architecture& architecture = *find_architecture(request.architecture);
   GgufFile parts;
-  parts.metadata = describe(request, tokenizer);
-  HyperParameters hyper;
-  hyper.n_layers = request.n_layers, hyper.width = request.width;
-  hyper.n_heads = request.n_heads, hyper.n_kv_heads = request.n_kv_heads;
-  hyper.ffn_width = request.ffn_width;
-  hyper.key_dim = hyper.value_dim = request.width / request.n_heads;
-  hyper.vocabulary = static_cast<uint32_t>(tokens->count);
-  std::vector<Tensor>& tensors = parts.tensors;
-  tensors = {shaped(kEmbeddingRule.gguf, kEmbeddingRule, hyper)};
-  for (uint32_t layer = 0; layer < request.n_layers; ++layer)
-    for (const TensorRule& rule : architecture.layer)
-      if (!is_optional_bias(rule))
-        tensors.push_back(shaped(layer_tensor_name(layer, rule), rule, hyper));
-  tensors.push_back(shaped(kOutputNormRule.gguf, kOutputNormRule, hyper));
+  parts.metadata = describe(request, architecture, tokenizer);
+  parts.tensors = tensors_of(architecture, hyper_of(request, static_cast<uint32_t>(tokens->count)));
   return make_model(std::move(parts));
 }
 
 uint64_t parameters_of(const ModelShapeRequest& r, uint32_t vocabulary) {
-  const uint64_t width = r.width, head = width / r.n_heads;
-  const uint64_t attention = 2 * width * width + 2 * width * head * r.n_kv_heads;
-  return vocabulary * width + width +
-         r.n_layers * (attention + 3 * width * r.ffn_width + 2 * width);
+  uint64_t n = 0;
+  for (const Tensor& t : tensors_of(*find_architecture(r.architecture), hyper_of(r, vocabulary)))
+    n += t.count();
+  return n;
+}
+
+uint32_t usual_ffn_width(const std::string& architecture, uint32_t width) {
+  const Architecture* known = find_architecture(architecture);
+  return known && !has_gates(*known) ? 4 * width : width * 8 / 3;
 }
 
 // Of the widths, the one whose number of layers comes closest to a layer for each 40 of it: deep
 // enough to compose, wide enough to multiply fast (the shapes that small language models have).
-Result<ModelShapeRequest> shape_of_size(uint64_t parameters, uint32_t vocabulary,
-                                        uint32_t context) {
+Result<ModelShapeRequest> shape_of_size(uint64_t parameters, uint32_t vocabulary, uint32_t context,
+                                        const std::string& architecture) {
+  TRY(check_known(architecture));
   constexpr double kWidthPerLayer = 40;
   ModelShapeRequest best;
   double least = INFINITY;
   for (const uint32_t width : {64u, 128u, 256u, 512u, 768u, 1024u, 1536u, 2048u}) {
     const uint32_t head = width >= 512 ? 64 : 32;
-    ModelShapeRequest shape = {"llama",       1,      width, width / head, width / head,
-                               ffn_of(width), context};
+    ModelShapeRequest shape = {
+        architecture, 1, width, width / head, width / head, ffn_of(architecture, width), context};
     const uint64_t one = parameters_of(shape, vocabulary);
     shape.n_layers = 2;
     const uint64_t layer = parameters_of(shape, vocabulary) - one;

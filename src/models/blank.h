@@ -18,7 +18,10 @@ Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& reques
 
 // A shape of about so many parameters, the embedding included: kUsage where there is none.
 // Widths are multiples of 256 where there is room, so that the formats of compress fit them.
-Result<ModelShapeRequest> shape_of_size(uint64_t parameters, uint32_t vocabulary, uint32_t context);
+Result<ModelShapeRequest> shape_of_size(uint64_t parameters, uint32_t vocabulary, uint32_t context,
+                                        const std::string& architecture = "llama");
+// Before it is rounded: 8/3 of the width, or 4 times it where an architecture has no gates.
+uint32_t usual_ffn_width(const std::string& architecture, uint32_t width);
 uint64_t parameters_of(const ModelShapeRequest& request, uint32_t vocabulary);
 
 }  // namespace enxuto

@@ -33,16 +33,33 @@ TEST(BlankModel, HasTheTensorsOfItsArchitecture) {
   }
 }
 
+TEST(BlankModel, HasPositionsAndBiasesWhereItsArchitectureHas) {
+  const auto model = blank_model({"gpt2", 3, 128, 4, 4, 512, 256}, tokenizer(300));
+  ASSERT_TRUE(model.ok()) << model.status().what();
+  const Model& m = **model;
+  ASSERT_NE(m.position_embedding, nullptr);
+  EXPECT_EQ(m.position_embedding->rows(), 256u);
+  EXPECT_NE(m.output_norm_bias, nullptr);
+  EXPECT_EQ(m.layers[2].qkv->rows(), 384u);
+  EXPECT_EQ(m.layers[2].q, nullptr);
+  EXPECT_EQ(m.layers[2].up_bias->count(), 512u);
+  EXPECT_EQ(m.hyper.rope_dims, 0u);
+}
+
 TEST(BlankModel, IsAsLargeAsAsked) {
   for (const uint64_t wanted : {300'000u, 1'000'000u, 5'000'000u, 10'000'000u, 124'000'000u})
     for (const uint32_t vocabulary : {257u, 4096u}) {
       const auto shape = shape_of_size(wanted, vocabulary, 256);
+      const auto plain = shape_of_size(wanted, vocabulary, 256, "gpt2");
       if (wanted < 2 * 64 * uint64_t{vocabulary}) continue;  // hardly more than the embedding
       ASSERT_TRUE(shape.ok()) << shape.status().what();
       const auto model = blank_model(*shape, tokenizer(vocabulary));
       ASSERT_TRUE(model.ok());
       EXPECT_EQ(count(**model), parameters_of(*shape, vocabulary));
       EXPECT_NEAR(static_cast<double>(count(**model)), static_cast<double>(wanted), 0.15 * wanted);
+      ASSERT_TRUE(plain.ok()) << plain.status().what();
+      EXPECT_EQ(count(**blank_model(*plain, tokenizer(vocabulary))),
+                parameters_of(*plain, vocabulary));
     }
   EXPECT_EQ(shape_of_size(1000, 257, 256).status().code(), Code::kUsage);
 }

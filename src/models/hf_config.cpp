@@ -10,6 +10,14 @@ namespace {
 
 constexpr const char* kTodo = "config.json is not sound; download it again";
 
+// What GPT-2 called what has another name since.
+constexpr std::pair<std::string_view, std::string_view> kFirstNames[] = {
+    {"num_hidden_layers", "n_layer"},
+    {"max_position_embeddings", "n_positions"},
+    {"hidden_size", "n_embd"},
+    {"intermediate_size", "n_inner"},
+    {"num_attention_heads", "n_head"}};
+
 // The fields of a config.json: of its text_config where there is one, else of the root.
 class Fields {
  public:
@@ -17,7 +25,10 @@ class Fields {
 
   std::optional<JsonElement> at(std::string_view key) const {
     if (const auto found = text_ ? json_at(*text_, key) : std::nullopt) return found;
-    return json_at(root_, key);
+    if (const auto found = json_at(root_, key)) return found;
+    for (const auto& [name, first] : kFirstNames)
+      if (key == name) return json_at(root_, first);
+    return std::nullopt;
   }
   std::optional<double> number(std::string_view key) const {
     const auto found = at(key);
@@ -83,17 +94,21 @@ Status read_widths(const Fields& fields, const ConfigDefaults& defaults, Keys& k
   } counts[] = {{"num_hidden_layers", "block_count", 0},
                 {"max_position_embeddings", "context_length", defaults.context},
                 {"hidden_size", "embedding_length", 0},
-                {"intermediate_size", "feed_forward_length", 0},
                 {"num_attention_heads", "attention.head_count", defaults.n_heads}};
   for (const auto& each : counts) {
     ASSIGN_OR_RETURN(const uint32_t value, fields.count(each.field, each.fallback));
     keys.u32(each.key, value);
   }
-  ASSIGN_OR_RETURN(const uint32_t heads, fields.count("num_attention_heads", defaults.n_heads));
-  ASSIGN_OR_RETURN(
-      const uint32_t kv_heads,
-      fields.count("num_key_value_heads", defaults.n_kv_heads ? defaults.n_kv_heads : heads));
-  keys.u32("attention.head_count_kv", kv_heads);
+  ASSIGN_OR_RETURN(const uint32_t width, fields.count("hidden_size", 0));
+  if (width > (1 << 20)) return Status::bad_input("config.json: hidden_size is absurd", kTodo);
+  ASSIGN_OR_RETURN(const uint32_t ffn_width,
+                   fields.count("intermediate_size", defaults.ffn_per_width * width));
+  keys.u32("feed_forward_length", ffn_width);
+  if (fields.at("num_key_value_heads") || defaults.n_kv_heads) {
+    ASSIGN_OR_RETURN(const uint32_t kv_heads,
+                     fields.count("num_key_value_heads", defaults.n_kv_heads));
+    keys.u32("attention.head_count_kv", kv_heads);
+  }
   if (!fields.at("head_dim") && defaults.head_dim == 0) return {};
   ASSIGN_OR_RETURN(const uint32_t head_dim, fields.count("head_dim", defaults.head_dim));
   keys.u32("attention.key_length", head_dim);
@@ -166,6 +181,20 @@ Status read_sliding(const Fields& fields, const Architecture& architecture, Keys
   return {};
 }
 
+// Of GPT-2's relatives, those that compute something else.
+Status refuse_relatives(const Fields& fields) {
+  const char* other_model = "use a model without it";
+  const std::string_view activation = fields.text("activation_function");
+  if (!activation.empty() && activation != "gelu_new" && activation != "gelu_pytorch_tanh")
+    return Status::bad_input(
+        fmt::format("activation '{}' is not known yet", activation.substr(0, 40)), other_model);
+  if (fields.flag("scale_attn_by_inverse_layer_idx").value_or(false) ||
+      !fields.flag("scale_attn_weights").value_or(true))
+    return Status::bad_input("attention at a scale of its own, which is not known yet",
+                             other_model);
+  return {};
+}
+
 Result<Type> read_type(const Fields& fields) {
   std::string_view name = fields.text("torch_dtype");
   if (name.empty()) name = fields.text("dtype");
@@ -212,11 +241,13 @@ Result<HfConfig> read_hf_config(JsonElement root, const std::string& name) {
   m.set_u32("general.file_type", file_type(config.type));
   m.set_u32("general.quantization_version", 2);
   Keys keys(m, config.architecture->name);
+  TRY(refuse_relatives(fields));
   TRY(read_widths(fields, defaults, keys));
-  const auto epsilon = fields.number("rms_norm_eps");
+  const Norm norm = config.architecture->norm;
+  const auto epsilon = fields.number(norm == Norm::kRms ? "rms_norm_eps" : "layer_norm_epsilon");
   if (!epsilon && defaults.norm_epsilon == 0)
     return Status::bad_input("config.json lacks rms_norm_eps", kTodo);
-  keys.f32("attention.layer_norm_rms_epsilon", epsilon.value_or(defaults.norm_epsilon));
+  keys.f32(epsilon_key(norm), epsilon.value_or(defaults.norm_epsilon));
   TRY(read_rope(fields, config, keys));
   TRY(read_sliding(fields, *config.architecture, keys));
   if (const auto cap = fields.number("final_logit_softcapping"); cap && *cap > 0)

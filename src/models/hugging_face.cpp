@@ -35,24 +35,51 @@ std::string hugging_face_name(uint32_t layer, const TensorRule& rule) {
   return fmt::format("model.layers.{}.{}", layer, rule.hugging_face);
 }
 
+// GPT-2's folders have first names of their own, after "transformer." or not.
+std::string later_name(std::string name) {
+  if (name.starts_with("transformer.")) name.erase(0, name.find('.') + 1);
+  constexpr std::pair<std::string_view, const char*> kNames[] = {{"h.", "model.layers."},
+                                                                 {"wte.", "model.embed_tokens."},
+                                                                 {"wpe.", "model.embed_positions."},
+                                                                 {"ln_f.", "model.norm."}};
+  for (const auto& [first, later] : kNames)
+    if (name.starts_with(first)) return name.replace(0, first.size(), later);
+  return name;
+}
+
 // Multimodal models keep their language part under a name of its own, in one of two places.
 std::string language_name(const std::string& name) {
   for (const char* prefix : {"model.language_model.", "language_model.model."})
     if (name.starts_with(prefix))
       return "model." + name.substr(std::char_traits<char>::length(prefix));
-  return name == "language_model.lm_head.weight" ? "lm_head.weight" : name;
+  return name == "language_model.lm_head.weight" ? "lm_head.weight" : later_name(name);
 }
 
 bool not_language(const std::string& name) {
   return name.find("vision_tower.") != std::string::npos ||
          name.find("multi_modal_projector.") != std::string::npos ||
-         name.ends_with(".rotary_emb.inv_freq");
+         name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
+         name.ends_with(".attn.masked_bias");  // who sees whom
+}
+
+// The bytes of t, (rows, columns), as (columns, rows).
+template <class Number>
+void transpose(const Tensor& t, uint8_t* to) {
+  constexpr uint64_t kTile = 32;
+  const uint64_t rows = t.rows(), columns = t.columns();
+  const auto* from = reinterpret_cast<const Number*>(t.data.data());
+  auto* out = reinterpret_cast<Number*>(to);
+  for (uint64_t row = 0; row < rows; row += kTile)
+    for (uint64_t c = 0; c < columns; ++c)
+      for (uint64_t r = row; r < std::min(rows, row + kTile); ++r)
+        out[c * rows + r] = from[r * columns + c];
 }
 
 // Takes the folder's tensors over into the model, one by one, under their GGUF names.
 class Taker {
  public:
-  Taker(const HfConfig& config, Model& model) : config_(config), model_(model) {}
+  Taker(const HfConfig& config, bool weights_needed, Model& model)
+      : config_(config), weights_needed_(weights_needed), model_(model) {}
 
   Status load(SafetensorsFile file) {
     model_.files = std::move(file.files);
@@ -68,16 +95,18 @@ class Taker {
     return {};
   }
 
-  Status take(const std::string& from, const std::string& to, bool required, bool plus_one) {
+  Status take(const std::string& from, const std::string& to, const TensorRule& rule) {
     auto node = by_name_.extract(from);
     if (node.empty()) {
-      if (!required) return {};
+      if (!rule.required) return {};
       return Status::bad_input(fmt::format("tensor {} is missing", from),
                                "download the folder again");
     }
     Tensor t = std::move(node.mapped());
     t.name = to;
-    if (plus_one) TRY(add_one(t));
+    const bool norm = rule.rows == Dim::kNone;
+    if (config_.architecture->norm_plus_one && norm) TRY(add_one(t));
+    if (rule.transposed) TRY(turn(t));
     model_.tensors.push_back(std::move(t));
     return {};
   }
@@ -106,7 +135,27 @@ class Taker {
     return {};
   }
 
+  // Such a matrix is copied where its weights are needed: its pages of the file are not,
+  // afterwards.
+  Status turn(Tensor& t) {
+    const uint64_t bytes = t.codec().row_bytes(1);
+    if (t.n_dims != 2 || t.codec().block_values != 1 || (bytes != 2 && bytes != 4))
+      return Status::bad_input(fmt::format("tensor {} is no matrix of floats", t.name));
+    if (weights_needed_) {
+      auto turned = std::make_shared<std::vector<uint8_t>>(t.bytes());
+      bytes == 2 ? transpose<uint16_t>(t, turned->data()) : transpose<uint32_t>(t, turned->data());
+      t.data = *turned;
+      model_.owned.push_back(std::move(turned));
+      for (const auto& file : model_.files) file->let_go();
+    } else {
+      t.data = {};
+    }
+    std::swap(t.shape[0], t.shape[1]);
+    return {};
+  }
+
   const HfConfig& config_;
+  const bool weights_needed_;
   Model& model_;
   std::unordered_map<std::string, Tensor> by_name_;
 };
@@ -125,18 +174,25 @@ void add_rope_factors(const HfConfig& config, Model& model) {
 }
 
 // The embedding first, then the layers in the order of the computation, then the head.
-Status take_tensors(const HfConfig& config, SafetensorsFile file, Model& model) {
+Status take_tensors(const HfConfig& config, SafetensorsFile file, bool weights_needed,
+                    Model& model) {
   const Architecture& a = *config.architecture;
-  Taker taker(config, model);
+  Taker taker(config, weights_needed, model);
+  const auto take = [&](const TensorRule& rule) {
+    return taker.take(rule.hugging_face, rule.gguf, rule);
+  };
   TRY(taker.load(std::move(file)));
-  TRY(taker.take(kEmbeddingRule.hugging_face, kEmbeddingRule.gguf, true, false));
+  TRY(take(kEmbeddingRule));
+  if (a.learned_positions) TRY(take(kPositionRule));
   add_rope_factors(config, model);
   for (uint32_t layer = 0; layer < model.hyper.n_layers; ++layer)
     for (const TensorRule& rule : a.layer)
-      TRY(taker.take(hugging_face_name(layer, rule), layer_tensor_name(layer, rule), rule.required,
-                     a.norm_plus_one && rule.rows == Dim::kNone));
-  TRY(taker.take(kOutputNormRule.hugging_face, kOutputNormRule.gguf, true, a.norm_plus_one));
-  TRY(taker.take(kOutputRule.hugging_face, kOutputRule.gguf, !config.tied, false));
+      TRY(taker.take(hugging_face_name(layer, rule), layer_tensor_name(layer, rule), rule));
+  TRY(take(kOutputNormRule));
+  if (a.norm == Norm::kMeanAndVariance) TRY(take(kOutputNormBiasRule));
+  TensorRule output = kOutputRule;
+  output.required = !config.tied;
+  TRY(take(output));
   return taker.refuse_leftovers();
 }
 
@@ -155,12 +211,15 @@ Status imagine_tensors(const HfConfig& config, Model& model) {
     model.file_bytes += t.bytes();
     model.tensors.push_back(std::move(t));
   };
+  const Architecture& a = *config.architecture;
   imagine(kEmbeddingRule.gguf, kEmbeddingRule);
+  if (a.learned_positions) imagine(kPositionRule.gguf, kPositionRule);
   add_rope_factors(config, model);
   for (uint32_t layer = 0; layer < model.hyper.n_layers; ++layer)
-    for (const TensorRule& rule : config.architecture->layer)
+    for (const TensorRule& rule : a.layer)
       if (rule.required || config.qkv_bias) imagine(layer_tensor_name(layer, rule), rule);
   imagine(kOutputNormRule.gguf, kOutputNormRule);
+  if (a.norm == Norm::kMeanAndVariance) imagine(kOutputNormBiasRule.gguf, kOutputNormBiasRule);
   if (!config.tied) imagine(kOutputRule.gguf, kOutputRule);
   return {};
 }
@@ -174,7 +233,7 @@ Status fill(const Source& source, bool weights_needed, Model& model) {
                        file_exists(source.folder + "/model.safetensors.index.json");
   if (weights) {
     ASSIGN_OR_RETURN(SafetensorsFile file, open_safetensors_folder(source.folder));
-    TRY(take_tensors(config, std::move(file), model));
+    TRY(take_tensors(config, std::move(file), weights_needed, model));
   } else {
     TRY(imagine_tensors(config, model));
   }

@@ -70,11 +70,16 @@ class Folder {
     hyper->vocabulary = config->vocabulary;
     const auto add = [&](const std::string& tensor, const TensorRule& rule) {
       const uint64_t columns = length_of(rule.columns, *hyper), rows = length_of(rule.rows, *hyper);
-      tensors.push_back({tensor, rule.rows == Dim::kNone ? std::vector<uint64_t>{columns}
-                                                         : std::vector<uint64_t>{rows, columns}});
+      std::vector<uint64_t> shape = {rows, columns};
+      if (rule.rows == Dim::kNone) shape = {columns};
+      if (rule.transposed) std::swap(shape[0], shape[1]);
+      tensors.push_back({tensor, shape});
     };
     add(kEmbeddingRule.hugging_face, kEmbeddingRule);
     add(kOutputNormRule.hugging_face, kOutputNormRule);
+    if (config->architecture->learned_positions) add(kPositionRule.hugging_face, kPositionRule);
+    if (config->architecture->norm == Norm::kMeanAndVariance)
+      add(kOutputNormBiasRule.hugging_face, kOutputNormBiasRule);
     if (!config->tied) add(kOutputRule.hugging_face, kOutputRule);
     for (uint32_t l = 0; l < hyper->n_layers; ++l)
       for (const TensorRule& rule : config->architecture->layer)
@@ -128,7 +133,7 @@ void expect_value(const std::string& key, const MetaValue& value, JsonElement go
 }
 
 TEST(HuggingFace, MetadataIsTheConvertersOwn) {
-  for (const char* name : {"llama", "qwen2", "qwen3", "gemma3"}) {
+  for (const char* name : {"llama", "qwen2", "qwen3", "gemma3", "gpt2"}) {
     SCOPED_TRACE(name);
     const auto model = Folder(name).open();
     ASSERT_TRUE(model.ok()) << model.status().what();
@@ -198,7 +203,7 @@ TEST(HuggingFace, ShardsAreJoined) {
 }
 
 TEST(HuggingFace, AConfigAloneIsEnoughToPlan) {
-  for (const char* name : {"llama", "qwen2", "qwen3", "gemma3"}) {
+  for (const char* name : {"llama", "qwen2", "qwen3", "gemma3", "gpt2"}) {
     SCOPED_TRACE(name);
     const Folder folder(name);
     const std::string config = kTestdata + name + "/config.json";
@@ -215,6 +220,51 @@ TEST(HuggingFace, AConfigAloneIsEnoughToPlan) {
       EXPECT_EQ(a.rows(), b.rows());
       EXPECT_TRUE(a.data.empty() || a.name == "rope_freqs.weight");
     }
+  }
+}
+
+TEST(HuggingFace, Gpt2sFirstNamesAreKnownAndItsMatricesTurned) {
+  for (const std::string prefix : {"", "transformer."}) {
+    Folder folder("gpt2");
+    for (FolderTensor& t : folder.tensors)
+      for (const auto& [later, first] :
+           {std::pair("model.layers.", "h."), std::pair("model.embed_tokens.", "wte."),
+            std::pair("model.embed_positions.", "wpe."), std::pair("model.norm.", "ln_f.")})
+        if (t.name.starts_with(later)) {
+          t.name = prefix + first + t.name.substr(std::string_view(later).size());
+          break;
+        }
+    folder.tensors.push_back({prefix + "h.1.attn.bias", {1, 1, 64, 64}});
+    const auto model = folder.open();
+    ASSERT_TRUE(model.ok()) << model.status().what();
+    const Tensor& up = *(*model)->layers[1].up;
+    ASSERT_EQ(up.columns(), 16u);
+    ASSERT_EQ(up.rows(), 64u);
+    for (const auto& [row, column] : {std::pair(2, 3), std::pair(63, 0), std::pair(40, 15)}) {
+      float value;
+      std::memcpy(&value, up.row(static_cast<uint64_t>(row)).data() + 4 * column, sizeof value);
+      EXPECT_EQ(value, static_cast<float>(column * 64 + row) / 16);
+    }
+    const auto unread = open_model(folder.path(), false);
+    ASSERT_TRUE(unread.ok()) << unread.status().what();
+    EXPECT_TRUE((*unread)->layers[1].up->data.empty());
+    EXPECT_TRUE((*unread)->owned.empty());
+  }
+}
+
+TEST(HuggingFace, RelativesOfGpt2AreRefused) {
+  for (const auto& [field, said] :
+       {std::pair(R"("activation_function": "relu")", "activation 'relu' is not known"),
+        std::pair(R"("scale_attn_by_inverse_layer_idx": true)", "scale of its own")}) {
+    Folder folder("gpt2");
+    folder.write_file(
+        "config.json",
+        std::string(R"({"architectures": ["GPT2LMHeadModel"], "n_embd": 16, "n_layer": 2,
+                                      "n_head": 2, "n_positions": 64, "vocab_size": 261, )") +
+            field + "}");
+    const Status status = folder.open().status();
+    EXPECT_EQ(status.code(), Code::kBadInput);
+    EXPECT_THAT(status.what(), HasSubstr(said));
   }
 }
 

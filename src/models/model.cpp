@@ -16,13 +16,37 @@ std::vector<const Tensor*> present(std::vector<const Tensor*> tensors) {
 }  // namespace
 
 std::vector<const Tensor*> matrices_of(const LayerWeights& w) {
-  return present({w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down});
+  return present({w.q, w.k, w.v, w.qkv, w.attn_output, w.gate, w.up, w.down});
 }
 
 std::vector<const Tensor*> tensors_of(const LayerWeights& w) {
-  return present({w.attn_norm, w.q, w.q_bias, w.k, w.k_bias, w.v, w.v_bias, w.q_norm, w.k_norm,
-                  w.attn_output, w.post_attn_norm, w.ffn_norm, w.gate, w.up, w.down,
+  return present({w.attn_norm,
+                  w.attn_norm_bias,
+                  w.q,
+                  w.q_bias,
+                  w.k,
+                  w.k_bias,
+                  w.v,
+                  w.v_bias,
+                  w.qkv,
+                  w.qkv_bias,
+                  w.q_norm,
+                  w.k_norm,
+                  w.attn_output,
+                  w.attn_output_bias,
+                  w.post_attn_norm,
+                  w.ffn_norm,
+                  w.ffn_norm_bias,
+                  w.gate,
+                  w.up,
+                  w.up_bias,
+                  w.down,
+                  w.down_bias,
                   w.post_ffn_norm});
+}
+
+std::vector<const Tensor*> inputs_of(const LayerWeights& w) {
+  return present({w.q, w.qkv, w.attn_output, w.gate ? w.gate : w.up, w.down});
 }
 
 const Tensor* Model::find(std::string_view name) const {

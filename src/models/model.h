@@ -18,6 +18,7 @@ namespace enxuto {
 
 enum class RopeLayout { kInterleaved, kHalves };  // pairs (2i, 2i+1), or (i, i + n/2)
 enum class Gate { kSilu, kGelu };
+enum class Norm { kRms, kMeanAndVariance };
 
 // What may differ from layer to layer. Without heads a layer has no attention at all.
 struct LayerWidths {
@@ -42,7 +43,9 @@ struct HyperParameters {
   uint32_t sliding_pattern = 0;  // every n-th layer is global; 0: all are
   float embedding_scale = 1.0f;
   float attention_scale = 0.0f;  // of q . k
-  Gate gate = Gate::kSilu;
+  Gate gate = Gate::kSilu;  // what its activation is; without a gate it is that of what goes up
+  Norm norm = Norm::kRms;
+  bool learned_positions = false;    // trained_context of them; rope_dims is 0 then
   float final_logit_softcap = 0.0f;  // 0: none
 
   bool slides(uint32_t layer) const {
@@ -57,18 +60,24 @@ struct HyperParameters {
 // The tensors of one layer; null where the architecture has none, and those of attention where the
 // layer has none. Pointers into Model::tensors.
 struct LayerWeights {
-  const Tensor *attn_norm = nullptr, *q = nullptr, *k = nullptr, *v = nullptr,
-               *attn_output = nullptr;
+  const Tensor *attn_norm = nullptr, *attn_norm_bias = nullptr;
+  const Tensor *q = nullptr, *k = nullptr, *v = nullptr;
   const Tensor *q_bias = nullptr, *k_bias = nullptr, *v_bias = nullptr;
+  const Tensor *qkv = nullptr, *qkv_bias = nullptr;  // in place of the six: rows of q, k, then v
   const Tensor *q_norm = nullptr, *k_norm = nullptr;
+  const Tensor *attn_output = nullptr, *attn_output_bias = nullptr;
   const Tensor* post_attn_norm = nullptr;
-  const Tensor *ffn_norm = nullptr, *gate = nullptr, *up = nullptr, *down = nullptr;
+  const Tensor *ffn_norm = nullptr, *ffn_norm_bias = nullptr;
+  const Tensor *gate = nullptr, *up = nullptr, *up_bias = nullptr;
+  const Tensor *down = nullptr, *down_bias = nullptr;
   const Tensor* post_ffn_norm = nullptr;
 };
 
 // Those that a layer has, in the order of the computation.
 std::vector<const Tensor*> matrices_of(const LayerWeights& layer);
 std::vector<const Tensor*> tensors_of(const LayerWeights& layer);  // and norms and biases
+// One of the matrices that read each input, the first: of q, k and v, and of gate and up.
+std::vector<const Tensor*> inputs_of(const LayerWeights& layer);
 
 struct Model {
   HyperParameters hyper;
@@ -78,7 +87,8 @@ struct Model {
   std::vector<Tensor> tensors;
   Metadata metadata;  // GGUF keys, tokenizer included
   const Tensor* token_embedding = nullptr;
-  const Tensor* output_norm = nullptr;
+  const Tensor* position_embedding = nullptr;  // (trained_context, width), added; null: none
+  const Tensor *output_norm = nullptr, *output_norm_bias = nullptr;
   const Tensor* output = nullptr;        // the token embedding itself where tied
   const Tensor* rope_factors = nullptr;  // llama 3: divides the frequencies; null: none
   std::vector<LayerWeights> layers;
@@ -95,7 +105,7 @@ struct Model {
   Model& operator=(const Model&) = delete;
   std::vector<std::shared_ptr<const MappedFile>> files;
   std::vector<std::shared_ptr<std::vector<uint8_t>>>
-      owned;  // small tensors that had to be converted (norms)
+      owned;  // what had to be converted: norms, and matrices that a folder has transposed
   bool permuted_qk = false;
 };
 

@@ -47,14 +47,6 @@ constexpr uint64_t kFloat = sizeof(float), kDouble = sizeof(double);
 
 using Matrices = std::vector<const Tensor*>;
 
-// One of those that share an input.
-Matrices inputs_of(const LayerWeights& w) {
-  Matrices all;
-  for (const Tensor* t : {w.q, w.attn_output, w.gate, w.down})
-    if (t) all.push_back(t);
-  return all;
-}
-
 Matrices weights_of(const Model& model) {
   Matrices all;
   for (const LayerWeights& layer : model.layers)

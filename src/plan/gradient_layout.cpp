@@ -11,7 +11,7 @@ namespace enxuto {
 Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,
                                          uint64_t rank, bool rounds) {
   const HyperParameters& hyper = model.hyper;
-  const bool head_norms = !model.layers.empty() && model.layers[0].q_norm;
+  const LayerWeights like = model.layers.empty() ? LayerWeights() : model.layers[0];
   GradientLayout l{};
   l.n_tokens = n_tokens, l.n_threads = n_threads;
   Pieces all;
@@ -21,18 +21,20 @@ Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, 
   const OptionalSize q = checked_mul(hyper.n_heads, hyper.key_dim),
                      k = checked_mul(hyper.n_kv_heads, hyper.key_dim),
                      v = checked_mul(hyper.n_kv_heads, hyper.value_dim),
-                     heads = checked_mul(hyper.n_heads, hyper.value_dim);
+                     heads = checked_mul(hyper.n_heads, hyper.value_dim),
+                     qkv = like.qkv ? checked_add(q, checked_add(k, v)) : q;
   l.angles = each(all, hyper.rope_dims);
   l.sliding_angles = each(all, hyper.sliding_window ? hyper.rope_dims : 0);
   l.x = each(all, hyper.width), l.normed = each(all, hyper.width);
   l.q = each(all, q), l.k = each(all, k), l.v = each(all, v);
   l.attended = each(all, heads), l.log_sums = each(all, hyper.n_heads);
-  l.raw_q = each(all, head_norms ? q : 0), l.raw_k = each(all, head_norms ? k : 0);
+  l.raw_q = each(all, like.q_norm ? q : 0), l.raw_k = each(all, like.k_norm ? k : 0);
+  l.qkv = each(all, like.qkv ? qkv : 0);
   l.projected = each(all, hyper.width), l.middle = each(all, hyper.width);
   l.fed = each(all, hyper.width), l.branch = each(all, hyper.width);
   l.low = each(all, rank), l.dlow = each(all, checked_mul(3, rank));
   Pieces there(all.end()), back(all.end()), head(all.end());
-  l.gate = each(there, hyper.ffn_width), l.up = each(there, hyper.ffn_width);
+  l.gate = each(there, like.gate ? hyper.ffn_width : 0), l.up = each(there, hyper.ffn_width);
   l.act = each(there, hyper.ffn_width);
   l.dq = each(back, q), l.dk = each(back, k), l.dv = each(back, v);
   l.dattended = each(back, heads);
@@ -40,8 +42,8 @@ Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, 
   Pieces rest(std::max({there.end(), back.end(), head.end()}));
   l.products = rest.next(floats(WeightProducts::scratch_floats(n_threads), 1));
   l.attention = rest.next(floats(DenseAttention::scratch_floats(n_threads), 1));
-  const uint64_t widest = std::max<uint64_t>(
-      {hyper.width, hyper.ffn_width, q.value_or(0), std::min(hyper.vocabulary, kVocabularyBlock)});
+  const uint64_t widest = std::max<uint64_t>({hyper.width, hyper.ffn_width, qkv.value_or(0),
+                                              std::min(hyper.vocabulary, kVocabularyBlock)});
   l.rounds = rounds;
   l.rounded = rest.next(rounds ? floats(n_tokens, widest) : 0);  // two of half the bytes
   l.bytes = rest.end();

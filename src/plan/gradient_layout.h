@@ -25,6 +25,7 @@ struct GradientLayout {  // in bytes
   int n_threads;
   uint64_t angles, sliding_angles;
   uint64_t x, normed, q, k, v, attended, log_sums;
+  uint64_t qkv;           // side by side, where one matrix gives them, and their gradients
   uint64_t raw_q, raw_k;  // before the head norms, where there are any
   uint64_t projected, middle, fed, branch;
   uint64_t gate, up, act;

@@ -73,6 +73,13 @@ MemoryPart adapter_part(const Adapter& adapter, const SessionLayout& layout) {
           "always", PartKind::kArena};
 }
 
+// Whether the matrices can be read from the file as they are used.
+bool lies_in_files(const Model& model) {
+  return !model.files.empty() && std::ranges::all_of(model.tensors, [&](const Tensor& tensor) {
+    return tensor.rows() == 1 || piece_of(model, tensor, 0, 1).bytes > 0;
+  });
+}
+
 // All parts but the weights.
 Result<MemoryMap> plan_others(const Model& model, const InferenceRequest& request,
                               uint64_t weights) {
@@ -124,9 +131,7 @@ Result<WeightPlan> plan_weights(const Model& model, const InferenceRequest& requ
     mapped.row_buffer_bytes = embedding_row_buffer_bytes(model.hyper);
   const OptionalSize all = checked_add(*weights - looked_up_bytes(model, request),
                                        mapped.row_buffer_bytes + others.total_bytes());
-  const bool in_files =
-      !model.files.empty() && model.token_embedding && !model.token_embedding->data.empty();
-  if (request.memory_bytes == 0 || (all && *all <= request.memory_bytes) || !in_files)
+  if (request.memory_bytes == 0 || (all && *all <= request.memory_bytes) || !lies_in_files(model))
     return mapped;
   const uint64_t rest = others.total_bytes();
   return plan_streaming(model, request.memory_bytes > rest ? request.memory_bytes - rest : 0,

@@ -46,14 +46,6 @@ OptionalSize removal_bytes(const Tensor* matrix, uint64_t unit) {
                      checked_add(values, tokens));
 }
 
-// One of the matrices that read each of a layer's inputs.
-std::vector<const Tensor*> inputs_of(const LayerWeights& w) {
-  std::vector<const Tensor*> inputs;
-  for (const Tensor* t : {w.q, w.attn_output, w.gate ? w.gate : w.up, w.down})
-    if (t) inputs.push_back(t);
-  return inputs;
-}
-
 class Sizes {
  public:
   Sizes(const Model& model, const CompressionPlan& plan) : model_(model), plan_(plan) {}

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/bytes.h"
 #include "base/checked.h"
 #include "kernels/matmul.h"
 #include "plan/cache_formats.h"
@@ -67,7 +68,10 @@ void lay_out_adapter(const Adapter& adapter, SessionLayout& layout, Pieces& scra
   layout.adapter_bytes = numbers.end();
 }
 
-void lay_out_scratch(const HyperParameters& hyper, SessionLayout& layout, Pieces& pieces) {
+bool has_gates(const Model& model) { return model.layers.empty() || model.layers[0].gate; }
+
+void lay_out_scratch(const Model& model, SessionLayout& layout, Pieces& pieces) {
+  const HyperParameters& hyper = model.hyper;
   const uint64_t n = layout.batch;
   const OptionalSize heads_width = checked_mul(hyper.n_heads, hyper.value_dim);
   const OptionalSize query_width = checked_mul(hyper.n_heads, hyper.key_dim);
@@ -75,8 +79,8 @@ void lay_out_scratch(const HyperParameters& hyper, SessionLayout& layout, Pieces
       checked_mul(hyper.n_kv_heads, uint64_t{hyper.key_dim} + hyper.value_dim);
   const OptionalSize qkv_width = checked_add(query_width, kv_width);
   const uint64_t wide = std::max<uint64_t>(hyper.width, heads_width.value_or(kAbsurdBytes));
-  const uint64_t projections = std::max(
-      {uint64_t{hyper.width}, qkv_width.value_or(kAbsurdBytes), 2 * uint64_t{hyper.ffn_width}});
+  const uint64_t projections = std::max({uint64_t{hyper.width}, qkv_width.value_or(kAbsurdBytes),
+                                         uint64_t{hyper.ffn_width} * (has_gates(model) ? 2 : 1)});
   layout.widest_input = std::max<uint64_t>(wide, hyper.ffn_width);
   ScratchLayout& scratch = layout.scratch;
   scratch.hidden = pieces.next(floats(n, hyper.width));
@@ -118,6 +122,11 @@ Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest
   if (layout.context == 0)
     layout.context = hyper.trained_context == 0 ? kDefaultContext
                                                 : std::min(hyper.trained_context, kDefaultContext);
+  if (hyper.learned_positions && layout.context > hyper.trained_context)
+    return Status::usage(
+        fmt::format("a context of {} tokens, and the model knows the positions of {}",
+                    format_count(layout.context), format_count(hyper.trained_context)),
+        fmt::format("choose a --context of at most {}", hyper.trained_context));
   if (request.batch == 0) return Status::usage("a pass of 0 tokens", "set the batch to 1 or more");
   layout.sequences = std::max<uint32_t>(1, request.sequences);
   // Each sequence takes a token a pass, and wants a row of logits from it.
@@ -133,7 +142,7 @@ Result<SessionLayout> lay_out_session(const Model& model, const InferenceRequest
   layout.n_threads = std::max(1, request.n_threads);
   Pieces cache, scratch, logits, adapter;
   TRY(lay_out_cache(hyper, request, layout, cache));
-  lay_out_scratch(hyper, layout, scratch);
+  lay_out_scratch(model, layout, scratch);
   if (request.adapter) lay_out_adapter(*request.adapter, layout, scratch, adapter);
   logits.next(floats(layout.logit_rows, hyper.vocabulary));
   layout.logits_bytes = logits.end();

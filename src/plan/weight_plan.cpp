@@ -19,12 +19,13 @@ void add_small(const Model& model, WeightPlan& plan) {
     const WeightPiece piece = piece_of(model, *tensor, 0, tensor->rows());
     if (piece.bytes > 0) plan.small.push_back(piece);
   };
+  add(model.position_embedding);
   add(model.output_norm);
+  add(model.output_norm_bias);
   add(model.rope_factors);
   for (const LayerWeights& w : model.layers)
-    for (const Tensor* t : {w.attn_norm, w.q_bias, w.k_bias, w.v_bias, w.q_norm, w.k_norm,
-                            w.post_attn_norm, w.ffn_norm, w.post_ffn_norm})
-      add(t);
+    for (const Tensor* t : tensors_of(w))
+      if (t->rows() == 1) add(t);
 }
 
 // The matrix in slices of about the same size.

@@ -25,7 +25,7 @@ struct WeightPiece {
 
 struct WeightPlan {
   bool streams = false;
-  std::vector<WeightPiece> small;   // norms and biases: always in memory
+  std::vector<WeightPiece> small;   // norms, biases, positions: always in memory
   std::vector<WeightPiece> slices;  // rows of matrices, in the order in which a pass uses them
   std::vector<bool> pinned;         // by slice: stays in memory
   std::vector<uint32_t> ends;       // of each layer's slices; those after are the head's

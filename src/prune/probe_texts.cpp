@@ -29,7 +29,7 @@ Result<ProbeTexts> ProbeTexts::begin(const Workbench& bench,
 Status ProbeTexts::embed(size_t state) {
   float* x = states_.room(state);
   for (const auto& chunk : chunks_) {
-    TRY(bench_.session.embed(chunk, x));
+    TRY(bench_.session.embed(chunk, 0, x));
     x += chunk.size() * bench_.model().hyper.width;
   }
   return states_.store(state);

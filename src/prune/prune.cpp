@@ -78,6 +78,10 @@ class Pruning {
 
  private:
   Status choose_parts() {
+    if (model_->layers.front().qkv)
+      return Status::usage(
+          fmt::format("the layers of a {} cannot be pruned yet", model_->hyper.architecture),
+          "make it smaller with enxuto compress");
     const Status uneven = can_be_uneven(*model_);
     uniform_ = request_.uniform || (request_.what == PruneWhat::kAuto && !uneven.ok());
     if (uniform_ && !model_->hyper.uneven.empty())

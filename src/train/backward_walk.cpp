@@ -32,7 +32,8 @@ Status BackwardWalk::embed() {
     float* state = memory_.states.room(text);
     for (size_t begin = 0; begin < tokens.size(); begin += session_.batch()) {
       const size_t n = std::min<size_t>(session_.batch(), tokens.size() - begin);
-      TRY(session_.embed(tokens.subspan(begin, n), state + begin * hyper_.width));
+      TRY(session_.embed(tokens.subspan(begin, n), static_cast<uint32_t>(begin),
+                         state + begin * hyper_.width));
     }
     TRY(memory_.states.store(text));
     TRY(keep_input(0, text, state));

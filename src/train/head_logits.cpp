@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "kernels/gradients.h"
-
 namespace enxuto {
 
 HeadBlock HeadBlock::of(const Tensor& piece, uint64_t row, uint64_t first) {
@@ -45,13 +43,13 @@ void HeadLogits::norm_back(const float* x, int64_t n, float* dnormed,
                            const std::function<void(const NormGradient&)>& see) {
   const int64_t width = hyper_.width;
   const Tensor& norm = *session_.model().output_norm;
-  if (see) see({norm, x, dnormed, n});
+  if (see) see({norm, session_.model().output_norm_bias, x, dnormed, n});
   const WeightRows rows = session_.weight_rows(norm);
   const auto* weights = reinterpret_cast<const float*>(rows.pieces[0].data);
   session_.team().parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t) {
       float* row = dnormed + t * width;
-      rms_norm_gradient(x + t * width, weights, hyper_.norm_epsilon, width, row, row);
+      norm_gradient(hyper_, x + t * width, weights, row, row);
     }
   });
 }

@@ -11,6 +11,16 @@ float* floats_at(uint8_t* memory, uint64_t offset) {
   return reinterpret_cast<float*>(memory + offset);
 }
 
+// Of a token, where one matrix gives them.
+struct SideBySide {
+  SideBySide(const HyperParameters& hyper, const LayerWidths& widths)
+      : q(int64_t{widths.n_heads} * hyper.key_dim),
+        k(int64_t{widths.n_kv_heads} * hyper.key_dim),
+        v(int64_t{widths.n_kv_heads} * hyper.value_dim) {}
+  int64_t all() const { return q + k + v; }
+  const int64_t q, k, v;
+};
+
 }  // namespace
 
 LayerGradient::LayerGradient(Session& session, const Dense& dense, const GradientLayout& layout,
@@ -25,18 +35,18 @@ LayerGradient::LayerGradient(Session& session, const Dense& dense, const Gradien
       attention_(dense, session.team(), floats_at(memory, layout.attention)) {
   const auto at = [memory](uint64_t offset) { return floats_at(memory, offset); };
   const GradientLayout& l = layout;
-  at_ = {at(l.angles),    at(l.sliding_angles),
-         at(l.normed),    at(l.q),
-         at(l.k),         at(l.v),
-         at(l.attended),  at(l.log_sums),
-         at(l.raw_q),     at(l.raw_k),
-         at(l.projected), at(l.middle),
-         at(l.fed),       at(l.branch),
-         at(l.gate),      at(l.up),
-         at(l.act),       at(l.dq),
-         at(l.dk),        at(l.dv),
-         at(l.dattended), at(l.low),
-         at(l.dlow)};
+  at_ = {at(l.angles),   at(l.sliding_angles),
+         at(l.normed),   at(l.q),
+         at(l.k),        at(l.v),
+         at(l.qkv),      at(l.attended),
+         at(l.log_sums), at(l.raw_q),
+         at(l.raw_k),    at(l.projected),
+         at(l.middle),   at(l.fed),
+         at(l.branch),   at(l.gate),
+         at(l.up),       at(l.act),
+         at(l.dq),       at(l.dk),
+         at(l.dv),       at(l.dattended),
+         at(l.low),      at(l.dlow)};
   rope_.fill(0, l.n_tokens, at_.angles);
   if (hyper_.sliding_window) sliding_rope_.fill(0, l.n_tokens, at_.sliding_angles);
 }
@@ -57,10 +67,8 @@ void LayerGradient::attend(uint32_t layer, const TextRows& texts, const float* x
   const LayerWeights& w = session_.model().layers[layer];
   const LayerWidths widths = hyper_.widths(layer);
   const int64_t n = texts.rows();
-  norm(x, w.attn_norm, n, at_.normed);
-  linear(w.q, w.q_bias, at_.normed, n, at_.q);
-  linear(w.k, w.k_bias, at_.normed, n, at_.k);
-  linear(w.v, w.v_bias, at_.normed, n, at_.v);
+  norm(x, w.attn_norm, w.attn_norm_bias, n, at_.normed);
+  project(layer, n);
   shape_heads({w.q_norm, widths.n_heads, at_.raw_q, at_.q}, layer, texts);
   shape_heads({w.k_norm, widths.n_kv_heads, at_.raw_k, at_.k}, layer, texts);
   for_texts(layer, texts,
@@ -68,8 +76,42 @@ void LayerGradient::attend(uint32_t layer, const TextRows& texts, const float* x
               attention_.forward(shape, {at_.q + wide, at_.k + narrow, at_.v + narrow},
                                  {at_.attended + wide, at_.log_sums + sums});
             });
-  linear(w.attn_output, nullptr, at_.attended, n, at_.projected);
+  linear(w.attn_output, w.attn_output_bias, at_.attended, n, at_.projected);
   add_branch(x, at_.projected, w.post_attn_norm, n, at_.middle);
+}
+
+// q, k and v of the normed input.
+void LayerGradient::project(uint32_t layer, int64_t n) {
+  const LayerWeights& w = session_.model().layers[layer];
+  if (!w.qkv) {
+    linear(w.q, w.q_bias, at_.normed, n, at_.q);
+    linear(w.k, w.k_bias, at_.normed, n, at_.k);
+    return linear(w.v, w.v_bias, at_.normed, n, at_.v);
+  }
+  linear(w.qkv, w.qkv_bias, at_.normed, n, at_.qkv);
+  const SideBySide rows(hyper_, hyper_.widths(layer));
+  for_tokens(n, [&](int64_t t) {
+    const float* from = at_.qkv + t * rows.all();
+    std::copy_n(from, rows.q, at_.q + t * rows.q);
+    std::copy_n(from + rows.q, rows.k, at_.k + t * rows.k);
+    std::copy_n(from + rows.q + rows.k, rows.v, at_.v + t * rows.v);
+  });
+}
+
+// The normed input becomes its gradient.
+void LayerGradient::project_back(uint32_t layer, int64_t n, const SeeGradient& see) {
+  const LayerWeights& w = session_.model().layers[layer];
+  if (!w.qkv)
+    return linear_back({{w.q, w.q_bias, at_.dq}, {w.k, w.k_bias, at_.dk}, {w.v, w.v_bias, at_.dv}},
+                       at_.normed, n, at_.normed, see);
+  const SideBySide rows(hyper_, hyper_.widths(layer));
+  for_tokens(n, [&](int64_t t) {
+    float* to = at_.qkv + t * rows.all();
+    std::copy_n(at_.dq + t * rows.q, rows.q, to);
+    std::copy_n(at_.dk + t * rows.k, rows.k, to + rows.q);
+    std::copy_n(at_.dv + t * rows.v, rows.v, to + rows.q + rows.k);
+  });
+  linear_back({{w.qkv, w.qkv_bias, at_.qkv}}, at_.normed, n, at_.normed, see);
 }
 
 // y: null on the way to a gradient, which does not ask for it.
@@ -80,20 +122,22 @@ void LayerGradient::there(uint32_t layer, const TextRows& texts, const float* x,
     attend(layer, texts, x);
   else
     std::copy_n(x, n * hyper_.width, at_.middle);
-  norm(at_.middle, w.ffn_norm, n, at_.normed);
-  linear(w.gate, nullptr, at_.normed, n, at_.gate);
-  linear(w.up, nullptr, at_.normed, n, at_.up);
+  norm(at_.middle, w.ffn_norm, w.ffn_norm_bias, n, at_.normed);
+  if (w.gate) linear(w.gate, nullptr, at_.normed, n, at_.gate);
+  linear(w.up, w.up_bias, at_.normed, n, at_.up);
   activate(layer, n);
   if (!y && !w.post_ffn_norm) return;
-  linear(w.down, nullptr, at_.act, n, at_.fed);
+  linear(w.down, w.down_bias, at_.act, n, at_.fed);
   if (y) add_branch(at_.middle, at_.fed, w.post_ffn_norm, n, y);
 }
 
 void LayerGradient::activate(uint32_t layer, int64_t n) {
   const auto mul = hyper_.gate == Gate::kGelu ? k_.gelu_mul : k_.silu_mul;
   const int64_t width = hyper_.widths(layer).ffn_width;
+  const bool gated = session_.model().layers[layer].gate;
   for_tokens(n, [&](int64_t t) {
-    mul(at_.gate + t * width, at_.up + t * width, width, at_.act + t * width);
+    float *up = at_.up + t * width, *act = at_.act + t * width;
+    gated ? mul(at_.gate + t * width, up, width, act) : k_.gelu(up, width, act);
   });
 }
 
@@ -101,15 +145,19 @@ void LayerGradient::feed_forward_back(uint32_t layer, int64_t n, float* dy,
                                       const SeeGradient& see) {
   const LayerWeights& w = session_.model().layers[layer];
   const float* dfed = into_branch(dy, at_.fed, w.post_ffn_norm, n, see);
-  linear_back({{w.down, nullptr, dfed}}, at_.act, n, at_.act, see);
+  linear_back({{w.down, w.down_bias, dfed}}, at_.act, n, at_.act, see);
   const auto back = hyper_.gate == Gate::kGelu ? gelu_mul_gradient : silu_mul_gradient;
   const int64_t width = hyper_.widths(layer).ffn_width;
   for_tokens(n, [&](int64_t t) {
-    back(at_.gate + t * width, at_.up + t * width, at_.act + t * width, width);
+    float *up = at_.up + t * width, *dact = at_.act + t * width;
+    w.gate ? back(at_.gate + t * width, up, dact, width) : gelu_gradient(up, dact, width);
   });
-  linear_back({{w.gate, nullptr, at_.gate}, {w.up, nullptr, at_.up}}, at_.normed, n, at_.normed,
-              see);
-  add_norm_gradient(at_.middle, w.ffn_norm, n, at_.normed, dy, see);
+  if (w.gate)
+    linear_back({{w.gate, nullptr, at_.gate}, {w.up, w.up_bias, at_.up}}, at_.normed, n, at_.normed,
+                see);
+  else
+    linear_back({{w.up, w.up_bias, at_.up}}, at_.normed, n, at_.normed, see);
+  norm_back(at_.middle, w.ffn_norm, w.ffn_norm_bias, n, at_.normed, dy, see);
 }
 
 void LayerGradient::attention_back(uint32_t layer, const TextRows& texts, const float* x, float* dy,
@@ -118,7 +166,8 @@ void LayerGradient::attention_back(uint32_t layer, const TextRows& texts, const 
   const LayerWidths widths = hyper_.widths(layer);
   const int64_t n = texts.rows();
   const float* dprojected = into_branch(dy, at_.projected, w.post_attn_norm, n, see);
-  linear_back({{w.attn_output, nullptr, dprojected}}, at_.attended, n, at_.dattended, see);
+  linear_back({{w.attn_output, w.attn_output_bias, dprojected}}, at_.attended, n, at_.dattended,
+              see);
   for_texts(layer, texts,
             [&](const AttentionShape& shape, int64_t wide, int64_t narrow, int64_t sums) {
               attention_.backward(shape, {at_.q + wide, at_.k + narrow, at_.v + narrow},
@@ -127,10 +176,9 @@ void LayerGradient::attention_back(uint32_t layer, const TextRows& texts, const 
             });
   shape_heads_back({w.q_norm, widths.n_heads, at_.raw_q, at_.dq}, layer, texts, see);
   shape_heads_back({w.k_norm, widths.n_kv_heads, at_.raw_k, at_.dk}, layer, texts, see);
-  norm(x, w.attn_norm, n, at_.normed);
-  linear_back({{w.q, w.q_bias, at_.dq}, {w.k, w.k_bias, at_.dk}, {w.v, w.v_bias, at_.dv}},
-              at_.normed, n, at_.normed, see);
-  add_norm_gradient(x, w.attn_norm, n, at_.normed, dy, see);
+  norm(x, w.attn_norm, w.attn_norm_bias, n, at_.normed);
+  project_back(layer, n, see);
+  norm_back(x, w.attn_norm, w.attn_norm_bias, n, at_.normed, dy, see);
 }
 
 void LayerGradient::linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n,
@@ -174,11 +222,16 @@ void LayerGradient::low_rank_back(const Output& output, const LowRankMatrix& low
   see.low_rank({*output.w, x, at_.low, output.dy, dlow, low_rank.rank, n});
 }
 
-void LayerGradient::norm(const float* x, const Tensor* weight, int64_t n, float* y) {
+void LayerGradient::norm(const float* x, const Tensor* weight, const Tensor* bias, int64_t n,
+                         float* y) {
   const int64_t width = hyper_.width;
-  const float* weights = floats(weight);
+  const float *weights = floats(weight), *biases = floats(bias);
+  const float epsilon = hyper_.norm_epsilon;
   for_tokens(n, [&](int64_t t) {
-    k_.rms_norm(x + t * width, weights, hyper_.norm_epsilon, width, y + t * width);
+    const float* from = x + t * width;
+    float* to = y + t * width;
+    hyper_.norm == Norm::kRms ? k_.rms_norm(from, weights, epsilon, width, to)
+                              : k_.layer_norm(from, weights, biases, epsilon, width, to);
   });
 }
 
@@ -187,7 +240,7 @@ void LayerGradient::add_branch(const float* x, const float* branch, const Tensor
                                int64_t n, float* y) {
   const int64_t width = hyper_.width;
   if (post_norm) {
-    norm(branch, post_norm, n, at_.branch);
+    norm(branch, post_norm, nullptr, n, at_.branch);
     branch = at_.branch;
   }
   for_tokens(n, [&](int64_t t) {
@@ -201,25 +254,24 @@ const float* LayerGradient::into_branch(const float* dy, const float* branch,
                                         const Tensor* post_norm, int64_t n,
                                         const SeeGradient& see) {
   if (!post_norm) return dy;
-  if (see.norm) see.norm({*post_norm, branch, dy, n});
+  if (see.norm) see.norm({*post_norm, nullptr, branch, dy, n});
   const int64_t width = hyper_.width;
   const float* weights = floats(post_norm);
   for_tokens(n, [&](int64_t t) {
-    rms_norm_gradient(branch + t * width, weights, hyper_.norm_epsilon, width, dy + t * width,
-                      at_.branch + t * width);
+    norm_gradient(hyper_, branch + t * width, weights, dy + t * width, at_.branch + t * width);
   });
   return at_.branch;
 }
 
 // dy += the gradient by x, from dnormed, that by x's norm; dnormed is used up.
-void LayerGradient::add_norm_gradient(const float* x, const Tensor* weight, int64_t n,
-                                      float* dnormed, float* dy, const SeeGradient& see) {
-  if (see.norm) see.norm({*weight, x, dnormed, n});
+void LayerGradient::norm_back(const float* x, const Tensor* weight, const Tensor* bias, int64_t n,
+                              float* dnormed, float* dy, const SeeGradient& see) {
+  if (see.norm) see.norm({*weight, bias, x, dnormed, n});
   const int64_t width = hyper_.width;
   const float* weights = floats(weight);
   for_tokens(n, [&](int64_t t) {
     float* row = dnormed + t * width;
-    rms_norm_gradient(x + t * width, weights, hyper_.norm_epsilon, width, row, row);
+    norm_gradient(hyper_, x + t * width, weights, row, row);
     k_.add(row, width, dy + t * width);
   });
 }
@@ -255,7 +307,7 @@ void LayerGradient::shape_heads_back(const Heads& of, uint32_t layer, const Text
     rope.turn_back(angles, of.heads + at);
   });
   if (!of.norm) return;
-  if (see.norm) see.norm({*of.norm, of.raw, of.heads, texts.rows() * of.n_heads});
+  if (see.norm) see.norm({*of.norm, nullptr, of.raw, of.heads, texts.rows() * of.n_heads});
   const float* weights = floats(of.norm);
   for_heads(of, layer, texts, [&](const Rope&, const float*, int64_t at) {
     float* gradient = of.heads + at;

@@ -11,6 +11,7 @@
 #include "kernels/dense_attention.h"
 #include "kernels/weight_products.h"
 #include "plan/gradient_layout.h"
+#include "train/norm_gradient.h"
 
 namespace enxuto {
 
@@ -21,12 +22,6 @@ struct LinearGradient {
   const Tensor* bias;  // or null
   const float *x, *dy;
   int64_t n_rows, n_tokens;
-};
-// A norm y = x / rms(x) * w on the way back: x and the gradient by y, (n_rows, w.columns()).
-struct NormGradient {
-  const Tensor& w;
-  const float *x, *dy;
-  int64_t n_rows;
 };
 // What an adapter adds to a linear layer, y += low b', on the way back: low = scale x a', and the
 // gradients by y and by x a'.
@@ -63,6 +58,8 @@ class LayerGradient {
  private:
   void there(uint32_t layer, const TextRows& texts, const float* x, float* y);
   void attend(uint32_t layer, const TextRows& texts, const float* x);
+  void project(uint32_t layer, int64_t n);
+  void project_back(uint32_t layer, int64_t n, const SeeGradient& see);
   void activate(uint32_t layer, int64_t n);
   void attention_back(uint32_t layer, const TextRows& texts, const float* x, float* dy,
                       const SeeGradient& see);
@@ -77,13 +74,13 @@ class LayerGradient {
                    const SeeGradient& see);
   void low_rank_back(const Output& output, const LowRankMatrix& low_rank, const float* x, int64_t n,
                      float* dlow, const SeeGradient& see);
-  void norm(const float* x, const Tensor* weight, int64_t n, float* y);
+  void norm(const float* x, const Tensor* weight, const Tensor* bias, int64_t n, float* y);
   void add_branch(const float* x, const float* branch, const Tensor* post_norm, int64_t n,
                   float* y);
   const float* into_branch(const float* dy, const float* branch, const Tensor* post_norm, int64_t n,
                            const SeeGradient& see);
-  void add_norm_gradient(const float* x, const Tensor* weight, int64_t n, float* dnormed, float* dy,
-                         const SeeGradient& see);
+  void norm_back(const float* x, const Tensor* weight, const Tensor* bias, int64_t n,
+                 float* dnormed, float* dy, const SeeGradient& see);
   // Heads of queries or keys: `raw` keeps them as they were before their norm.
   struct Heads {
     const Tensor* norm;  // or null
@@ -109,7 +106,7 @@ class LayerGradient {
   WeightProducts products_;
   DenseAttention attention_;
   struct {
-    float *angles, *sliding_angles, *normed, *q, *k, *v, *attended, *log_sums, *raw_q, *raw_k;
+    float *angles, *sliding_angles, *normed, *q, *k, *v, *qkv, *attended, *log_sums, *raw_q, *raw_k;
     float *projected, *middle, *fed, *branch, *gate, *up, *act, *dq, *dk, *dv, *dattended;
     float *low, *dlow;
   } at_;  // as the layout has them

@@ -218,6 +218,8 @@ Result<StepResult> Trainer::step(const Batch& batch, float rate) {
     TRY(head_back(1 / static_cast<float>(done.tokens)));
     TRY(layers_back());
     if (!adapter()) TRY(embedding_back());
+    if (!adapter() && model()->position_embedding)
+      TRY(positions_back(*model()->position_embedding));
   }
   ++steps_;
   average_.update(session_->team(), steps_);
@@ -239,9 +241,11 @@ Status Trainer::begin(const Batch& batch) {
       inputs_.push_back(token[0]);
     }
   const std::span<const Token> tokens = inputs_;
-  for (size_t at = 0; at < tokens.size(); at += session_->batch()) {
-    const size_t n = std::min<size_t>(session_->batch(), tokens.size() - at);
-    TRY(session_->embed(tokens.subspan(at, n), &states_[at * model()->hyper.width]));
+  for (size_t at = 0, n = 0; at < tokens.size(); at += n) {
+    const uint64_t position = at % context;
+    n = std::min<uint64_t>(session_->batch(), context - position);
+    TRY(session_->embed(tokens.subspan(at, n), static_cast<uint32_t>(position),
+                        &states_[at * model()->hyper.width]));
   }
   return {};
 }
@@ -339,10 +343,9 @@ Status Trainer::head_back(float scale) {
   float* gradient = gradients_.data();
   std::function<void(const NormGradient&)> see;
   if (!adapter()) {
-    std::fill_n(gradient, width, 0.0f);
+    std::fill_n(gradient, 2 * width, 0.0f);
     see = [&](const NormGradient& of) {
-      add_norm_gradient(session_->team(), of.n_rows, of.x, of.dy, m.hyper.norm_epsilon, width,
-                        gradient);
+      add_norm_gradient(m.hyper, session_->team(), of, gradient, gradient + width);
     };
   }
   TRY(for_passes([&](const Pass& pass) -> Status {
@@ -351,8 +354,10 @@ Status Trainer::head_back(float scale) {
     return {};
   }));
   if (adapter()) return {};
-  TRY(ranks().sum(gradients_.first(width)));
-  return move({{Piece{m.output_norm, 0, 1, gradient}}});
+  std::vector<Piece> pieces = {{m.output_norm, 0, 1, gradient}};
+  if (m.output_norm_bias) pieces.push_back({m.output_norm_bias, 0, 1, gradient + width});
+  TRY(ranks().sum(gradients_.first(pieces.size() * width)));
+  return move(pieces);
 }
 
 Status Trainer::sum_head_block(const HeadBlock& block, float scale) {
@@ -440,8 +445,8 @@ SeeGradient Trainer::collect() {
               add_bias_gradient(team, of.n_tokens, of.dy, of.n_rows, gradient_of(*of.bias));
           },
           [this, &team](const NormGradient& of) {
-            add_norm_gradient(team, of.n_rows, of.x, of.dy, model()->hyper.norm_epsilon,
-                              static_cast<int64_t>(of.w.columns()), gradient_of(of.w));
+            add_norm_gradient(model()->hyper, team, of, gradient_of(of.w),
+                              of.bias ? gradient_of(*of.bias) : nullptr);
           }};
 }
 
@@ -476,6 +481,24 @@ Status Trainer::embedding_back() {
         {m.token_embedding, static_cast<uint64_t>(embedded_rows_[i]), 1, &embedded_[i * width]});
   if (!m.tied()) TRY(move_untouched_rows());
   return move(pieces, m.token_embedding->rows() / kVocabularyBlock + 1);
+}
+
+// The same rows in each text, as many at once as there is room for; those behind the context decay.
+Status Trainer::positions_back(const Tensor& positions) {
+  const uint64_t width = positions.columns(), most = gradients_.size() / width;
+  for (uint64_t first = 0; first < positions.rows(); first += most) {
+    const uint64_t n = std::min(most, positions.rows() - first);
+    const std::span<float> rows = gradients_.first(n * width);
+    std::ranges::fill(rows, 0.0f);
+    for (size_t t = 0; t < inputs_.size(); ++t) {
+      const uint64_t row = t % layout_.context - first;  // huge where it is before the first
+      for (uint64_t c = 0; row < n && c < width; ++c)
+        rows[row * width + c] += state_gradients_[t * width + c];
+    }
+    TRY(ranks().sum(rows));
+    TRY(move({{Piece{&positions, first, n, rows.data()}}}));
+  }
+  return {};
 }
 
 Status Trainer::move_untouched_rows() {

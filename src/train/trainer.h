@@ -127,6 +127,7 @@ class Trainer {
   Status sum_head_block(const HeadBlock& block, float scale);
   Status layers_back();
   Status embedding_back();
+  Status positions_back(const Tensor& positions);
 
   template <class Body>
   Status for_passes(const Body& body);  // body(pass)

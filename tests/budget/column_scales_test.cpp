@@ -44,7 +44,7 @@ TEST_P(ScaledColumnsOf, AreTheSameFunction) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, ScaledColumnsOf,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci"),
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"),
                          [](const auto& of) { return std::string(of.param); });
 
 // The grid of a quantized source is what it is: other scales would leave it.

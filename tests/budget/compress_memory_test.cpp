@@ -82,7 +82,9 @@ TEST(CompressMemory, TheCovarianceOfTheHeadIsThatOfItsInputs) {
     for (size_t begin = 0; begin < chunk.size(); begin += (*session)->batch()) {
       const auto n = std::min<int64_t>((*session)->batch(), chunk.size() - begin);
       float* x = state.data() + begin * width;
-      ASSERT_TRUE((*session)->embed(std::span(chunk).subspan(begin, n), x).ok());
+      ASSERT_TRUE((*session)
+                      ->embed(std::span(chunk).subspan(begin, n), static_cast<uint32_t>(begin), x)
+                      .ok());
       ASSERT_TRUE(
           (*session)
               ->run_layers(0, model.get()->hyper.n_layers, static_cast<uint32_t>(begin), n, x)
@@ -105,7 +107,7 @@ TEST(CompressMemory, TheCovarianceOfTheHeadIsThatOfItsInputs) {
 
 TEST(CompressMemory, WhereThingsLieDoesNotChangeWhatIsMeasured) {
   const std::string folder = std::filesystem::temp_directory_path();
-  for (const char* architecture : {"llama", "gemma3", "deci"}) {
+  for (const char* architecture : {"llama", "gemma3", "deci", "gpt2"}) {
     const TemporaryModel model(tiny_model(many_layers(architecture)), Type::F32);
     const auto mapped = plan_compression(*model.get(), {.n_threads = 1});
     ASSERT_TRUE(mapped.ok());

@@ -338,6 +338,7 @@ TEST_F(Prune, RefusesWhatCannotBe) {
     const char* says;
   };
   const TemporaryModel deci({.architecture = "deci"}, Type::F16);
+  const TemporaryModel gpt2({.architecture = "gpt2"}, Type::F16);
   PruneRequest nearly_all, tiny_file, slow, uneven, blocks, no_text, uniform;
   uniform.remove = 0.1, uniform.uniform = true;
   nearly_all.remove = 0.99;
@@ -352,6 +353,7 @@ TEST_F(Prune, RefusesWhatCannotBe) {
                                           {gemma.get().get(), uneven, "as wide as each other"},
                                           {gemma.get().get(), blocks, "window"},
                                           {deci.get().get(), uniform, "differ already"},
+                                          {gpt2.get().get(), uniform, "layers of a gpt2"},
                                           {model.get().get(), no_text, "none is given"}}) {
     const auto report =
         prune_model(std::shared_ptr<const Model>(std::shared_ptr<void>(), of), request);

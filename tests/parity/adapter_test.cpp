@@ -150,7 +150,8 @@ TEST_P(Lora, AFileAddsWhatWasLearnedAndMergesIntoTheWeights) {
   EXPECT_LT(distance(learned, logits_of(*whole, nullptr)), 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Steps, Lora, testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci"),
+INSTANTIATE_TEST_SUITE_P(Steps, Lora,
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"),
                          [](const auto& test) { return std::string(test.param); });
 
 // Rows of q and k of a llama lie in another order at Hugging Face than in the adapter's file.

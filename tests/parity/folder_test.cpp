@@ -49,6 +49,19 @@ TEST_P(Folder, AnswersAsItsGgufFile) {
   EXPECT_LT(largest_difference(logits, expected), 2e-3f);
 }
 
+// Matrices that had to be turned lie in no file, from which they could be streamed.
+TEST(FolderOfGpt2, IsNotStreamed) {
+  const TinyModel tiny = tiny_model({.architecture = "gpt2"});
+  InferenceRequest request;
+  request.context = 32;
+  request.memory_bytes = 1;
+  const auto of_folder = plan_weights(*TemporaryModel(tiny).get(), request),
+             of_file = plan_weights(*TemporaryModel(tiny, Type::F32).get(), request);
+  ASSERT_TRUE(of_folder.ok() && of_file.ok());
+  EXPECT_FALSE(of_folder->streams);
+  EXPECT_TRUE(of_file->streams);
+}
+
 TEST_P(Folder, ReadsTextAsItsGgufFile) {
   const TinyModel tiny = tiny_model(GetParam());
   const TemporaryModel folder(tiny), file(tiny, Type::F32);
@@ -73,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
                                 .rope_factors = false,
                                 .attention_bias = true},
                     TinyOptions{.architecture = "qwen2"}, TinyOptions{.architecture = "qwen3"},
-                    TinyOptions{.architecture = "gemma3"}),
+                    TinyOptions{.architecture = "gemma3"}, TinyOptions{.architecture = "gpt2"}),
     [](const auto& test) { return name_of(test.param); });
 
 }  // namespace

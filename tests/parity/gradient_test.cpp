@@ -206,7 +206,7 @@ TEST_P(Gradients, AreThoseOfTheLossOfInference) {
   // attention.
   const auto& layers = model.get()->layers;
   for (const LayerWeights* w : std::set{&layers.front(), &layers[2], &layers.back()})
-    for (const Tensor* t : {w->q, w->k, w->v, w->attn_output, w->gate, w->up, w->down})
+    for (const Tensor* t : {w->q, w->k, w->v, w->qkv, w->attn_output, w->gate, w->up, w->down})
       if (t) expect_slope(gradient, *t);
   expect_slope(gradient, *model.get()->output);
   expect_slope(gradient, *model.get()->token_embedding);
@@ -228,7 +228,7 @@ TEST_P(Gradients, AreTheSameWhereverThingsLieAndWhoeverComputes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Walk, Gradients,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci"),
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

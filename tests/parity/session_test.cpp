@@ -57,7 +57,7 @@ double relative_distance(const std::vector<float>& a, const std::vector<float>& 
 
 // In passes of five tokens, over windows that slide, and again after a rewind.
 TEST(Session, AnswersAlikeWithASmallerCache) {
-  for (const char* architecture : {"qwen3", "gemma3", "deci"}) {
+  for (const char* architecture : {"qwen3", "gemma3", "deci", "gpt2"}) {
     const TemporaryModel model({.architecture = architecture}, Type::F32);
     ASSERT_EQ(model.get()->hyper.key_dim, 32u);
     const auto exact = logits_of(*open(model.get()), kTokens);
@@ -89,6 +89,17 @@ TEST(Session, SaysThatTheContextIsFull) {
   EXPECT_EQ(session->rewind(100), 24u);
 }
 
+TEST(Session, KnowsNoMorePositionsThanItsModel) {
+  const TemporaryModel model({.architecture = "gpt2"}, Type::F32);
+  InferenceRequest request = small_request();
+  request.context = 257;
+  const Status status = Session::open(model.get(), request).status();
+  EXPECT_EQ(status.code(), Code::kUsage);
+  EXPECT_NE(status.todo().find("at most 256"), std::string::npos) << status.todo();
+  request.context = 256;
+  EXPECT_TRUE(Session::open(model.get(), request).ok());
+}
+
 TEST(Session, RefusesTokensThatTheModelDoesNotHave) {
   const TemporaryModel model(TinyOptions{}, Type::F32);
   const auto session = open(model.get());
@@ -105,7 +116,7 @@ void overwrite(const std::string& path, ptrdiff_t at, const void* bytes, size_t 
 
 // 8-bit activations, clamps and maxima would like to swallow a NaN: none does, wherever it is.
 TEST(Session, NamesTheTensorThatHoldsNoNumbers) {
-  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3", "deci"}) {
+  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"}) {
     const TemporaryModel sound({.architecture = architecture}, Type::Q8_0);
     const MappedFile& file = *sound.get()->files[0];
     for (const Tensor& tensor : sound.get()->tensors) {
@@ -160,7 +171,7 @@ TEST(Session, StepsMakeTheWhole) {
   const auto whole = open(model.get()), steps = open(model.get());
   const auto expected = logits_of(*whole, std::span(kTokens).first(5));
   float* hidden = steps->hidden_buffer();
-  ASSERT_TRUE(steps->embed(std::span(kTokens).first(5), hidden).ok());
+  ASSERT_TRUE(steps->embed(std::span(kTokens).first(5), 0, hidden).ok());
   for (uint32_t l = 0; l < model.get()->hyper.n_layers; ++l)
     ASSERT_TRUE(steps->run_layers(l, l + 1, 0, 5, hidden).ok());
   std::vector<float> logits(expected.size());

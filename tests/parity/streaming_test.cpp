@@ -41,7 +41,7 @@ std::vector<float> logits_of(Session& session) {
 }
 
 TEST(Streaming, GivesTheSameLogitsAtEveryBudget) {
-  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3", "deci"}) {
+  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"}) {
     const TemporaryModel model({.architecture = architecture, .width = 256}, Type::F32);
     const auto whole = Session::open(model.get(), request_of(0));
     ASSERT_TRUE(whole.ok());
@@ -59,7 +59,7 @@ TEST(Streaming, GivesTheSameLogitsAtEveryBudget) {
       // A pass out of order, as calibration does it, and back.
       (*session)->rewind(0);
       std::vector<float> hidden(5 * model.get()->hyper.width);
-      ASSERT_TRUE((*session)->embed(std::span(kTokens).first(5), hidden.data()).ok());
+      ASSERT_TRUE((*session)->embed(std::span(kTokens).first(5), 0, hidden.data()).ok());
       ASSERT_TRUE((*session)->run_layers(2, 3, 0, 5, hidden.data()).ok());
       ASSERT_TRUE((*session)->run_layers(0, 1, 0, 5, hidden.data()).ok());
       (*session)->rewind(0);
@@ -74,7 +74,7 @@ TEST(Streaming, AHeldLayerIsReadOnce) {
   ASSERT_TRUE(session.ok());
   const uint32_t width = model.get()->hyper.width, n_layers = model.get()->hyper.n_layers;
   std::vector<float> once(5 * width), states(3 * once.size());
-  ASSERT_TRUE((*session)->embed(std::span(kTokens).first(5), once.data()).ok());
+  ASSERT_TRUE((*session)->embed(std::span(kTokens).first(5), 0, once.data()).ok());
   for (size_t i = 0; i < states.size(); ++i) states[i] = once[i % once.size()];
   ASSERT_TRUE((*session)->run_layers(0, n_layers, 0, 5, once.data()).ok());
   const uint64_t before = (*session)->stream_statistics().bytes_read;
@@ -147,7 +147,7 @@ TEST(Streaming, AnEmbeddingThatIsNoHeadIsNotMapped) {
   const auto session = Session::open(model.get(), request_of(0));
   ASSERT_TRUE(session.ok()) << session.status().what();
   std::vector<float> row(256), expected(256);
-  ASSERT_TRUE((*session)->embed(std::span(kTokens).first(1), row.data()).ok());
+  ASSERT_TRUE((*session)->embed(std::span(kTokens).first(1), 0, row.data()).ok());
   find_codec(Type::Q8_0)
       ->decode(model.get()->token_embedding->row(10).data(), expected.data(), 256);
   EXPECT_EQ(row, expected);

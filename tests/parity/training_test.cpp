@@ -62,7 +62,7 @@ TEST_P(Training, LossFallsWithEachOptimizer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Steps, Training,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci"),
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"),
                          [](const auto& test) { return std::string(test.param); });
 
 // Only the head knows of it: one architecture stands for all.
@@ -199,7 +199,7 @@ TEST_P(GoldenTraining, TheAverageIsTorchs) {
   EXPECT_EQ(step, 20u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Steps, GoldenTraining, testing::Range<size_t>(0, 5));
+INSTANTIATE_TEST_SUITE_P(Steps, GoldenTraining, testing::Range<size_t>(0, 6));
 
 }  // namespace
 }  // namespace enxuto

@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   const Codec* codec = argc >= 4 ? find_codec(std::string_view(argv[2])) : nullptr;
   if (!codec) {
     fmt::print(stderr,
-               "make_tiny llama|qwen2|qwen3|gemma3|deci TYPE OUT.gguf|FOLDER [biases] "
+               "make_tiny llama|qwen2|qwen3|gemma3|deci|gpt2 TYPE OUT.gguf|FOLDER [biases] "
                "[no-factors]\n");
     return 2;
   }

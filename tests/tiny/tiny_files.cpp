@@ -120,6 +120,7 @@ constexpr Renaming kNames[] = {
 
 // "blk.2.attn_q.weight" -> "model.layers.2.self_attn.q_proj.weight"
 std::string hugging_face_name(const TinyModel& model, const std::string& name) {
+  if (model.is("gpt2")) return gpt2_name(name);
   if (name == "output.weight") return "lm_head.weight";
   const size_t dot = name.rfind('.');
   std::string stem = name.substr(0, dot), prefix = "model.";
@@ -140,12 +141,15 @@ std::string hugging_face_name(const TinyModel& model, const std::string& name) {
 }
 
 // The values as Hugging Face has them: a llama's q and k with the rotated pairs half a head apart,
-// their biases too; a gemma's norms less one.
+// their biases too; a gemma's norms less one; matrices of a gpt2's layers transposed.
 std::vector<float> hugging_face_values(const TinyModel& model, const TinyTensor& tensor) {
   std::vector<float> values = tensor.values;
   const auto has = [&](const char* part) { return tensor.name.find(part) != std::string::npos; };
   if (model.is("gemma3") && has("norm"))
     for (float& value : values) value -= 1;
+  if (model.is("gpt2") && is_transposed_gpt2(tensor))
+    for (size_t i = 0, columns = tensor.shape[0], rows = tensor.shape[1]; i < values.size(); ++i)
+      values[i % columns * rows + i / columns] = tensor.values[i];
   if (!model.is("llama") || !(has("attn_q.") || has("attn_k."))) return values;
   const size_t columns = tensor.shape.size() == 1 ? 1 : tensor.shape[0];
   const size_t dim = model.head_dim, half = dim / 2;
@@ -163,12 +167,12 @@ Status write_safetensors(const TinyModel& model, const std::string& path) {
   std::string data;
   for (const TinyTensor& tensor : model.tensors) {
     const std::vector<float> values = hugging_face_values(model, tensor);
+    std::vector<uint64_t> shape(tensor.shape.rbegin(), tensor.shape.rend());
+    if (model.is("gpt2") && is_transposed_gpt2(tensor)) std::swap(shape[0], shape[1]);
     const size_t begin = data.size();
     data.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
     header[hugging_face_name(model, tensor.name)] = {
-        {"dtype", "F32"},
-        {"shape", std::vector<uint64_t>(tensor.shape.rbegin(), tensor.shape.rend())},
-        {"data_offsets", {begin, data.size()}}};
+        {"dtype", "F32"}, {"shape", shape}, {"data_offsets", {begin, data.size()}}};
   }
   std::string json = header.dump();
   json.resize((json.size() + 7) / 8 * 8, ' ');  // so that the data is aligned
@@ -177,6 +181,7 @@ Status write_safetensors(const TinyModel& model, const std::string& path) {
 }
 
 std::string config_json(const TinyModel& m) {
+  if (m.is("gpt2")) return gpt2_config_json(m);
   const char* class_name = m.is("llama")   ? "LlamaForCausalLM"
                            : m.is("qwen2") ? "Qwen2ForCausalLM"
                            : m.is("qwen3") ? "Qwen3ForCausalLM"

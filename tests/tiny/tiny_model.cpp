@@ -73,7 +73,25 @@ void add_attention(const TinyModel& m, uint32_t layer, const std::string& prefix
   }
 }
 
+void add_gpt2_layer(const TinyModel& m, uint32_t layer, Builder& b) {
+  const std::string prefix = fmt::format("blk.{}.", layer);
+  const uint64_t width = m.options.width;
+  const auto linear = [&](const std::string& name, uint64_t columns, uint64_t rows) {
+    b.matrix(prefix + name + ".weight", columns, rows);
+    b.vector(prefix + name + ".bias", rows, 0, 0.2f);
+  };
+  b.norm(prefix + "attn_norm.weight", width);
+  b.vector(prefix + "attn_norm.bias", width, 0, 0.2f);
+  linear("attn_qkv", width, 3 * width);
+  linear("attn_output", width, width);
+  b.norm(prefix + "ffn_norm.weight", width, m.options.outlier);
+  b.vector(prefix + "ffn_norm.bias", width, 0, 0.2f);
+  linear("ffn_up", width, m.ffn_width);
+  linear("ffn_down", m.ffn_width, width);
+}
+
 void add_layer(const TinyModel& m, uint32_t layer, Builder& b) {
+  if (m.is("gpt2")) return add_gpt2_layer(m, layer, b);
   const std::string prefix = fmt::format("blk.{}.", layer);
   const uint64_t width = m.options.width, ffn_width = m.widths(layer).ffn_width;
   if (m.widths(layer).n_heads) add_attention(m, layer, prefix, b);
@@ -99,11 +117,12 @@ void set_widths(const TinyModel& m, const std::string& key, uint32_t TinyWidths:
 void set_hyper_parameters(const TinyModel& m, Metadata& metadata) {
   const auto key = [&](const char* name) { return m.options.architecture + "." + name; };
   metadata.set_u32(key("block_count"), m.n_layers);
-  metadata.set_u32(key("context_length"), 1024);
+  metadata.set_u32(key("context_length"), m.context());
   metadata.set_u32(key("embedding_length"), m.options.width);
   set_widths(m, key("feed_forward_length"), &TinyWidths::ffn_width, metadata);
   set_widths(m, key("attention.head_count"), &TinyWidths::n_heads, metadata);
   set_widths(m, key("attention.head_count_kv"), &TinyWidths::n_kv_heads, metadata);
+  if (m.is("gpt2")) return metadata.set_f32(key("attention.layer_norm_epsilon"), 1e-5f);
   metadata.set_u32(key("attention.key_length"), m.head_dim);
   metadata.set_u32(key("attention.value_length"), m.head_dim);
   metadata.set_f32(key("attention.layer_norm_rms_epsilon"), 1e-6f);
@@ -160,18 +179,20 @@ TinyModel tiny_model(const TinyOptions& options) {
   const bool wide_heads = m.is("qwen3") || m.is("gemma3") || m.is("deci");
   const uint32_t n_layers = m.is("gemma3") ? 7 : m.is("deci") ? 4 : 3;
   m.n_layers = options.n_layers ? options.n_layers : n_layers;
-  m.head_dim = wide_heads ? 32 : 16;
-  m.n_heads = wide_heads ? 4 : options.width / 16;
-  m.n_kv_heads = m.is("gemma3") ? 1 : 2;
+  m.head_dim = wide_heads || m.is("gpt2") ? 32 : 16;
+  m.n_heads = wide_heads ? 4 : options.width / m.head_dim;
+  m.n_kv_heads = m.is("gemma3") ? 1 : m.is("gpt2") ? m.n_heads : 2;
   m.ffn_width = options.width % 256 == 0 ? 2 * options.width : options.width + 64;
   m.sliding_window = m.is("gemma3") ? 8 : 0;
   Builder b(m);
   const uint64_t vocabulary = tiny_tokenizer().tokens.size();
   b.matrix("token_embd.weight", options.width, vocabulary, 2.5);
+  if (m.is("gpt2")) b.matrix("position_embd.weight", options.width, m.context(), 1.5);
   if ((m.is("llama") || m.is("deci")) && options.rope_factors)
     b.vector("rope_freqs.weight", m.head_dim / 2, 2.0f, 0.5f);
   for (uint32_t l = 0; l < m.n_layers; ++l) add_layer(m, l, b);
   b.norm("output_norm.weight", options.width);
+  if (m.is("gpt2")) b.vector("output_norm.bias", options.width, 0, 0.2f);
   if (m.is("llama")) b.matrix("output.weight", options.width, vocabulary, 2.5);
   return m;
 }

@@ -1,7 +1,7 @@
 // Tiny random models of each architecture, the same on every machine, to write as GGUF or as a
 // Hugging Face folder. Every feature that an architecture may have is there: grouped heads, biases,
 // head norms, rope factors and scaling, windows that slide, tied and untied heads, layers that
-// differ.
+// differ, one matrix for q, k and v, learned positions, norms with a mean.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 namespace enxuto {
 
 struct TinyOptions {
-  std::string architecture = "llama";  // llama, qwen2, qwen3, gemma3, deci
+  std::string architecture = "llama";  // llama, qwen2, qwen3, gemma3, deci, gpt2
   uint32_t width = 96;                 // a multiple of 32; of 256 for formats with super-blocks
   uint32_t n_layers = 0;               // 0: 3, 7 for gemma3, 4 for deci
   bool add_bos = false;
@@ -49,6 +49,7 @@ struct TinyModel {
   std::vector<TinyTensor> tensors;
 
   TinyWidths widths(uint32_t layer) const;  // where layers differ, those above are the most
+  uint32_t context() const { return is("gpt2") ? 256 : 1024; }
   bool is(std::string_view architecture) const { return options.architecture == architecture; }
   TinyTensor* find(std::string_view name);
 };
@@ -63,6 +64,11 @@ Status write_tiny_gguf(const TinyModel& model, const Metadata& metadata, Type ty
                        const std::string& path);
 // config.json, model.safetensors (F32) and tokenizer.json. `folder` exists.
 Status write_tiny_folder(const TinyModel& model, const std::string& folder);
+
+// A gpt2's part of such a folder: what a tensor is called there, its values there, its config.json.
+std::string gpt2_name(const std::string& gguf_name);
+bool is_transposed_gpt2(const TinyTensor& tensor);
+std::string gpt2_config_json(const TinyModel& model);
 
 // A byte-level BPE tokenizer of 288 tokens: 3 control tokens, 256 bytes, 29 merges.
 struct TinyTokenizer {

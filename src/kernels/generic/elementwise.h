@@ -66,25 +66,64 @@ void silu_mul(const float* gate, const float* up, int64_t n, float* y) {
 
 // The tanh form, as a sigmoid: (1 + tanh z) / 2 = sigmoid(2 z).
 template <class V>
-void gelu_mul(const float* gate, const float* up, int64_t n, float* y) {
-  map<V>(gate, up, n, y, [](auto g, auto u) {
-    const auto inner = V::fma(V::multiply(g, g), V::all(0.044715f), V::all(1.0f));
-    const auto twice = V::multiply(V::multiply(V::all(2 * 0.79788456f), g), inner);
-    return V::multiply(V::multiply(g, sigmoid<V>(twice)), u);
-  });
+auto gelu_of(typename V::Floats g) {
+  const auto inner = V::fma(V::multiply(g, g), V::all(0.044715f), V::all(1.0f));
+  const auto twice = V::multiply(V::multiply(V::all(2 * 0.79788456f), g), inner);
+  return V::multiply(g, sigmoid<V>(twice));
 }
 
 template <class V>
-void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* y) {
+void gelu_mul(const float* gate, const float* up, int64_t n, float* y) {
+  map<V>(gate, up, n, y, [](auto g, auto u) { return V::multiply(gelu_of<V>(g), u); });
+}
+
+template <class V>
+void gelu(const float* x, int64_t n, float* y) {
+  map<V>(x, x, n, y, [](auto a, auto) { return gelu_of<V>(a); });
+}
+
+template <class V>
+double sum_of_squares(const float* x, int64_t n) {
   auto sums = V::zero_doubles();
   int64_t i = 0;
   for (; i + V::kLanes <= n; i += V::kLanes) sums = V::add_squares(V::load(x + i), sums);
   double sum = V::sum_doubles(sums);
   for (; i < n; ++i) sum += static_cast<double>(x[i]) * x[i];
+  return sum;
+}
+
+template <class V>
+void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* y) {
+  const double sum = sum_of_squares<V>(x, n);
   const float mean = static_cast<float>(sum / static_cast<double>(n) + epsilon);
   const auto scale = V::all(1 / V::square_root(mean));
   map<V>(x, weight, n, y,
          [scale](auto a, auto w) { return V::multiply(V::multiply(a, scale), w); });
+}
+
+template <class V>
+float mean_of(const float* x, int64_t n) {
+  auto sums = V::zero();
+  for (int64_t i = 0; i < n; i += V::kLanes)
+    sums = V::add(sums, i + V::kLanes <= n ? V::load(x + i) : load_some<V>(x + i, n - i, 0));
+  return V::sum(sums) / static_cast<float>(n);
+}
+
+// What rounding leaves of the mean is taken off as well.
+template <class V>
+void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, int64_t n,
+                float* y) {
+  const auto take_off_mean = [n, y](const float* from) {
+    const auto mean = V::all(mean_of<V>(from, n));
+    map<V>(from, from, n, y, [mean](auto a, auto) { return V::subtract(a, mean); });
+  };
+  take_off_mean(x);
+  take_off_mean(y);
+  const double variance = sum_of_squares<V>(y, n) / static_cast<double>(n);
+  const auto scale = V::all(1 / V::square_root(static_cast<float>(variance + epsilon)));
+  map<V>(y, weight, n, y,
+         [scale](auto a, auto w) { return V::multiply(V::multiply(a, scale), w); });
+  add<V>(bias, n, y);
 }
 
 template <class V>

@@ -77,6 +77,17 @@ void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, flo
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] * scale * weight[i];
 }
 
+void layer_norm(const float* x, const float* weight, const float* bias, float epsilon, int64_t n,
+                float* y) {
+  double sum = 0, squares = 0;
+  for (int64_t i = 0; i < n; ++i) sum += x[i];
+  const double mean = sum / static_cast<double>(n);
+  for (int64_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  const double scale = 1 / std::sqrt(squares / static_cast<double>(n) + epsilon);
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = static_cast<float>((x[i] - mean) * scale * weight[i] + bias[i]);
+}
+
 void add(const float* x, int64_t n, float* y) {
   for (int64_t i = 0; i < n; ++i) y[i] += x[i];
 }
@@ -85,11 +96,19 @@ void silu_mul(const float* gate, const float* up, int64_t n, float* y) {
   for (int64_t i = 0; i < n; ++i) y[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
 }
 
-void gelu_mul(const float* gate, const float* up, int64_t n, float* y) {
+void gelu(const float* x, int64_t n, float* y) {
   constexpr float kRoot = 0.79788456f;  // sqrt(2 / pi)
   for (int64_t i = 0; i < n; ++i) {
-    const float g = gate[i];
-    y[i] = 0.5f * g * (1 + std::tanh(kRoot * g * (1 + 0.044715f * g * g))) * up[i];
+    const float g = x[i];
+    y[i] = 0.5f * g * (1 + std::tanh(kRoot * g * (1 + 0.044715f * g * g)));
+  }
+}
+
+void gelu_mul(const float* gate, const float* up, int64_t n, float* y) {
+  for (int64_t i = 0; i < n; ++i) {
+    float activated;
+    gelu(gate + i, 1, &activated);
+    y[i] = activated * up[i];
   }
 }
 
@@ -179,9 +198,11 @@ const KernelTable kReferenceKernels = {
     .matmul_rows = matmul_rows,
     .add_product = add_product,
     .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
     .add = add,
     .silu_mul = silu_mul,
     .gelu_mul = gelu_mul,
+    .gelu = gelu,
     .softmax = softmax,
     .attend = attend,
     .encode_row = encode_row,
