@@ -33,7 +33,8 @@ Result<Kind> kind_of(const HyperParameters& h) {
   if (!h.uneven.empty()) return not_in_transformers("its layers differ in heads or width");
   for (const Kind& kind : kKinds)
     if (h.architecture == kind.architecture) return kind;
-  return not_in_transformers(fmt::format("it has no class for a {}", h.architecture));
+  return Status::bad_input(fmt::format("folders of a {} are not written yet", h.architecture),
+                           "use it as the GGUF file that it is");
 }
 
 // A float as a JSON number of the same float, not of its double's digits.
