@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/gradients.h"
+#include "kernels/kernels.h"
 
 namespace enxuto {
 
@@ -51,7 +51,7 @@ void HeadLogits::norm_back(const float* x, int64_t n, float* dnormed,
   session_.team().parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t t = begin; t < end; ++t) {
       float* row = dnormed + t * width;
-      rms_norm_gradient(x + t * width, weights, hyper_.norm_epsilon, width, row, row);
+      kernels().rms_norm_gradient(x + t * width, weights, hyper_.norm_epsilon, width, row, row);
     }
   });
 }

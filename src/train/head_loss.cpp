@@ -16,13 +16,13 @@ void HeadLoss::measure(const float* x, const HeadBlock& block, std::span<TokenLo
 }
 
 void HeadLoss::backward(const float* x, const HeadBlock& block, std::span<const TokenLoss> losses,
-                        float scale, float* dnormed,
+                        float scale, bool at_hand, float* dnormed,
                         const std::function<void(const LinearGradient&)>& see) {
-  head_.backward(x, static_cast<int64_t>(losses.size()), block, dnormed, see,
+  head_.backward(x, static_cast<int64_t>(losses.size()), block, at_hand, dnormed, see,
                  [&](size_t t, std::span<float> logits) {
                    const TokenLoss& loss = losses[t];
-                   cross_entropy_gradient(loss.sum, loss.target, block.first, logits);
-                   for (float& gradient : logits) gradient *= loss.counts ? scale : 0.0f;
+                   cross_entropy_gradient(loss.sum, loss.target, block.first, logits,
+                                          loss.counts ? scale : 0.0f);
                  });
 }
 

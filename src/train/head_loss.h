@@ -24,9 +24,11 @@ class HeadLoss {
 
   // x: (losses.size(), width), what the last layer gave.
   void measure(const float* x, const HeadBlock& block, std::span<TokenLoss> losses);
-  // Each loss that counts is multiplied with scale. dnormed, see: as HeadLogits::backward.
+  // Each loss that counts is multiplied with scale. at_hand: the last call was measure() of the
+  // same. dnormed, see: as HeadLogits::backward.
   void backward(const float* x, const HeadBlock& block, std::span<const TokenLoss> losses,
-                float scale, float* dnormed, const std::function<void(const LinearGradient&)>& see);
+                float scale, bool at_hand, float* dnormed,
+                const std::function<void(const LinearGradient&)>& see);
   void norm_back(const float* x, int64_t n, float* dnormed,
                  const std::function<void(const NormGradient&)>& see) {
     head_.norm_back(x, n, dnormed, see);

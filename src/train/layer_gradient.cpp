@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/gradients.h"
-
 namespace enxuto {
 namespace {
 
@@ -102,7 +100,7 @@ void LayerGradient::feed_forward_back(uint32_t layer, int64_t n, float* dy,
   const LayerWeights& w = session_.model().layers[layer];
   const float* dfed = into_branch(dy, at_.fed, w.post_ffn_norm, n, see);
   linear_back({{w.down, nullptr, dfed}}, at_.act, n, at_.act, see);
-  const auto back = hyper_.gate == Gate::kGelu ? gelu_mul_gradient : silu_mul_gradient;
+  const auto back = hyper_.gate == Gate::kGelu ? k_.gelu_mul_gradient : k_.silu_mul_gradient;
   const int64_t width = hyper_.widths(layer).ffn_width;
   for_tokens(n, [&](int64_t t) {
     back(at_.gate + t * width, at_.up + t * width, at_.act + t * width, width);
@@ -205,8 +203,8 @@ const float* LayerGradient::into_branch(const float* dy, const float* branch,
   const int64_t width = hyper_.width;
   const float* weights = floats(post_norm);
   for_tokens(n, [&](int64_t t) {
-    rms_norm_gradient(branch + t * width, weights, hyper_.norm_epsilon, width, dy + t * width,
-                      at_.branch + t * width);
+    k_.rms_norm_gradient(branch + t * width, weights, hyper_.norm_epsilon, width, dy + t * width,
+                         at_.branch + t * width);
   });
   return at_.branch;
 }
@@ -219,7 +217,7 @@ void LayerGradient::add_norm_gradient(const float* x, const Tensor* weight, int6
   const float* weights = floats(weight);
   for_tokens(n, [&](int64_t t) {
     float* row = dnormed + t * width;
-    rms_norm_gradient(x + t * width, weights, hyper_.norm_epsilon, width, row, row);
+    k_.rms_norm_gradient(x + t * width, weights, hyper_.norm_epsilon, width, row, row);
     k_.add(row, width, dy + t * width);
   });
 }
@@ -259,8 +257,8 @@ void LayerGradient::shape_heads_back(const Heads& of, uint32_t layer, const Text
   const float* weights = floats(of.norm);
   for_heads(of, layer, texts, [&](const Rope&, const float*, int64_t at) {
     float* gradient = of.heads + at;
-    rms_norm_gradient(of.raw + at, weights, hyper_.norm_epsilon, hyper_.key_dim, gradient,
-                      gradient);
+    k_.rms_norm_gradient(of.raw + at, weights, hyper_.norm_epsilon, hyper_.key_dim, gradient,
+                         gradient);
   });
 }
 

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "base/checked.h"
-#include "kernels/row_sums.h"
 #include "kernels/weight_gradients.h"
 #include "plan/pieces.h"
 
@@ -20,9 +19,8 @@ double squares_of(ThreadTeam& team, const float* values, uint64_t n) {
   std::vector<double> sums((n + kPiece - 1) / kPiece);
   team.parallel_for(static_cast<int64_t>(sums.size()), 1, [&](int64_t piece, int64_t, int) {
     const uint64_t begin = static_cast<uint64_t>(piece) * kPiece;
-    sums[static_cast<size_t>(piece)] = sum_of(std::min(kPiece, n - begin), [&](size_t i) {
-      return values[begin + i] * values[begin + i];
-    });
+    const auto count = static_cast<int64_t>(std::min(kPiece, n - begin));
+    sums[static_cast<size_t>(piece)] = kernels().dot(values + begin, values + begin, count);
   });
   double sum = 0;
   for (const double each : sums) sum += each;
@@ -293,9 +291,12 @@ Status Trainer::sum_head_block(const HeadBlock& block, float scale) {
       products_->add_gradient(of.dy, of.n_rows, of.x, width, of.n_tokens, gradients_.data());
     };
   }
+  const bool measured_whole = block.rows.rows == static_cast<int64_t>(model()->output->rows());
   return for_passes([&](const Pass& pass) -> Status {
     const auto at = static_cast<size_t>(pass.first * width);
-    head_->backward(&states_[at], block, losses_of(pass), scale, &state_gradients_[at], see);
+    const bool at_hand = measured_whole && pass.rows() == static_cast<int64_t>(inputs_.size());
+    head_->backward(&states_[at], block, losses_of(pass), scale, at_hand, &state_gradients_[at],
+                    see);
     return {};
   });
 }
