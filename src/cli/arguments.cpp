@@ -38,6 +38,7 @@ TrainingRequest training_request(const CommonOptions& options, const LearningOpt
   request.optimizer = learning.optimizer;
   request.weights = learning.weights;
   request.rounds_products = learning.rounds_products;
+  request.keeps_activations = learning.keeps_activations;
   request.lora_rank = learning.lora ? learning.lora_rank : 0;
   request.n_threads = options.threads();
   return request;
@@ -170,6 +171,10 @@ struct Subcommand {
                  prefix +
                      "f32 (default), or products of bf16 numbers, about twice as fast where "
                      "the processor has them");
+    command->add_flag("--keep-activations", o.keeps_activations,
+                      prefix +
+                          "keep what layers compute for the way back, instead of computing it "
+                          "again: faster, in more memory");
     command->add_flag("--lora", o.lora,
                       prefix + "all weights stay as they are, and a low-rank adapter learns");
     command->add_option("--rank", o.lora_rank, prefix + "its rank (default: 16)")

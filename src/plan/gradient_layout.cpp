@@ -11,7 +11,8 @@ namespace enxuto {
 Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,
                                          uint64_t rank, bool rounds) {
   const HyperParameters& hyper = model.hyper;
-  const bool head_norms = !model.layers.empty() && model.layers[0].q_norm;
+  const bool head_norms = !model.layers.empty() && model.layers[0].q_norm,
+             branch_norms = !model.layers.empty() && model.layers[0].post_ffn_norm;
   GradientLayout l{};
   l.n_tokens = n_tokens, l.n_threads = n_threads;
   Pieces all;
@@ -28,8 +29,9 @@ Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, 
   l.q = each(all, q), l.k = each(all, k), l.v = each(all, v);
   l.attended = each(all, heads), l.log_sums = each(all, hyper.n_heads);
   l.raw_q = each(all, head_norms ? q : 0), l.raw_k = each(all, head_norms ? k : 0);
-  l.projected = each(all, hyper.width), l.middle = each(all, hyper.width);
+  l.middle = each(all, hyper.width), l.projected = each(all, hyper.width);
   l.fed = each(all, hyper.width), l.branch = each(all, hyper.width);
+  l.kept_end = branch_norms ? l.branch : l.projected;
   l.low = each(all, rank), l.dlow = each(all, checked_mul(3, rank));
   Pieces there(all.end()), back(all.end()), head(all.end());
   l.gate = each(there, hyper.ffn_width), l.up = each(there, hyper.ffn_width);

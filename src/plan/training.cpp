@@ -76,6 +76,13 @@ const char* moments_of(Optimizer optimizer) {
   return "";
 }
 
+// Of all layers and passes.
+OptionalSize activation_bytes(const Model& model, const TrainingLayout& l) {
+  const uint64_t pass_tokens = uint64_t{l.context} * l.pass_sequences;
+  const uint64_t passes = (l.n_tokens + pass_tokens - 1) / pass_tokens;
+  return checked_mul(checked_mul(passes, l.pass.kept_bytes()), model.hyper.n_layers);
+}
+
 uint64_t step_tokens(const TrainingLayout& l) { return uint64_t{l.context} * l.sequences; }
 
 // The weights that learn, and what the optimizer keeps of them.
@@ -132,6 +139,9 @@ std::string what_would_fit(const Model& model, TrainingRequest request, uint64_t
     void (*make)(TrainingRequest& request);
   };
   std::vector<Change> changes;
+  if (request.keeps_activations)
+    changes.push_back(
+        {" no --keep-activations", [](TrainingRequest& r) { r.keeps_activations = false; }});
   if (request.optimizer == Optimizer::kAdamW)
     changes.push_back(
         {" --optimizer adamw8", [](TrainingRequest& r) { r.optimizer = Optimizer::kAdamW8bit; }});
@@ -216,6 +226,9 @@ Result<TrainingLayout> lay_out_training(const Model& model, const TrainingReques
   ASSIGN_OR_RETURN(l.pass,
                    lay_out_gradients(model, static_cast<uint32_t>(pass_tokens), request.n_threads,
                                      request.lora_rank, request.rounds_products));
+  if (request.keeps_activations) {
+    ASSIGN_OR_RETURN(l.activations, checked(activation_bytes(model, l)));
+  }
   return l;
 }
 
@@ -241,6 +254,12 @@ Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& reque
                              l.pass_sequences, format_count(l.context)),
                  step),
   }};
+  if (request.keeps_activations)
+    map.parts.push_back(
+        arena_part(owner::kActivations, l.activations,
+                   fmt::format("what {} layers compute on the way there, f32: not computed again",
+                               model.hyper.n_layers),
+                   step));
   ASSIGN_OR_RETURN(const MemoryMap session, plan_inference(model, l.inference));
   for (const MemoryPart& part : session.parts)
     if (request.lora_rank || part.kind != PartKind::kMapped) map.parts.push_back(part);

@@ -53,6 +53,8 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
        {settings_.request.lora_rank ? owner::kAdapter : owner::kParameters, owner::kOptimizer,
         owner::kGradients, owner::kCheckpoints, owner::kHiddenStates, owner::kPass})
     own.parts.push_back(*map_.find(owner));
+  if (const MemoryPart* activations = map_.find(owner::kActivations))
+    own.parts.push_back(*activations);
   ASSIGN_OR_RETURN(arena_, Arena::open(own));
   ASSIGN_OR_RETURN(dense_, Dense::load());
   if (settings_.request.rounds_products && !dense_.multiplies_bf16())
@@ -66,6 +68,9 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
   ASSIGN_OR_RETURN(state_gradients_, arena_->take<float>(owner::kHiddenStates, values));
   ASSIGN_OR_RETURN(losses_, arena_->take<TokenLoss>(owner::kHiddenStates, l.n_tokens));
   ASSIGN_OR_RETURN(checkpoints_, arena_->take<uint8_t>(owner::kCheckpoints, l.checkpoints));
+  if (l.activations) {
+    ASSIGN_OR_RETURN(activations_, arena_->take<uint8_t>(owner::kActivations, l.activations));
+  }
   ASSIGN_OR_RETURN(pass_memory_, arena_->take<uint8_t>(owner::kPass, l.pass.bytes));
   TRY(allocate_moments());
   InferenceRequest inference = l.inference;
@@ -212,7 +217,8 @@ Status Trainer::there(bool keeps_inputs) {
     TRY(for_passes([&](const Pass& pass) -> Status {
       float* x = &states_[static_cast<size_t>(pass.first * hyper.width)];
       if (keeps_inputs) keep_input(layer, pass, x);
-      layers_->forward(layer, pass.texts, x, x);
+      layers_->forward(layer, pass.texts, x, x,
+                       keeps_inputs ? kept_activations(layer, pass) : nullptr);
       return {};
     }));
   return {};
@@ -334,7 +340,8 @@ Status Trainer::layers_back() {
     const std::span<float> gradients = lay_out_layer_gradients(layer);
     TRY(for_passes([&](const Pass& pass) {
       float* gradient = &state_gradients_[static_cast<size_t>(pass.first * m.hyper.width)];
-      layers_->backward(layer, pass.texts, input_of(layer, pass), gradient, see);
+      layers_->backward(layer, pass.texts, input_of(layer, pass), gradient, see,
+                        kept_activations(layer, pass));
       return Status();
     }));
     TRY(ranks().sum(gradients));
@@ -492,6 +499,15 @@ const float* Trainer::input_of(uint32_t layer, const Pass& pass) {
     bf16().decode(kept + bf16().row_bytes(first * width), x + first * width, n * width);
   });
   return x;
+}
+
+// Null where they are not kept.
+uint8_t* Trainer::kept_activations(uint32_t layer, const Pass& pass) const {
+  if (activations_.empty()) return nullptr;
+  const uint64_t bytes = layout_.pass.kept_bytes();
+  const uint64_t passes = activations_.size() / bytes / model_->hyper.n_layers;
+  const uint64_t number = static_cast<uint64_t>(pass.first) / layout_.pass.n_tokens;
+  return &activations_[(layer * passes + number) * bytes];
 }
 
 uint8_t* Trainer::kept_input(uint32_t layer, const Pass& pass) const {

@@ -113,6 +113,7 @@ class Trainer {
   void keep_input(uint32_t layer, const Pass& pass, const float* x);
   const float* input_of(uint32_t layer, const Pass& pass);
   uint8_t* kept_input(uint32_t layer, const Pass& pass) const;
+  uint8_t* kept_activations(uint32_t layer, const Pass& pass) const;
   std::span<float> lay_out_layer_gradients(uint32_t layer);
   float* gradient_of(const Tensor& tensor);
   SeeGradient collect();
@@ -146,7 +147,7 @@ class Trainer {
   std::unique_ptr<HeadLoss> head_;
   std::vector<OptimizerState> moments_;  // by the place of a tensor among learned_
   std::span<float> gradients_, embedded_, states_, state_gradients_;
-  std::span<uint8_t> checkpoints_;
+  std::span<uint8_t> checkpoints_, activations_;
   std::span<TokenLoss> losses_;
   std::span<uint8_t> pass_memory_;
   std::vector<Token> inputs_;         // of the batch
