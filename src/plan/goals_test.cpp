@@ -52,7 +52,7 @@ TEST_F(Goals, ActivationsAreKeptWhereThatIsAskedFor) {
   // Of 600 tokens in 4 layers: 10 x (10 + 10 + 1), 5 x 20, 100 and 2 x 300 values.
   constexpr uint64_t kKept = 4 * 600 * 1010 * 4;
   const auto map = plan_training(model_, request_);
-  EXPECT_EQ(map->find(owner::kActivations)->bytes, kKept);
+  EXPECT_EQ(map->find(owner::kKeptActivations)->bytes, kKept);
   EXPECT_EQ(map->total_bytes(), least + kKept);
   request_.pass_sequences = 2;  // two passes, the second one as large
   EXPECT_EQ(lay_out_training(model_, request_)->activations, kKept / 3 * 4);

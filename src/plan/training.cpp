@@ -256,7 +256,7 @@ Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& reque
   }};
   if (request.keeps_activations)
     map.parts.push_back(
-        arena_part(owner::kActivations, l.activations,
+        arena_part(owner::kKeptActivations, l.activations,
                    fmt::format("what {} layers compute on the way there, f32: not computed again",
                                model.hyper.n_layers),
                    step));

@@ -53,7 +53,7 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
        {settings_.request.lora_rank ? owner::kAdapter : owner::kParameters, owner::kOptimizer,
         owner::kGradients, owner::kCheckpoints, owner::kHiddenStates, owner::kPass})
     own.parts.push_back(*map_.find(owner));
-  if (const MemoryPart* activations = map_.find(owner::kActivations))
+  if (const MemoryPart* activations = map_.find(owner::kKeptActivations))
     own.parts.push_back(*activations);
   ASSIGN_OR_RETURN(arena_, Arena::open(own));
   ASSIGN_OR_RETURN(dense_, Dense::load());
@@ -69,7 +69,7 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
   ASSIGN_OR_RETURN(losses_, arena_->take<TokenLoss>(owner::kHiddenStates, l.n_tokens));
   ASSIGN_OR_RETURN(checkpoints_, arena_->take<uint8_t>(owner::kCheckpoints, l.checkpoints));
   if (l.activations) {
-    ASSIGN_OR_RETURN(activations_, arena_->take<uint8_t>(owner::kActivations, l.activations));
+    ASSIGN_OR_RETURN(activations_, arena_->take<uint8_t>(owner::kKeptActivations, l.activations));
   }
   ASSIGN_OR_RETURN(pass_memory_, arena_->take<uint8_t>(owner::kPass, l.pass.bytes));
   TRY(allocate_moments());
