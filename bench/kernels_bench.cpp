@@ -171,6 +171,71 @@ void encode(benchmark::State& state, Type type) {
   }
 }
 
+// A row of what training does beside products, in cache: values per second.
+template <class Run>
+void row_of_training(benchmark::State& state, const Run& run) {
+  constexpr int64_t kValues = 2048;
+  std::vector<float> a(kValues, 0.5f), b(kValues, 0.25f), c(kValues, 0.125f), d(kValues, 0.25f);
+  for (auto _ : state) {
+    run(kValues, a.data(), b.data(), c.data(), d.data());
+    benchmark::ClobberMemory();
+  }
+  state.counters["values/s"] = benchmark::Counter(static_cast<double>(kValues * state.iterations()),
+                                                  benchmark::Counter::kIsRate);
+}
+
+void register_training() {
+  const auto add = [](const std::string& name, auto run) {
+    benchmark::RegisterBenchmark(("training/" + name).c_str(),
+                                 [run](benchmark::State& state) { row_of_training(state, run); });
+  };
+  const KernelTable& k = kernels();
+  add("largest", [&k](int64_t n, float* a, float*, float*, float*) {
+    benchmark::DoNotOptimize(k.largest(a, n));
+  });
+  add("sum_exponentials", [&k](int64_t n, float* a, float*, float*, float*) {
+    benchmark::DoNotOptimize(k.sum_exponentials(a, n, 1));
+  });
+  add("exponentials", [&k](int64_t n, float* a, float*, float*, float*) {
+    benchmark::DoNotOptimize(k.exponentials(a, n, 1, 1));
+  });
+  add("dot", [&k](int64_t n, float* a, float* b, float*, float*) {
+    benchmark::DoNotOptimize(k.dot(a, b, n));
+  });
+  add("attention_gradient", [&k](int64_t n, float* a, float* b, float*, float*) {
+    k.attention_gradient(a, b, n, {1, 0.5f, 0.125f});
+  });
+  add("rms_norm_gradient", [&k](int64_t n, float* a, float* b, float* c, float* d) {
+    k.rms_norm_gradient(a, b, 1e-5f, n, c, d);
+  });
+  add("silu_mul_gradient",
+      [&k](int64_t n, float* a, float* b, float* c, float*) { k.silu_mul_gradient(a, b, c, n); });
+  add("gelu_mul_gradient",
+      [&k](int64_t n, float* a, float* b, float* c, float*) { k.gelu_mul_gradient(a, b, c, n); });
+  add("adam_step", [&k](int64_t n, float* a, float* b, float* c, float* d) {
+    k.adam_step({1e-3f, 1, 0.9f, 0.95f, 1e-8f, 1, 1, 1}, a, n, b, c, d);
+  });
+  add("sgd_step", [&k](int64_t n, float* a, float* b, float* c, float*) {
+    k.sgd_step({1e-3f, 1, 0.9f, 1}, a, n, b, c);
+  });
+  add("mean_in_8_bits", [&k](int64_t n, float* a, float*, float* codes, float* scale) {
+    auto* bytes = reinterpret_cast<int8_t*>(codes);
+    k.encode_mean(a, n, {1}, bytes, scale);
+    k.decode_mean(bytes, *scale, n, a);
+  });
+  add("square_in_8_bits", [&k](int64_t n, float* a, float*, float* codes, float* scale) {
+    auto* bytes = reinterpret_cast<uint8_t*>(codes);
+    k.encode_square(a, n, {1}, bytes, scale);
+    k.decode_square(bytes, *scale, n, a);
+  });
+  add("round_to_bf16", [&k](int64_t n, float* a, float* halves, float*, float*) {
+    k.round_to_bf16(a, n, reinterpret_cast<uint16_t*>(halves));
+  });
+  add("round_by_chance", [&k](int64_t n, float* a, float* halves, float*, float*) {
+    k.round_by_chance(a, n, {1}, reinterpret_cast<uint16_t*>(halves));
+  });
+}
+
 void hand_out(benchmark::State& state, int n_threads) {
   ThreadTeam team(n_threads);
   for (auto _ : state) team.parallel_for(n_threads, 1, [](int64_t, int64_t, int) {});
@@ -222,6 +287,7 @@ void register_all() {
   for (const int n : {1, 2, 8})
     benchmark::RegisterBenchmark(("hand_out/threads:" + std::to_string(n)).c_str(), hand_out, n)
         ->UseRealTime();
+  register_training();
 }
 
 }  // namespace

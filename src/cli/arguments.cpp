@@ -40,6 +40,7 @@ TrainingRequest training_request(const CommonOptions& options, const LearningOpt
   request.optimizer = learning.optimizer;
   request.weights = learning.weights;
   request.rounds_products = learning.rounds_products;
+  request.keeps_activations = learning.keeps_activations;
   request.lora_rank = learning.lora ? learning.lora_rank : 0;
   request.averages = learning.ema > 0;
   request.n_threads = options.threads();

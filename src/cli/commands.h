@@ -43,6 +43,7 @@ struct LearningOptions {
   Optimizer optimizer = Optimizer::kAdamW;
   Type weights = Type::F32;  // of matrices: F32 or BF16
   bool rounds_products = false;
+  bool keeps_activations = false;
   bool lora = false;  // all weights stay, and an adapter learns:
   uint32_t lora_rank = 16;
   float ema = 0;  // of the weights an average is kept that forgets so slowly; 0: none

@@ -126,6 +126,10 @@ struct Subcommand {
                  prefix +
                      "f32 (default), or products of bf16 numbers, about twice as fast where "
                      "the processor has them");
+    command->add_flag("--keep-activations", o.keeps_activations,
+                      prefix +
+                          "keep what layers compute for the way back, instead of computing it "
+                          "again: faster, in more memory");
     command->add_flag("--lora", o.lora,
                       prefix + "all weights stay as they are, and a low-rank adapter learns");
     number("--ema", o.ema,

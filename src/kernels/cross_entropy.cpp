@@ -1,7 +1,6 @@
 #include "kernels/cross_entropy.h"
 
-#include <cmath>
-
+#include "kernels/kernels.h"
 #include "kernels/row_sums.h"
 
 namespace enxuto {
@@ -19,11 +18,11 @@ void SampledCrossEntropy::add(std::span<const float> logits, int64_t first, doub
 }
 
 void cross_entropy_gradient(const ExponentialSum& sum, int64_t label, int64_t first,
-                            std::span<float> logits) {
-  const auto top = static_cast<float>(sum.top), share = static_cast<float>(1 / sum.sum);
-  for (float& z : logits) z = share * exp_below_zero(z - top);
-  if (label >= first && label - first < static_cast<int64_t>(logits.size()))
-    logits[static_cast<size_t>(label - first)] -= 1;
+                            std::span<float> logits, float scale) {
+  const auto n = static_cast<int64_t>(logits.size());
+  kernels().exponentials(logits.data(), n, static_cast<float>(sum.top),
+                         static_cast<float>(scale / sum.sum));
+  if (label >= first && label - first < n) logits[static_cast<size_t>(label - first)] -= scale;
 }
 
 }  // namespace enxuto

@@ -10,9 +10,9 @@
 namespace enxuto {
 
 // All slices' sum is known: the logits of a slice, `first` the token of the first of them, become
-// the gradient of the loss of `label` by them: p, and p - 1 at the label.
+// the gradient of the loss of `label` by them: scale p, and scale (p - 1) at the label.
 void cross_entropy_gradient(const ExponentialSum& sum, int64_t label, int64_t first,
-                            std::span<float> logits);
+                            std::span<float> logits, float scale = 1);
 
 // The label is drawn from the model's own distribution: the squared gradients of such labels are
 // the diagonal of Fisher's information.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/row_sums.h"
+#include "kernels/kernels.h"
 
 namespace enxuto {
 namespace {
@@ -92,17 +92,13 @@ void View::score_gradients(const Block& b, const AttentionOutputs& from, const f
                   gradients, kBlock);
   for (int64_t i = 0; i < b.n_q; ++i) {
     const int64_t at = wide_at(b.q + i, b.head);
-    const float log_sum = from.log_sums[b.head * shape_.n_tokens + b.q + i];
-    const auto along =
-        static_cast<float>(sum_of(static_cast<size_t>(shape_.head_dim), [&](size_t c) {
-          return from.out[at + static_cast<int64_t>(c)] * dout[at + static_cast<int64_t>(c)];
-        }));
+    const AttentionRow query = {
+        from.log_sums[b.head * shape_.n_tokens + b.q + i],
+        static_cast<float>(kernels().dot(from.out + at, dout + at, shape_.head_dim)), shape_.scale};
     float *share = shares + i * kBlock, *gradient = gradients + i * kBlock;
     const Range see = seen(b, i);
-    for (int64_t j = see.begin; j < see.end; ++j) {
-      share[j] = exp_below_zero(share[j] - log_sum);
-      gradient[j] = shape_.scale * share[j] * (gradient[j] - along);
-    }
+    kernels().attention_gradient(share + see.begin, gradient + see.begin, see.end - see.begin,
+                                 query);
     for (float* row : {share, gradient}) {
       std::fill(row, row + see.begin, 0.0f);
       std::fill(row + see.end, row + b.n_k, 0.0f);
@@ -149,13 +145,12 @@ class BlockForward {
     std::fill(row + see.end, row + b.n_k, 0.0f);
     if (begins) std::fill_n(out(b, i), view_.shape().head_dim, 0.0f);
     if (see.begin >= see.end) return;
-    const float most = std::max(top_[i], *std::max_element(row + see.begin, row + see.end));
+    float* scores = row + see.begin;
+    const int64_t n = see.end - see.begin;
+    const float most = std::max(top_[i], kernels().largest(scores, n));
     const float shrink = std::exp(top_[i] - most);
     if (!begins && shrink != 1) scale_out(b, i, shrink);
-    for (int64_t j = see.begin; j < see.end; ++j) row[j] = exp_below_zero(row[j] - most);
-    sum_[i] = sum_[i] * shrink + sum_of(static_cast<size_t>(see.end - see.begin), [&](size_t j) {
-                return row[see.begin + static_cast<int64_t>(j)];
-              });
+    sum_[i] = sum_[i] * shrink + kernels().exponentials(scores, n, most, 1);
     top_[i] = most;
   }
 
@@ -164,6 +159,50 @@ class BlockForward {
   float* scores_;
   float top_[kBlock];
   double sum_[kBlock];
+};
+
+// Blocks of the way back, one after the other, in one thread.
+class BlockBackward {
+ public:
+  BlockBackward(const View& view, const AttentionOutputs& from, const float* dout,
+                const AttentionGradients& to, float* scratch)
+      : view_(view),
+        from_(from),
+        dout_(dout),
+        to_(to),
+        shares_(scratch),
+        gradients_(scratch + kBlockFloats) {}
+
+  void differentiate(const Block& b) {
+    view_.score_gradients(b, from_, dout_, shares_, gradients_);
+  }
+  // Keys come in ascending order, for each block of queries.
+  void add_to_queries(const Block& b) {
+    view_.dense().multiply(b.n_q, dim(), b.n_k, 1, {gradients_, kBlock},
+                           view_.keys(view_.in().k, b, false),
+                           b.k == view_.first_seen(b.q / kBlock) * kBlock ? 0.0f : 1.0f,
+                           to_.dq + view_.wide_at(b.q, b.head), view_.wide());
+  }
+  // Heads that share keys come in ascending order, and for each the queries.
+  void add_to_keys(const Block& b) {
+    const bool begins = b.head % view_.sharing() == 0 && b.q == b.k;
+    add_key_gradient(b, shares_, dout_, begins, to_.dv);
+    add_key_gradient(b, gradients_, view_.in().q, begins, to_.dk);
+  }
+
+ private:
+  int64_t dim() const { return view_.shape().head_dim; }
+  void add_key_gradient(const Block& b, const float* by, const float* queries, bool begins,
+                        float* to) {
+    view_.dense().multiply(b.n_k, dim(), b.n_q, 1, {by, kBlock, true}, view_.queries(queries, b),
+                           begins ? 0.0f : 1.0f, to + view_.narrow_at(b.k, b.head), view_.narrow());
+  }
+
+  const View& view_;
+  const AttentionOutputs& from_;
+  const float* dout_;
+  const AttentionGradients& to_;
+  float *shares_, *gradients_;
 };
 
 }  // namespace
@@ -182,37 +221,45 @@ void DenseAttention::forward(const AttentionShape& shape, const AttentionInputs&
   });
 }
 
-// Twice over the blocks: once for what each query adds up, once for what each key and value does.
+// Where all threads have heads of keys to themselves, five products a block, a head at a time; else
+// seven, block by block, once for what each query adds up and once for what each key and value
+// does. Both add in the same order.
 void DenseAttention::backward(const AttentionShape& shape, const AttentionInputs& in,
                               const AttentionOutputs& from, const float* dout,
                               const AttentionGradients& to) const {
   const View view(dense_, shape, in);
-  const int64_t n_blocks = view.n_blocks(), dim = shape.head_dim;
-  const auto scratch = [&](int thread) { return scratch_ + thread * 2 * kBlockFloats; };
+  const int64_t n_blocks = view.n_blocks(), heads = shape.n_kv_heads, threads = team_.size();
+  const auto back = [&](int thread) {
+    return BlockBackward(view, from, dout, to, scratch_ + thread * 2 * kBlockFloats);
+  };
+  // Blocks of keys [begin, end) with all queries of the heads that read them.
+  const auto keys = [&](int64_t kv_head, int64_t begin, int64_t end, const auto& add) {
+    for (int64_t head = kv_head * view.sharing(); head < (kv_head + 1) * view.sharing(); ++head)
+      for (int64_t k = begin; k < end; ++k)
+        for (int64_t q = k; q <= view.last_seeing(k); ++q) add(view.block(head, q, k));
+  };
+  if (5 * ((heads + threads - 1) / threads * threads) <= 7 * heads) {
+    team_.parallel_for(heads, 1, [&](int64_t kv_head, int64_t, int thread) {
+      BlockBackward blocks = back(thread);
+      keys(kv_head, 0, n_blocks, [&](const Block& b) {
+        blocks.differentiate(b), blocks.add_to_queries(b), blocks.add_to_keys(b);
+      });
+    });
+    return;
+  }
   team_.parallel_for(shape.n_heads * n_blocks, 1, [&](int64_t task, int64_t, int thread) {
     const int64_t head = task % shape.n_heads, q = task / shape.n_heads;
-    float *shares = scratch(thread), *gradients = shares + kBlockFloats;
+    BlockBackward blocks = back(thread);
     for (int64_t k = view.first_seen(q); k <= q; ++k) {
       const Block b = view.block(head, q, k);
-      view.score_gradients(b, from, dout, shares, gradients);
-      dense_.multiply(b.n_q, dim, b.n_k, 1, {gradients, kBlock}, view.keys(in.k, b, false),
-                      k == view.first_seen(q) ? 0.0f : 1.0f, to.dq + view.wide_at(b.q, head),
-                      view.wide());
+      blocks.differentiate(b), blocks.add_to_queries(b);
     }
   });
-  team_.parallel_for(shape.n_kv_heads * n_blocks, 1, [&](int64_t task, int64_t, int thread) {
-    const int64_t kv_head = task % shape.n_kv_heads, k = task / shape.n_kv_heads;
-    float *shares = scratch(thread), *gradients = shares + kBlockFloats, beta = 0;
-    for (int64_t head = kv_head * view.sharing(); head < (kv_head + 1) * view.sharing(); ++head)
-      for (int64_t q = k; q <= view.last_seeing(k); ++q, beta = 1) {
-        const Block b = view.block(head, q, k);
-        view.score_gradients(b, from, dout, shares, gradients);
-        const int64_t at = view.narrow_at(b.k, head);
-        dense_.multiply(b.n_k, dim, b.n_q, 1, {shares, kBlock, true}, view.queries(dout, b), beta,
-                        to.dv + at, view.narrow());
-        dense_.multiply(b.n_k, dim, b.n_q, 1, {gradients, kBlock, true}, view.queries(in.q, b),
-                        beta, to.dk + at, view.narrow());
-      }
+  team_.parallel_for(heads * n_blocks, 1, [&](int64_t task, int64_t, int thread) {
+    BlockBackward blocks = back(thread);
+    const int64_t k = task / heads;
+    keys(task % heads, k, k + 1,
+         [&](const Block& b) { blocks.differentiate(b), blocks.add_to_keys(b); });
   });
 }
 

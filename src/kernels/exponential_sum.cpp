@@ -3,18 +3,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/row_sums.h"
+#include "kernels/kernels.h"
 
 namespace enxuto {
 
 double ExponentialSum::add(std::span<const float> logits) {
-  const float most = *std::max_element(logits.begin(), logits.end());
+  const auto n = static_cast<int64_t>(logits.size());
   const double before = top;
-  top = std::max(top, static_cast<double>(most));
+  top = std::max(top, double{kernels().largest(logits.data(), n)});
   const double rescale = std::exp(before - top);
-  const auto from = static_cast<float>(top);
-  sum = sum * rescale +
-        sum_of(logits.size(), [&](size_t i) { return exp_below_zero(logits[i] - from); });
+  sum = sum * rescale + kernels().sum_exponentials(logits.data(), n, static_cast<float>(top));
   return rescale;
 }
 

@@ -1,10 +1,9 @@
 // The backward pass's steps against differences of the forward ones (the scalar oracle's), and
 // against what probability asks of labels that are drawn.
-#include "kernels/gradients.h"
+#include "kernels/cross_entropy.h"
 
 #include <numeric>
 
-#include "kernels/cross_entropy.h"
 #include "kernels/finite_difference.h"
 #include "kernels/layer_norm_gradient.h"
 #include "kernels/tables.h"
@@ -19,15 +18,17 @@ TEST(Gradients, OfRmsNorm) {
   constexpr size_t kN = 77;
   std::vector<float> x = random_floats(kN, 1), y(kN), dx(kN);
   const auto weight = random_floats(kN, 2), dy = random_floats(kN, 3);
-  rms_norm_gradient(x.data(), weight.data(), 0.25f, kN, dy.data(), dx.data());
   const auto loss = [&] {
     oracle().rms_norm(x.data(), weight.data(), 0.25f, kN, y.data());
     return dot(y, dy);
   };
-  expect_gradient(x, dx, loss, 1e-3);
-  dx = dy;
-  rms_norm_gradient(x.data(), weight.data(), 0.25f, kN, dx.data(), dx.data());
-  expect_gradient(x, dx, loss, 1e-3);
+  for (const KernelTable* k : available_kernels()) {
+    k->rms_norm_gradient(x.data(), weight.data(), 0.25f, kN, dy.data(), dx.data());
+    expect_gradient(x, dx, loss, 1e-3);
+    dx = dy;
+    k->rms_norm_gradient(x.data(), weight.data(), 0.25f, kN, dx.data(), dx.data());
+    expect_gradient(x, dx, loss, 1e-3);
+  }
 }
 
 TEST(Gradients, OfLayerNorm) {
@@ -58,33 +59,35 @@ TEST(Gradients, OfGelu) {
   std::vector<float> x = random_floats(150, 1, 3), y(x.size());
   x[0] = 0, x[1] = 40, x[2] = -40, x[3] = 1e-5f;
   const auto dy = random_floats(x.size(), 3);
-  std::vector<float> dx = x;
-  gelu_gradient(dx.data(), dy.data(), 150);
   const auto loss = [&] {
     oracle().gelu(x.data(), 150, y.data());
     return dot(y, dy);
   };
-  expect_gradient(x, dx, loss, 1e-3);
+  for (const KernelTable* k : available_kernels()) {
+    std::vector<float> dx = x;
+    k->gelu_gradient(dx.data(), dy.data(), 150);
+    expect_gradient(x, dx, loss, 1e-3);
+  }
 }
 
 TEST(Gradients, OfGates) {
   constexpr size_t kN = 150;
-  const struct {
-    void (*forward)(const float*, const float*, int64_t, float*);
-    void (*backward)(float*, float*, const float*, int64_t);
-  } gates[] = {{oracle().silu_mul, silu_mul_gradient}, {oracle().gelu_mul, gelu_mul_gradient}};
-  for (const auto& g : gates) {
-    std::vector<float> gate = random_floats(kN, 1, 3), up = random_floats(kN, 2), y(kN);
-    gate[0] = 0, gate[1] = 40, gate[2] = -40, gate[3] = 1e-5f;
-    const auto dy = random_floats(kN, 3);
+  std::vector<float> gate = random_floats(kN, 1, 3), up = random_floats(kN, 2), y(kN);
+  gate[0] = 0, gate[1] = 40, gate[2] = -40, gate[3] = 1e-5f;
+  const auto dy = random_floats(kN, 3);
+  const auto expect = [&](auto* forward, auto* backward) {
     std::vector<float> dgate = gate, dup = up;
-    g.backward(dgate.data(), dup.data(), dy.data(), kN);
+    backward(dgate.data(), dup.data(), dy.data(), kN);
     const auto loss = [&] {
-      g.forward(gate.data(), up.data(), kN, y.data());
+      forward(gate.data(), up.data(), kN, y.data());
       return dot(y, dy);
     };
     expect_gradient(gate, dgate, loss, 1e-3);
     expect_gradient(up, dup, loss, 1e-3);
+  };
+  for (const KernelTable* k : available_kernels()) {
+    expect(oracle().silu_mul, k->silu_mul_gradient);
+    expect(oracle().gelu_mul, k->gelu_mul_gradient);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "codecs/codec.h"
+#include "kernels/optimizer_steps.h"
 
 namespace enxuto {
 
@@ -69,6 +70,13 @@ struct FewRowsProduct {
   int64_t c_stride;
 };
 
+// One query's scores s against some keys: its shares of them are e^(s - log_sum).
+struct AttentionRow {
+  float log_sum;
+  float along;  // out . dout of the query
+  float scale;  // of q . k in a score
+};
+
 // Floats of scratch, 64-byte aligned, that a thread hands to kernels that ask for it.
 inline constexpr int64_t kKernelScratchFloats = 16384;
 // Groups of activations whose largest is not above this are zeros to prepare.
@@ -120,6 +128,41 @@ struct KernelTable {
   // x = H x in place, H the normalized Hadamard matrix, which is its own inverse; over pieces of
   // the largest power of two that divides n. It spreads outliers and keeps dot products.
   void (*rotate)(float* x, int64_t n);
+
+  // ---- of losses, and of the way back: from the gradient by what came out of a step (dy) to that
+  // by what went in. Sums are made of float lanes over 64 values, these in double.
+  float (*largest)(const float* x, int64_t n);  // may drop a NaN, which the exponentials tell of
+  double (*sum_exponentials)(const float* x, int64_t n, float top);  // of e^(x - top)
+  // x = scale * e^(x - top). Returns the sum of e^(x - top).
+  double (*exponentials)(float* x, int64_t n, float top, float scale);
+  double (*dot)(const float* x, const float* y, int64_t n);
+  // Scores become shares p; gradients by shares become those by what the scale is multiplied with:
+  // scale p (gradient - along).
+  void (*attention_gradient)(float* scores, float* gradients, int64_t n, const AttentionRow& row);
+  // Of rms_norm; all (n). dx may be dy.
+  void (*rms_norm_gradient)(const float* x, const float* weight, float epsilon, int64_t n,
+                            const float* dy, float* dx);
+  // Gate and up become their gradients.
+  void (*silu_mul_gradient)(float* gate, float* up, const float* dy, int64_t n);
+  void (*gelu_mul_gradient)(float* gate, float* up, const float* dy, int64_t n);
+  void (*gelu_gradient)(float* x, const float* dy, int64_t n);  // x becomes its gradient
+
+  // ---- of learning (optimizer_steps.h), over some weights of a row. What is kept in fewer bits is
+  // rounded up or down by chance, so that small steps are not lost but made now and then.
+  void (*adam_step)(const AdamRates& rates, const float* g, int64_t n, float* w, float* m,
+                    float* v);
+  void (*sgd_step)(const SgdRates& rates, const float* g, int64_t n, float* w, float* m);
+  // Moments of AdamW in 8 bits: a scale for a block of n, codes whose squares are in proportion to
+  // the values (8-bit optimizers, Dettmers et al., 2022, have another map). Of v the root is kept,
+  // and never rounded down to nothing. Where a value is a NaN the scale is one.
+  void (*encode_mean)(const float* m, int64_t n, const Chance& chance, int8_t* codes, float* scale);
+  void (*decode_mean)(const int8_t* codes, float scale, int64_t n, float* m);
+  void (*encode_square)(const float* v, int64_t n, const Chance& chance, uint8_t* codes,
+                        float* scale);
+  void (*decode_square)(const uint8_t* codes, float scale, int64_t n, float* v);
+  void (*round_to_bf16)(const float* values, int64_t n, uint16_t* rounded);  // to nearest even
+  void (*round_by_chance)(const float* values, int64_t n, const Chance& chance, uint16_t* rounded);
+
   // 8-bit multiply-adds as fast as they can be, for measuring: codes (kPeakCodes), none negative
   // and none above 3, by one another, added up. Returns how many products there were.
   int64_t (*multiply_codes)(const int8_t* codes, int64_t rounds, float* sum);

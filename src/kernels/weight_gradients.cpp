@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/kernels.h"
 #include "kernels/layer_norm_gradient.h"
 #include "kernels/row_sums.h"
 
@@ -36,8 +37,7 @@ void add_norm_gradient(ThreadTeam& team, int64_t n_rows, const float* x, const f
   team.parallel_for(n_rows, 16, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row) {
       const float* values = x + row * n;
-      const double squares =
-          sum_of(static_cast<size_t>(n), [&](size_t i) { return values[i] * values[i]; });
+      const double squares = kernels().dot(values, values, n);
       scales[static_cast<size_t>(row)] =
           static_cast<float>(1 / std::sqrt(squares / static_cast<double>(n) + epsilon));
     }

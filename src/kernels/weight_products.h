@@ -1,7 +1,7 @@
 // Products of many tokens' f32 activations with weights in any format, forward and backward: blocks
-// of the weights are decoded into cache as they are used, and met by oneDNN. What inference does
-// not need, and training and compress do: activations are not rounded, or to bf16 only, where that
-// was asked for; sums are f32.
+// of the weights are decoded into cache as they are used (those that are floats are not), and met
+// by oneDNN. What inference does not need, and training and compress do: activations are not
+// rounded, or to bf16 only, where that was asked for; sums are f32.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,9 @@ class WeightProducts {
 
  private:
   struct Operand;
-  Operand decoded(const WeightRows& w, int64_t row, int64_t n_rows, int64_t column,
-                  int64_t n_columns, int thread) const;
+  // Where it lies, or decoded.
+  Operand block(const WeightRows& w, int64_t row, int64_t n_rows, int64_t column, int64_t n_columns,
+                int thread) const;
   Operand input(const float* values, int64_t n_rows, int64_t n_columns, uint16_t* rounded) const;
   void multiply(int64_t m, int64_t n, int64_t k, const Operand& a, const Operand& b, float beta,
                 float* c, int64_t c_stride) const;

@@ -52,6 +52,20 @@ TEST_F(Goals, TrainingKeepsWeightsAndMomentsButOneLayersGradients) {
   EXPECT_EQ(lay_out_training(model_, request_)->parameters, 2'000'000u + 448);
 }
 
+TEST_F(Goals, ActivationsAreKeptWhereThatIsAskedFor) {
+  const uint64_t least = plan_training(model_, request_)->total_bytes();
+  request_.keeps_activations = true;
+  // Of 600 tokens in 4 layers: 10 x (10 + 10 + 1), 5 x 20, 100 and 2 x 300 values.
+  constexpr uint64_t kKept = 4 * 600 * 1010 * 4;
+  const auto map = plan_training(model_, request_);
+  EXPECT_EQ(map->find(owner::kKeptActivations)->bytes, kKept);
+  EXPECT_EQ(map->total_bytes(), least + kKept);
+  request_.pass_sequences = 2;  // two passes, the second one as large
+  EXPECT_EQ(lay_out_training(model_, request_)->activations, kKept / 3 * 4);
+  EXPECT_NE(fit_training(model_, request_, least).status().todo().find("no --keep-activations"),
+            std::string::npos);
+}
+
 TEST_F(Goals, AStepRunsInPassesThatFit) {
   EXPECT_EQ(lay_out_training(model_, request_)->pass_sequences, 3u);
   request_.sequences = 100;

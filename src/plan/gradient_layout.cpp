@@ -29,9 +29,10 @@ Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, 
   l.q = each(all, q), l.k = each(all, k), l.v = each(all, v);
   l.attended = each(all, heads), l.log_sums = each(all, hyper.n_heads);
   l.raw_q = each(all, like.q_norm ? q : 0), l.raw_k = each(all, like.k_norm ? k : 0);
-  l.qkv = each(all, like.qkv ? qkv : 0);
-  l.projected = each(all, hyper.width), l.middle = each(all, hyper.width);
+  l.middle = each(all, hyper.width), l.projected = each(all, hyper.width);
   l.fed = each(all, hyper.width), l.branch = each(all, hyper.width);
+  l.kept_end = like.post_ffn_norm ? l.branch : l.projected;
+  l.qkv = each(all, like.qkv ? qkv : 0);
   l.low = each(all, rank), l.dlow = each(all, checked_mul(3, rank));
   Pieces there(all.end()), back(all.end()), head(all.end());
   l.gate = each(there, like.gate ? hyper.ffn_width : 0), l.up = each(there, hyper.ffn_width);

@@ -2,7 +2,7 @@
 // and back, in f32. The plan adds it up and train/ carves by the same offsets. Pieces that are
 // never alive together share bytes:
 //
-//   x | normed | q k v | attended | projected | middle | fed | branch | …
+//   x | normed | q k v | attended | middle | projected | fed | branch | …
 //                           | gate up act, the way there      | products | attention
 //                           | dq dk dv dattended, the way back
 //                           | logits, at the head
@@ -27,7 +27,7 @@ struct GradientLayout {  // in bytes
   uint64_t x, normed, q, k, v, attended, log_sums;
   uint64_t qkv;           // side by side, where one matrix gives them, and their gradients
   uint64_t raw_q, raw_k;  // before the head norms, where there are any
-  uint64_t projected, middle, fed, branch;
+  uint64_t middle, projected, fed, branch;
   uint64_t gate, up, act;
   uint64_t dq, dk, dv, dattended;
   uint64_t logits;
@@ -36,6 +36,9 @@ struct GradientLayout {  // in bytes
   bool rounds;
   uint64_t rounded;  // two inputs of a product in bf16, where they are rounded
   uint64_t bytes;
+  uint64_t kept_end;
+  // Of [q, kept_end) and [gate, act), which the way back computes again where they are not kept.
+  uint64_t kept_bytes() const { return kept_end - q + (act - gate); }
   // The room for rounded inputs in memory of this layout; null where nothing is rounded.
   uint16_t* rounded_in(uint8_t* memory) const {
     return rounds ? reinterpret_cast<uint16_t*>(memory + rounded) : nullptr;

@@ -5,7 +5,8 @@
 //
 // All texts of a step go through a layer, pass by pass, before the next layer does. So only one
 // layer's gradients are alive, and they are used up as soon as they are whole. Of the way there
-// only the input of each layer is kept, in bf16; a layer is computed again on its way back.
+// only the input of each layer is kept, in bf16; a layer is computed again on its way back, unless
+// the request keeps all that it computed.
 // Attention and the loss are computed in pieces: neither a matrix of attention nor a row of logits
 // is ever whole.
 #pragma once
@@ -23,6 +24,7 @@ inline constexpr const char* kGradients = "gradients";
 inline constexpr const char* kOptimizer = "optimizer";
 inline constexpr const char* kAveraged = "averaged weights";
 inline constexpr const char* kCheckpoints = "checkpoints";
+inline constexpr const char* kKeptActivations = "kept activations";
 inline constexpr const char* kHiddenStates = "hidden states";
 inline constexpr const char* kTeacher = "the teacher's word";
 inline constexpr const char* kPass = "a layer, there and back";
@@ -48,11 +50,12 @@ struct TrainingRequest {
   uint32_t ranks = 1;           // processes that share out the sequences and the optimizer's memory
   uint32_t pass_sequences = 0;  // through a layer at once; 0: as many as make up kPassTokens
   Optimizer optimizer = Optimizer::kAdamW;
-  Type weights = Type::F32;      // of matrices: F32 or BF16; an adapter's are F32
-  uint32_t lora_rank = 0;        // of the adapter that learns; 0: all weights do
-  bool averages = false;         // an average of the weights is kept, in f32
-  bool rounds_products = false;  // products are of numbers in bf16, with sums in f32
-  uint32_t teacher_top = 0;      // tokens that a teacher names as the next of each; 0: no teacher
+  Type weights = Type::F32;        // of matrices: F32 or BF16; an adapter's are F32
+  uint32_t lora_rank = 0;          // of the adapter that learns; 0: all weights do
+  bool averages = false;           // an average of the weights is kept, in f32
+  bool rounds_products = false;    // products are of numbers in bf16, with sums in f32
+  uint32_t teacher_top = 0;        // tokens that a teacher names as the next of each; 0: no teacher
+  bool keeps_activations = false;  // of all layers, which are then not computed again
   int n_threads = 1;
   uint64_t tokenizer_bytes = 0;
 };
@@ -80,6 +83,7 @@ struct TrainingLayout {  // of each rank, in bytes, where not said otherwise
   uint64_t gradients;    // of the largest layer, or of a block of the head where that learns
   uint64_t embedded;     // gradients of the rows that a step looks up, likewise
   uint64_t checkpoints;  // of all layers
+  uint64_t activations;  // of all layers and passes, where they are kept
   uint64_t states;       // of one step's tokens: the states, and their gradients
   uint64_t losses;       // sums of each token
   uint64_t taught;       // what a teacher says of each token, and sums against it

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/optimizer_steps.h"
+#include "kernels/plain_steps.h"
 
 namespace enxuto {
 namespace {

@@ -35,9 +35,10 @@ void HeadGradient::draw(size_t text, const float* x, const HeadBlock& block) {
 
 void HeadGradient::backward(size_t text, const float* x, const HeadBlock& block, float* dnormed,
                             const std::function<void(const LinearGradient&)>& see) {
-  head_.backward(x, n_tokens(text), block, dnormed, see, [&](size_t t, std::span<float> logits) {
-    losses_[first_[text] + t].gradient(logits, block.first);
-  });
+  head_.backward(x, n_tokens(text), block, false, dnormed, see,
+                 [&](size_t t, std::span<float> logits) {
+                   losses_[first_[text] + t].gradient(logits, block.first);
+                 });
 }
 
 void HeadGradient::norm_back(size_t text, const float* x, float* dnormed) {

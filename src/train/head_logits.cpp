@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "kernels/kernels.h"
+
 namespace enxuto {
 
 HeadBlock HeadBlock::of(const Tensor& piece, uint64_t row, uint64_t first) {

@@ -31,13 +31,14 @@ class HeadLogits {
     for_tokens(n, block, body);
   }
 
-  // gradient(token, logits): the logits become the loss's gradient by them. dnormed, the gradient
-  // by the final norm of x, is begun by the first block and added to by the others. see: the block
-  // as a linear layer; may be empty.
+  // at_hand: the last call was forward() with the same x and block, whose logits nobody has
+  // changed. gradient(token, logits): the logits become the loss's gradient by them. dnormed, the
+  // gradient by the final norm of x, is begun by the first block and added to by the others. see:
+  // the block as a linear layer; may be empty.
   template <class Gradient>
-  void backward(const float* x, int64_t n, const HeadBlock& block, float* dnormed,
+  void backward(const float* x, int64_t n, const HeadBlock& block, bool at_hand, float* dnormed,
                 const std::function<void(const LinearGradient&)>& see, const Gradient& gradient) {
-    compute(x, n, block);
+    if (!at_hand) compute(x, n, block);
     const float cap = hyper_.final_logit_softcap;
     for_tokens(n, block, [&](size_t t, std::span<float> logits) {
       std::vector<float> capped(cap == 0.0f ? 0 : logits.size());

@@ -19,17 +19,17 @@ void HeadLoss::measure(const float* x, const HeadBlock& block, std::span<TokenLo
 }
 
 void HeadLoss::backward(const float* x, const HeadBlock& block, std::span<const TokenLoss> losses,
-                        const TaughtTokens& taught, float scale, float* dnormed,
+                        const TaughtTokens& taught, float scale, bool at_hand, float* dnormed,
                         const std::function<void(const LinearGradient&)>& see) {
-  head_.backward(x, static_cast<int64_t>(losses.size()), block, dnormed, see,
+  head_.backward(x, static_cast<int64_t>(losses.size()), block, at_hand, dnormed, see,
                  [&](size_t t, std::span<float> logits) {
                    const TokenLoss& loss = losses[t];
+                   const float by = loss.counts ? scale : 0.0f;
                    if (taught.losses.empty())
-                     cross_entropy_gradient(loss.sum, loss.target, block.first, logits);
-                   else
-                     mixed_gradient(taught.losses[t], taught.at(t), taught.weight, loss.sum,
-                                    loss.target, block.first, logits);
-                   for (float& gradient : logits) gradient *= loss.counts ? scale : 0.0f;
+                     return cross_entropy_gradient(loss.sum, loss.target, block.first, logits, by);
+                   mixed_gradient(taught.losses[t], taught.at(t), taught.weight, loss.sum,
+                                  loss.target, block.first, logits);
+                   for (float& gradient : logits) gradient *= by;
                  });
 }
 

@@ -40,9 +40,10 @@ class HeadLoss {
   // x: (losses.size(), width), what the last layer gave.
   void measure(const float* x, const HeadBlock& block, std::span<TokenLoss> losses,
                const TaughtTokens& taught);
-  // Each loss that counts is multiplied with scale. dnormed, see: as HeadLogits::backward.
+  // Each loss that counts is multiplied with scale. at_hand: the last call was measure() of the
+  // same. dnormed, see: as HeadLogits::backward.
   void backward(const float* x, const HeadBlock& block, std::span<const TokenLoss> losses,
-                const TaughtTokens& taught, float scale, float* dnormed,
+                const TaughtTokens& taught, float scale, bool at_hand, float* dnormed,
                 const std::function<void(const LinearGradient&)>& see);
   void norm_back(const float* x, int64_t n, float* dnormed,
                  const std::function<void(const NormGradient&)>& see) {

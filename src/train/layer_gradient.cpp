@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/gradients.h"
-
 namespace enxuto {
 namespace {
 
@@ -28,36 +26,57 @@ LayerGradient::LayerGradient(Session& session, const Dense& dense, const Gradien
     : session_(session),
       hyper_(session.model().hyper),
       k_(kernels()),
+      layout_(layout),
+      memory_(memory),
       rope_(hyper_, false, floats(session.model().rope_factors)),
       sliding_rope_(hyper_, true, nullptr),
       products_(dense, session.team(), floats_at(memory, layout.products),
                 layout.rounded_in(memory)),
       attention_(dense, session.team(), floats_at(memory, layout.attention)) {
-  const auto at = [memory](uint64_t offset) { return floats_at(memory, offset); };
-  const GradientLayout& l = layout;
-  at_ = {at(l.angles),   at(l.sliding_angles),
-         at(l.normed),   at(l.q),
-         at(l.k),        at(l.v),
-         at(l.qkv),      at(l.attended),
-         at(l.log_sums), at(l.raw_q),
-         at(l.raw_k),    at(l.projected),
-         at(l.middle),   at(l.fed),
-         at(l.branch),   at(l.gate),
-         at(l.up),       at(l.act),
-         at(l.dq),       at(l.dk),
-         at(l.dv),       at(l.dattended),
-         at(l.low),      at(l.dlow)};
-  rope_.fill(0, l.n_tokens, at_.angles);
-  if (hyper_.sliding_window) sliding_rope_.fill(0, l.n_tokens, at_.sliding_angles);
+  place(nullptr);
+  rope_.fill(0, layout.n_tokens, at_.angles);
+  if (hyper_.sliding_window) sliding_rope_.fill(0, layout.n_tokens, at_.sliding_angles);
 }
 
-void LayerGradient::forward(uint32_t layer, const TextRows& texts, const float* x, float* y) {
+void LayerGradient::place(uint8_t* kept) {
+  const GradientLayout& l = layout_;
+  const auto at = [&](uint64_t offset) { return floats_at(memory_, offset); };
+  const auto early = [&](uint64_t offset) {
+    return kept && offset < l.kept_end ? floats_at(kept, offset - l.q) : at(offset);
+  };
+  const auto late = [&](uint64_t offset) {
+    return kept ? floats_at(kept, l.kept_end - l.q + (offset - l.gate)) : at(offset);
+  };
+  at_ = {at(l.angles),      at(l.sliding_angles),
+         at(l.normed),      early(l.q),
+         early(l.k),        early(l.v),
+         at(l.qkv),         early(l.attended),
+         early(l.log_sums), early(l.raw_q),
+         early(l.raw_k),    early(l.projected),
+         early(l.middle),   early(l.fed),
+         at(l.branch),      late(l.gate),
+         late(l.up),        at(l.act),
+         at(l.dq),          at(l.dk),
+         at(l.dv),          at(l.dattended),
+         at(l.low),         at(l.dlow)};
+}
+
+void LayerGradient::forward(uint32_t layer, const TextRows& texts, const float* x, float* y,
+                            uint8_t* kept) {
+  place(kept);
   there(layer, texts, x, y);
 }
 
 void LayerGradient::backward(uint32_t layer, const TextRows& texts, const float* x, float* dy,
-                             const SeeGradient& see) {
-  there(layer, texts, x, nullptr);
+                             const SeeGradient& see, uint8_t* kept) {
+  place(kept);
+  if (kept) {
+    const LayerWeights& w = session_.model().layers[layer];
+    norm(at_.middle, w.ffn_norm, w.ffn_norm_bias, texts.rows(), at_.normed);
+    activate(layer, texts.rows());
+  } else {
+    there(layer, texts, x, nullptr);
+  }
   feed_forward_back(layer, texts.rows(), dy, see);
   if (hyper_.attends(layer)) attention_back(layer, texts, x, dy, see);
 }
@@ -146,11 +165,11 @@ void LayerGradient::feed_forward_back(uint32_t layer, int64_t n, float* dy,
   const LayerWeights& w = session_.model().layers[layer];
   const float* dfed = into_branch(dy, at_.fed, w.post_ffn_norm, n, see);
   linear_back({{w.down, w.down_bias, dfed}}, at_.act, n, at_.act, see);
-  const auto back = hyper_.gate == Gate::kGelu ? gelu_mul_gradient : silu_mul_gradient;
+  const auto back = hyper_.gate == Gate::kGelu ? k_.gelu_mul_gradient : k_.silu_mul_gradient;
   const int64_t width = hyper_.widths(layer).ffn_width;
   for_tokens(n, [&](int64_t t) {
     float *up = at_.up + t * width, *dact = at_.act + t * width;
-    w.gate ? back(at_.gate + t * width, up, dact, width) : gelu_gradient(up, dact, width);
+    w.gate ? back(at_.gate + t * width, up, dact, width) : k_.gelu_gradient(up, dact, width);
   });
   if (w.gate)
     linear_back({{w.gate, nullptr, at_.gate}, {w.up, w.up_bias, at_.up}}, at_.normed, n, at_.normed,
@@ -311,8 +330,8 @@ void LayerGradient::shape_heads_back(const Heads& of, uint32_t layer, const Text
   const float* weights = floats(of.norm);
   for_heads(of, layer, texts, [&](const Rope&, const float*, int64_t at) {
     float* gradient = of.heads + at;
-    rms_norm_gradient(of.raw + at, weights, hyper_.norm_epsilon, hyper_.key_dim, gradient,
-                      gradient);
+    k_.rms_norm_gradient(of.raw + at, weights, hyper_.norm_epsilon, hyper_.key_dim, gradient,
+                         gradient);
   });
 }
 

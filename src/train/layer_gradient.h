@@ -49,13 +49,17 @@ class LayerGradient {
   LayerGradient(Session& session, const Dense& dense, const GradientLayout& layout,
                 uint8_t* memory);
 
-  // The session holds the layer. x, y: (texts.rows(), width); y may be x.
-  void forward(uint32_t layer, const TextRows& texts, const float* x, float* y);
-  // dy, the gradient by what forward gives, becomes that by x.
+  // The session holds the layer. x, y: (texts.rows(), width); y may be x. kept: where what is
+  // computed stays for the way back, layout.kept_bytes(); null: it does not.
+  void forward(uint32_t layer, const TextRows& texts, const float* x, float* y,
+               uint8_t* kept = nullptr);
+  // dy, the gradient by what forward gives, becomes that by x. kept: as forward left it, used up;
+  // null: the layer is computed again.
   void backward(uint32_t layer, const TextRows& texts, const float* x, float* dy,
-                const SeeGradient& see);
+                const SeeGradient& see, uint8_t* kept = nullptr);
 
  private:
+  void place(uint8_t* kept);
   void there(uint32_t layer, const TextRows& texts, const float* x, float* y);
   void attend(uint32_t layer, const TextRows& texts, const float* x);
   void project(uint32_t layer, int64_t n);
@@ -102,6 +106,8 @@ class LayerGradient {
   Session& session_;
   const HyperParameters& hyper_;
   const KernelTable& k_;
+  GradientLayout layout_;
+  uint8_t* memory_;
   Rope rope_, sliding_rope_;
   WeightProducts products_;
   DenseAttention attention_;
@@ -109,7 +115,7 @@ class LayerGradient {
     float *angles, *sliding_angles, *normed, *q, *k, *v, *qkv, *attended, *log_sums, *raw_q, *raw_k;
     float *projected, *middle, *fed, *branch, *gate, *up, *act, *dq, *dk, *dv, *dattended;
     float *low, *dlow;
-  } at_;  // as the layout has them
+  } at_;  // as the layout has them, or in what is kept
 };
 
 }  // namespace enxuto

@@ -1,6 +1,6 @@
 #include "train/norm_gradient.h"
 
-#include "kernels/gradients.h"
+#include "kernels/kernels.h"
 #include "kernels/layer_norm_gradient.h"
 #include "kernels/weight_gradients.h"
 
@@ -8,7 +8,7 @@ namespace enxuto {
 
 void norm_gradient(const HyperParameters& hyper, const float* x, const float* weights,
                    const float* dy, float* dx) {
-  const auto back = hyper.norm == Norm::kRms ? rms_norm_gradient : layer_norm_gradient;
+  const auto back = hyper.norm == Norm::kRms ? kernels().rms_norm_gradient : layer_norm_gradient;
   back(x, weights, hyper.norm_epsilon, hyper.width, dy, dx);
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/float16.h"
+#include "kernels/kernels.h"
 
 namespace enxuto {
 namespace {
@@ -116,8 +117,8 @@ void OptimizerState::step_row(const Step& step, uint64_t row, const float* gradi
     float floats[kMomentBlock];
     for (uint64_t i = 0; i < block.n; ++i) floats[i] = bf16_to_f32(halves[i]);
     step_block(step, block, gradient + c, floats);
-    round_to_bf16(floats, static_cast<int64_t>(block.n), block.chance(step.of_all, place_, 0),
-                  halves);
+    kernels().round_by_chance(floats, static_cast<int64_t>(block.n),
+                              block.chance(step.of_all, place_, 0), halves);
   }
 }
 
@@ -132,13 +133,13 @@ void OptimizerState::step_block(const Step& step, const Block& block, const floa
       reinterpret_cast<float*>(memory_) + (block.row - rows_.begin) * columns + block.column;
   switch (optimizer_) {
     case Optimizer::kAdamW:
-      adam_step(r, gradient, n, weights, first, first + rows_.size() * columns);
+      kernels().adam_step(r, gradient, n, weights, first, first + rows_.size() * columns);
       break;
     case Optimizer::kAdamW8bit:
       step_adam8(step, block, gradient, weights);
       break;
     case Optimizer::kSgd:
-      sgd_step({r.rate, r.decay, r.beta1, r.gradient_scale}, gradient, n, weights, first);
+      kernels().sgd_step({r.rate, r.decay, r.beta1, r.gradient_scale}, gradient, n, weights, first);
       break;
     case Optimizer::kApollo:
       break;
@@ -156,11 +157,11 @@ void OptimizerState::step_adam8(const Step& step, const Block& block, const floa
   auto* codes_m = reinterpret_cast<int8_t*>(codes);
   uint8_t* codes_v = codes + rows * columns;
   float m[kMomentBlock], v[kMomentBlock];
-  decode_mean(codes_m, *scale_m, n, m);
-  decode_square(codes_v, *scale_v, n, v);
-  adam_step(step.adam, gradient, n, weights, m, v);
-  encode_mean(m, n, block.chance(step.of_all, place_, 1), codes_m, scale_m);
-  encode_square(v, n, block.chance(step.of_all, place_, 2), codes_v, scale_v);
+  kernels().decode_mean(codes_m, *scale_m, n, m);
+  kernels().decode_square(codes_v, *scale_v, n, v);
+  kernels().adam_step(step.adam, gradient, n, weights, m, v);
+  kernels().encode_mean(m, n, block.chance(step.of_all, place_, 1), codes_m, scale_m);
+  kernels().encode_square(v, n, block.chance(step.of_all, place_, 2), codes_v, scale_v);
 }
 
 }  // namespace enxuto

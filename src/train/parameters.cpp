@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/checked.h"
-#include "kernels/optimizer_steps.h"
+#include "kernels/plain_steps.h"
 #include "plan/pieces.h"
 
 namespace enxuto {
@@ -46,7 +46,7 @@ class Values {
     const auto place = static_cast<uint64_t>(&tensor - source_.tensors.data()) << 32 | i;
     const Chance chance = Chance::of(place, seed_);
     for (size_t c = 0; c < values.size(); ++c)
-      values[c] = deviation * chance.normal_at(static_cast<uint32_t>(c));
+      values[c] = deviation * normal_at(chance, static_cast<uint32_t>(c));
   }
 
   const Model& source_;

@@ -75,7 +75,7 @@ float ProjectedMoments::scale(ThreadTeam& team, const AdamRates& adam, const Ste
 std::vector<float> ProjectedMoments::project(ThreadTeam& team, const Chance& chance,
                                              std::span<const MovingRows> rows) const {
   std::vector<float> p(by_rows_ ? tensor_.columns() : tensor_.rows());
-  for (size_t i = 0; i < p.size(); ++i) p[i] = chance.normal_at(static_cast<uint32_t>(i));
+  for (size_t i = 0; i < p.size(); ++i) p[i] = normal_at(chance, static_cast<uint32_t>(i));
   std::vector<float> r(by_rows_ ? count_rows(rows) : tensor_.columns());
   if (!by_rows_) {
     project_to_columns(team, p, rows[0].gradient, r);

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/optimizer_steps.h"
+#include "kernels/plain_steps.h"
 #include "models/model.h"
 #include "platform/threads.h"
 

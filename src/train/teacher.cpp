@@ -63,7 +63,7 @@ class Listening {
       if (interrupted()) return Status::interrupted();
       const auto pass =
           tokens.subspan(begin, std::min<size_t>(teacher_.batch(), tokens.size() - begin));
-      TRY(teacher_.embed(pass, teacher_.hidden_buffer()));
+      TRY(teacher_.embed(pass, static_cast<uint32_t>(begin), teacher_.hidden_buffer()));
       TRY(teacher_.run_layers(0, teacher_.model().hyper.n_layers, static_cast<uint32_t>(begin),
                               static_cast<int64_t>(pass.size()), teacher_.hidden_buffer()));
       for (size_t at = 0; at < pass.size(); at += rows_.size())

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "base/checked.h"
-#include "kernels/row_sums.h"
 #include "kernels/weight_gradients.h"
 #include "plan/pieces.h"
 
@@ -20,9 +19,8 @@ double squares_of(ThreadTeam& team, const float* values, uint64_t n) {
   std::vector<double> sums((n + kPiece - 1) / kPiece);
   team.parallel_for(static_cast<int64_t>(sums.size()), 1, [&](int64_t piece, int64_t, int) {
     const uint64_t begin = static_cast<uint64_t>(piece) * kPiece;
-    sums[static_cast<size_t>(piece)] = sum_of(std::min(kPiece, n - begin), [&](size_t i) {
-      return values[begin + i] * values[begin + i];
-    });
+    const auto count = static_cast<int64_t>(std::min(kPiece, n - begin));
+    sums[static_cast<size_t>(piece)] = kernels().dot(values + begin, values + begin, count);
   });
   double sum = 0;
   for (const double each : sums) sum += each;
@@ -57,6 +55,8 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
     own.parts.push_back(*map_.find(owner));
   if (settings_.request.averages) own.parts.push_back(*map_.find(owner::kAveraged));
   if (settings_.request.teacher_top) own.parts.push_back(*map_.find(owner::kTeacher));
+  if (const MemoryPart* activations = map_.find(owner::kKeptActivations))
+    own.parts.push_back(*activations);
   ASSIGN_OR_RETURN(arena_, Arena::open(own));
   ASSIGN_OR_RETURN(dense_, Dense::load());
   if (settings_.request.rounds_products && !dense_.multiplies_bf16())
@@ -70,6 +70,9 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
   ASSIGN_OR_RETURN(state_gradients_, arena_->take<float>(owner::kHiddenStates, values));
   ASSIGN_OR_RETURN(losses_, arena_->take<TokenLoss>(owner::kHiddenStates, l.n_tokens));
   ASSIGN_OR_RETURN(checkpoints_, arena_->take<uint8_t>(owner::kCheckpoints, l.checkpoints));
+  if (l.activations) {
+    ASSIGN_OR_RETURN(activations_, arena_->take<uint8_t>(owner::kKeptActivations, l.activations));
+  }
   ASSIGN_OR_RETURN(pass_memory_, arena_->take<uint8_t>(owner::kPass, l.pass.bytes));
   TRY(allocate_taught());
   TRY(allocate_moments());
@@ -275,7 +278,8 @@ Status Trainer::there(bool keeps_inputs) {
     TRY(for_passes([&](const Pass& pass) -> Status {
       float* x = &states_[static_cast<size_t>(pass.first * hyper.width)];
       if (keeps_inputs) keep_input(layer, pass, x);
-      layers_->forward(layer, pass.texts, x, x);
+      layers_->forward(layer, pass.texts, x, x,
+                       keeps_inputs ? kept_activations(layer, pass) : nullptr);
       return {};
     }));
   return {};
@@ -369,9 +373,11 @@ Status Trainer::sum_head_block(const HeadBlock& block, float scale) {
       products_->add_gradient(of.dy, of.n_rows, of.x, width, of.n_tokens, gradients_.data());
     };
   }
+  const bool measured_whole = block.rows.rows == static_cast<int64_t>(model()->output->rows());
   return for_passes([&](const Pass& pass) -> Status {
     const auto at = static_cast<size_t>(pass.first * width);
-    head_->backward(&states_[at], block, losses_of(pass), taught_of(pass), scale,
+    const bool at_hand = measured_whole && pass.rows() == static_cast<int64_t>(inputs_.size());
+    head_->backward(&states_[at], block, losses_of(pass), taught_of(pass), scale, at_hand,
                     &state_gradients_[at], see);
     return {};
   });
@@ -410,7 +416,8 @@ Status Trainer::layers_back() {
     const std::span<float> gradients = lay_out_layer_gradients(layer);
     TRY(for_passes([&](const Pass& pass) {
       float* gradient = &state_gradients_[static_cast<size_t>(pass.first * m.hyper.width)];
-      layers_->backward(layer, pass.texts, input_of(layer, pass), gradient, see);
+      layers_->backward(layer, pass.texts, input_of(layer, pass), gradient, see,
+                        kept_activations(layer, pass));
       return Status();
     }));
     TRY(ranks().sum(gradients));
@@ -612,6 +619,15 @@ const float* Trainer::input_of(uint32_t layer, const Pass& pass) {
     bf16().decode(kept + bf16().row_bytes(first * width), x + first * width, n * width);
   });
   return x;
+}
+
+// Null where they are not kept.
+uint8_t* Trainer::kept_activations(uint32_t layer, const Pass& pass) const {
+  if (activations_.empty()) return nullptr;
+  const uint64_t bytes = layout_.pass.kept_bytes();
+  const uint64_t passes = activations_.size() / bytes / model_->hyper.n_layers;
+  const uint64_t number = static_cast<uint64_t>(pass.first) / layout_.pass.n_tokens;
+  return &activations_[(layer * passes + number) * bytes];
 }
 
 uint8_t* Trainer::kept_input(uint32_t layer, const Pass& pass) const {

@@ -39,7 +39,6 @@ struct TrainerSettings {
   float weight_decay = 0.1f;
   float clip = 1.0f;                      // 0: gradients are as long as they are
   float ema = 0;                          // of the average, where request.averages
-  float clip = 1.0f;                      // 0: gradients are as long as they are
   float teacher_weight = kTeacherWeight;  // of the loss against a teacher, where there is one
   uint64_t seed = 1;
   const Ranks* ranks = &Ranks::alone();  // as many as the request says
@@ -139,6 +138,7 @@ class Trainer {
   void keep_input(uint32_t layer, const Pass& pass, const float* x);
   const float* input_of(uint32_t layer, const Pass& pass);
   uint8_t* kept_input(uint32_t layer, const Pass& pass) const;
+  uint8_t* kept_activations(uint32_t layer, const Pass& pass) const;
   std::span<float> lay_out_layer_gradients(uint32_t layer);
   float* gradient_of(const Tensor& tensor);
   SeeGradient collect();
@@ -171,7 +171,7 @@ class Trainer {
   AveragedWeights average_;
   std::vector<OptimizerState> moments_;  // by the place of a tensor among learned_
   std::span<float> gradients_, embedded_, states_, state_gradients_;
-  std::span<uint8_t> checkpoints_;
+  std::span<uint8_t> checkpoints_, activations_;
   std::span<TokenLoss> losses_;
   TaughtRows taught_;
   std::span<TaughtLoss> taught_losses_;

@@ -32,6 +32,13 @@ TEST_P(Training, GradientsAreThoseOfTheLoss) {
   expect_gradients_of_the_loss(*trainer, data_.batch());
 }
 
+TEST_P(Training, KeptActivationsGiveTheGradientsOfTheLossToo) {
+  TrainerSettings s = plain_steps(training_settings());
+  s.request.keeps_activations = true;
+  const auto trainer = open(s);
+  expect_gradients_of_the_loss(*trainer, data_.batch());
+}
+
 TEST_P(Training, DoesNotDependOnTheNumberOfThreads) {
   TrainerSettings s = training_settings();
   s.request.optimizer = Optimizer::kAdamW8bit;

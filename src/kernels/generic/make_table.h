@@ -4,10 +4,12 @@
 #include <concepts>
 
 #include "kernels/generic/attend.h"
+#include "kernels/generic/backward.h"
 #include "kernels/generic/cache_row.h"
 #include "kernels/generic/codebooks.h"
 #include "kernels/generic/elementwise.h"
 #include "kernels/generic/float_rows.h"
+#include "kernels/generic/learning.h"
 #include "kernels/generic/peak.h"
 #include "kernels/generic/product.h"
 #include "kernels/generic/rescaled_tile.h"
@@ -164,6 +166,23 @@ constexpr KernelTable make_table(const char* isa) {
       .attend = attend<V, T>,
       .encode_row = encode_row<V>,
       .rotate = rotate<V>,
+      .largest = largest<V>,
+      .sum_exponentials = sum_exponentials<V>,
+      .exponentials = exponentials<V>,
+      .dot = dot<V>,
+      .attention_gradient = attention_gradient<V>,
+      .rms_norm_gradient = rms_norm_gradient<V>,
+      .silu_mul_gradient = silu_mul_gradient<V>,
+      .gelu_mul_gradient = gelu_mul_gradient<V>,
+      .gelu_gradient = gelu_gradient<V>,
+      .adam_step = adam_step<V>,
+      .sgd_step = sgd_step<V>,
+      .encode_mean = encode_mean<V>,
+      .decode_mean = decode_mean<V>,
+      .encode_square = encode_square<V>,
+      .decode_square = decode_square<V>,
+      .round_to_bf16 = round_to_bf16<V>,
+      .round_by_chance = round_by_chance<V>,
       .multiply_codes = multiply_codes<T>,
   };
 }

@@ -96,6 +96,21 @@ struct Avx2Vectors {
   static Ints zero_ints() { return _mm256_setzero_si256(); }
   static Ints add_ints(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
   static Ints all_ints(int32_t a) { return _mm256_set1_epi32(a); }
+  static Ints counting() { return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7); }
+  static Ints multiply_ints(Ints a, Ints b) { return _mm256_mullo_epi32(a, b); }
+  static Ints and_ints(Ints a, Ints b) { return _mm256_and_si256(a, b); }
+  static Ints xor_ints(Ints a, Ints b) { return _mm256_xor_si256(a, b); }
+  template <int kShift>
+  static Ints shift_right(Ints a) {  // of numbers without a sign
+    return _mm256_srli_epi32(a, kShift);
+  }
+  // The upper 16 bits of each lane.
+  static void store_upper_halves(void* p, Ints a) {
+    const __m256i halves = _mm256_srli_epi32(a, 16);
+    _mm_storeu_si128(
+        static_cast<__m128i*>(p),
+        _mm_packus_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
+  }
   static Ints load_u8(const void* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
   }
@@ -156,6 +171,17 @@ struct Avx2Vectors {
   static Floats round(Floats a) {
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   }
+  static Floats floor(Floats a) { return _mm256_floor_ps(a); }
+  static Floats square_roots(Floats a) { return _mm256_sqrt_ps(a); }
+  // x where a > b, else y
+  static Floats where_greater(Floats a, Floats b, Floats x, Floats y) {
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_GT_OQ));
+  }
+  // x where a is a number, else y
+  static Ints where_number(Floats a, Ints x, Ints y) {
+    return _mm256_blendv_epi8(y, x, _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_ORD_Q)));
+  }
+  static Ints bits_of(Floats a) { return _mm256_castps_si256(a); }
   static float first(Floats a) { return _mm256_cvtss_f32(a); }
   static float sum(Floats a) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

@@ -142,6 +142,27 @@ struct NeonVectors {
     return both([a](int) { return vdupq_n_s32(a); });
   }
   static Ints zero_ints() { return all_ints(0); }
+  static Ints counting() { return {{int32x4_t{0, 1, 2, 3}, int32x4_t{4, 5, 6, 7}}}; }
+  static Ints multiply_ints(Ints a, Ints b) {
+    return both([&](int i) { return vmulq_s32(a.v[i], b.v[i]); });
+  }
+  static Ints and_ints(Ints a, Ints b) {
+    return both([&](int i) { return vandq_s32(a.v[i], b.v[i]); });
+  }
+  static Ints xor_ints(Ints a, Ints b) {
+    return both([&](int i) { return veorq_s32(a.v[i], b.v[i]); });
+  }
+  template <int kShift>
+  static Ints shift_right(Ints a) {  // of numbers without a sign
+    return both([&](int i) {
+      return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a.v[i]), kShift));
+    });
+  }
+  // The upper 16 bits of each lane.
+  static void store_upper_halves(void* p, Ints a) {
+    const int16x8_t halves = vcombine_s16(vshrn_n_s32(a.v[0], 16), vshrn_n_s32(a.v[1], 16));
+    __builtin_memcpy(p, &halves, sizeof halves);
+  }
   static Ints add_ints(Ints a, Ints b) {
     return both([&](int i) { return vaddq_s32(a.v[i], b.v[i]); });
   }
@@ -235,6 +256,23 @@ struct NeonVectors {
   }
   static Floats round(Floats a) {
     return both([&](int i) { return vrndnq_f32(a.v[i]); });
+  }
+  static Floats floor(Floats a) {
+    return both([&](int i) { return vrndmq_f32(a.v[i]); });
+  }
+  static Floats square_roots(Floats a) {
+    return both([&](int i) { return vsqrtq_f32(a.v[i]); });
+  }
+  // x where a > b, else y
+  static Floats where_greater(Floats a, Floats b, Floats x, Floats y) {
+    return both([&](int i) { return vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), x.v[i], y.v[i]); });
+  }
+  // x where a is a number, else y
+  static Ints where_number(Floats a, Ints x, Ints y) {
+    return both([&](int i) { return vbslq_s32(vceqq_f32(a.v[i], a.v[i]), x.v[i], y.v[i]); });
+  }
+  static Ints bits_of(Floats a) {
+    return both([&](int i) { return vreinterpretq_s32_f32(a.v[i]); });
   }
   static float first(Floats a) { return vgetq_lane_f32(a.v[0], 0); }
   static float sum(Floats a) { return vaddvq_f32(vaddq_f32(a.v[0], a.v[1])); }

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/float16.h"
+#include "kernels/reference/reference_learning.h"
 #include "kernels/tables.h"
 
 namespace enxuto {
@@ -207,6 +208,23 @@ const KernelTable kReferenceKernels = {
     .attend = attend,
     .encode_row = encode_row,
     .rotate = rotate,
+    .largest = reference::largest,
+    .sum_exponentials = reference::sum_exponentials,
+    .exponentials = reference::exponentials,
+    .dot = reference::dot,
+    .attention_gradient = reference::attention_gradient,
+    .rms_norm_gradient = reference::rms_norm_gradient,
+    .silu_mul_gradient = reference::silu_mul_gradient,
+    .gelu_mul_gradient = reference::gelu_mul_gradient,
+    .gelu_gradient = reference::gelu_gradient,
+    .adam_step = reference::adam_step,
+    .sgd_step = reference::sgd_step,
+    .encode_mean = reference::encode_mean,
+    .decode_mean = reference::decode_mean,
+    .encode_square = reference::encode_square,
+    .decode_square = reference::decode_square,
+    .round_to_bf16 = reference::round_to_bf16,
+    .round_by_chance = reference::round_by_chance,
     .multiply_codes = multiply_codes,
 };
 
