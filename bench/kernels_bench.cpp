@@ -212,6 +212,8 @@ void register_training() {
       [&k](int64_t n, float* a, float* b, float* c, float*) { k.silu_mul_gradient(a, b, c, n); });
   add("gelu_mul_gradient",
       [&k](int64_t n, float* a, float* b, float* c, float*) { k.gelu_mul_gradient(a, b, c, n); });
+  add("gelu_gradient",
+      [&k](int64_t n, float* a, float* b, float*, float*) { k.gelu_gradient(a, b, n); });
   add("adam_step", [&k](int64_t n, float* a, float* b, float* c, float* d) {
     k.adam_step({1e-3f, 1, 0.9f, 0.95f, 1e-8f, 1, 1, 1}, a, n, b, c, d);
   });

@@ -65,6 +65,9 @@ TEST_P(TrainingKernels, GradientsAreTheReferences) {
     compare("gelu_mul", [&](const KernelTable& table, float* a, float* b) {
       table.gelu_mul_gradient(a, b, dy.data(), n);
     });
+    compare("gelu", [&](const KernelTable& table, float* a, float*) {
+      table.gelu_gradient(a, dy.data(), n);
+    });
     compare("attention", [&](const KernelTable& table, float* a, float* b) {
       table.attention_gradient(a, b, n, {15, 0.5f, 0.125f});
     });

@@ -86,113 +86,113 @@ OptionalSize taught_bytes(uint64_t n_tokens, uint64_t top) {
   return checked_add(
       checked_add(checked_align(tokens, kLine), checked_align(floats(n_tokens, top + 1), kLine)),
       checked_align(checked_mul(n_tokens, kTaughtLossBytes), kLine));
-  // Of all layers and passes.
-  OptionalSize activation_bytes(const Model& model, const TrainingLayout& l) {
-    const uint64_t pass_tokens = uint64_t{l.context} * l.pass_sequences;
-    const uint64_t passes = (l.n_tokens + pass_tokens - 1) / pass_tokens;
-    return checked_mul(checked_mul(passes, l.pass.kept_bytes()), model.hyper.n_layers);
-  }
+}
 
-  uint64_t step_tokens(const TrainingLayout& l) { return uint64_t{l.context} * l.sequences; }
+// Of all layers and passes.
+OptionalSize activation_bytes(const Model& model, const TrainingLayout& l) {
+  const uint64_t pass_tokens = uint64_t{l.context} * l.pass_sequences;
+  const uint64_t passes = (l.n_tokens + pass_tokens - 1) / pass_tokens;
+  return checked_mul(checked_mul(passes, l.pass.kept_bytes()), model.hyper.n_layers);
+}
 
-  // Of the rank that remembers most.
-  OptionalSize largest_moments(const TrainingRequest& request, const Tensor& tensor) {
-    const Optimizer optimizer = optimizer_of(request.optimizer, tensor);
-    const uint64_t last = request.ranks - 1;  // its share is a largest one
-    return optimizer_bytes(optimizer,
-                           remembered_rows(optimizer, tensor, last, request.ranks).size(),
-                           tensor.columns());
-  }
+uint64_t step_tokens(const TrainingLayout& l) { return uint64_t{l.context} * l.sequences; }
 
-  // The weights that learn, and what the optimizer keeps of them.
-  Status add_learned(const Model& model, const TrainingRequest& request, TrainingLayout& l) {
-    const Adapter* adapter = l.inference.adapter.get();
-    Sum parameters, optimizer, averaged;
-    for (const Tensor& tensor : adapter ? adapter->tensors : model.tensors) {
-      const uint64_t rows = tensor.rows(), columns = tensor.columns();
-      const Type type = adapter ? Type::F32 : trained_type(tensor, request.weights);
-      parameters.add(checked_mul(rows, find_codec(type)->row_bytes(columns)));
-      if (!learns(model, tensor)) continue;
-      l.n_parameters += tensor.count();
-      const uint64_t own_rows = largest_share(rows, request.ranks);
-      optimizer.add(largest_moments(request, tensor));
-      if (request.averages) averaged.add(floats(own_rows, columns));
-    }
-    ASSIGN_OR_RETURN(l.parameters, checked(parameters.bytes()));
-    ASSIGN_OR_RETURN(l.optimizer, checked(optimizer.bytes()));
-    ASSIGN_OR_RETURN(l.averaged, checked(averaged.bytes()));
-    ASSIGN_OR_RETURN(l.gradients, checked(gradient_bytes(model, adapter)));
-    if (adapter) return {};
-    ASSIGN_OR_RETURN(l.embedded,
-                     checked(floats(std::min(step_tokens(l), uint64_t{model.hyper.vocabulary}),
-                                    model.hyper.width)));
-    return {};
-  }
+// Of the rank that remembers most.
+OptionalSize largest_moments(const TrainingRequest& request, const Tensor& tensor) {
+  const Optimizer optimizer = optimizer_of(request.optimizer, tensor);
+  const uint64_t last = request.ranks - 1;  // its share is a largest one
+  return optimizer_bytes(optimizer, remembered_rows(optimizer, tensor, last, request.ranks).size(),
+                         tensor.columns());
+}
 
-  std::string why_parameters(const TrainingLayout& l, const TrainingRequest& request) {
-    return fmt::format("{} weights{}", format_count(l.n_parameters),
-                       request.weights == Type::BF16 ? ", matrices in bf16" : ", f32");
+// The weights that learn, and what the optimizer keeps of them.
+Status add_learned(const Model& model, const TrainingRequest& request, TrainingLayout& l) {
+  const Adapter* adapter = l.inference.adapter.get();
+  Sum parameters, optimizer, averaged;
+  for (const Tensor& tensor : adapter ? adapter->tensors : model.tensors) {
+    const uint64_t rows = tensor.rows(), columns = tensor.columns();
+    const Type type = adapter ? Type::F32 : trained_type(tensor, request.weights);
+    parameters.add(checked_mul(rows, find_codec(type)->row_bytes(columns)));
+    if (!learns(model, tensor)) continue;
+    l.n_parameters += tensor.count();
+    const uint64_t own_rows = largest_share(rows, request.ranks);
+    optimizer.add(largest_moments(request, tensor));
+    if (request.averages) averaged.add(floats(own_rows, columns));
   }
+  ASSIGN_OR_RETURN(l.parameters, checked(parameters.bytes()));
+  ASSIGN_OR_RETURN(l.optimizer, checked(optimizer.bytes()));
+  ASSIGN_OR_RETURN(l.averaged, checked(averaged.bytes()));
+  ASSIGN_OR_RETURN(l.gradients, checked(gradient_bytes(model, adapter)));
+  if (adapter) return {};
+  ASSIGN_OR_RETURN(l.embedded,
+                   checked(floats(std::min(step_tokens(l), uint64_t{model.hyper.vocabulary}),
+                                  model.hyper.width)));
+  return {};
+}
 
-  std::string of_own_rows(const char* what, const TrainingRequest& request) {
-    return request.ranks == 1 ? what : fmt::format("{}, of 1 in {} rows", what, request.ranks);
-  }
+std::string why_parameters(const TrainingLayout& l, const TrainingRequest& request) {
+  return fmt::format("{} weights{}", format_count(l.n_parameters),
+                     request.weights == Type::BF16 ? ", matrices in bf16" : ", f32");
+}
 
-  MemoryPart learned_part(const TrainingLayout& l, const TrainingRequest& request) {
-    if (const Adapter* adapter = l.inference.adapter.get())
-      return arena_part(
-          owner::kAdapter, l.parameters,
-          fmt::format("{} weights, rank {} beside {} matrices, f32", format_count(l.n_parameters),
-                      adapter->most_rank(), adapter->pairs.size()),
-          "always");
-    return arena_part(owner::kParameters, l.parameters, why_parameters(l, request), "always");
-  }
+std::string of_own_rows(const char* what, const TrainingRequest& request) {
+  return request.ranks == 1 ? what : fmt::format("{}, of 1 in {} rows", what, request.ranks);
+}
 
-  uint64_t total_bytes(const Model& model, const TrainingRequest& request) {
-    const Result<MemoryMap> map = plan_training(model, request);
-    return map.ok() ? map->total_bytes() : UINT64_MAX;
-  }
+MemoryPart learned_part(const TrainingLayout& l, const TrainingRequest& request) {
+  if (const Adapter* adapter = l.inference.adapter.get())
+    return arena_part(
+        owner::kAdapter, l.parameters,
+        fmt::format("{} weights, rank {} beside {} matrices, f32", format_count(l.n_parameters),
+                    adapter->most_rank(), adapter->pairs.size()),
+        "always");
+  return arena_part(owner::kParameters, l.parameters, why_parameters(l, request), "always");
+}
 
-  // What a changed request says on the command line.
-  std::string options_of(const TrainingRequest& changed, const TrainingRequest& from) {
-    std::string options;
-    if (changed.keeps_activations != from.keeps_activations) options += " no --keep-activations";
-    if (changed.optimizer != from.optimizer)
-      options += fmt::format(" --optimizer {}", optimizer_name(changed.optimizer));
-    if (changed.sequences != from.sequences)
-      options += fmt::format(" --batch-size {}", changed.sequences);
-    if (changed.weights != from.weights) options += " --weights bf16";
-    return options;
-  }
+uint64_t total_bytes(const Model& model, const TrainingRequest& request) {
+  const Result<MemoryMap> map = plan_training(model, request);
+  return map.ok() ? map->total_bytes() : UINT64_MAX;
+}
 
-  // What costs speed or a little precision only, before what costs more.
-  std::string what_would_fit(const Model& model, const TrainingRequest& from,
-                             uint64_t budget_bytes) {
-    using Change = void (*)(TrainingRequest& request);
-    const Change changes[] = {[](TrainingRequest& r) { r.keeps_activations = false; },
-                              [](TrainingRequest& r) {
-                                if (r.optimizer == Optimizer::kAdamW)
-                                  r.optimizer = Optimizer::kAdamW8bit;
-                              },
-                              [](TrainingRequest& r) { r.sequences = 1; },
-                              [](TrainingRequest& r) {
-                                if (!r.lora_rank) r.weights = Type::BF16;
-                              },
-                              [](TrainingRequest& r) { r.optimizer = Optimizer::kApollo; }};
-    TrainingRequest request = from;
-    std::string options;
-    for (const Change change : changes) {
-      change(request);
-      if (options_of(request, from) == options) continue;
-      options = options_of(request, from);
-      const uint64_t bytes = total_bytes(model, request);
-      if (bytes <= budget_bytes)
-        return fmt::format("with{} it takes {}", options, format_bytes(bytes));
-    }
-    return fmt::format("choose a smaller model or a shorter --context; {}it would take {}",
-                       options.empty() ? "" : fmt::format("with{} ", options),
-                       format_bytes(total_bytes(model, request)));
+// What a changed request says on the command line.
+std::string options_of(const TrainingRequest& changed, const TrainingRequest& from) {
+  std::string options;
+  if (changed.keeps_activations != from.keeps_activations) options += " no --keep-activations";
+  if (changed.optimizer != from.optimizer)
+    options += fmt::format(" --optimizer {}", optimizer_name(changed.optimizer));
+  if (changed.sequences != from.sequences)
+    options += fmt::format(" --batch-size {}", changed.sequences);
+  if (changed.weights != from.weights) options += " --weights bf16";
+  return options;
+}
+
+// What costs speed or a little precision only, before what costs more.
+std::string what_would_fit(const Model& model, const TrainingRequest& from, uint64_t budget_bytes) {
+  using Change = void (*)(TrainingRequest& request);
+  const Change changes[] = {[](TrainingRequest& r) { r.keeps_activations = false; },
+                            [](TrainingRequest& r) {
+                              if (r.optimizer == Optimizer::kAdamW)
+                                r.optimizer = Optimizer::kAdamW8bit;
+                            },
+                            [](TrainingRequest& r) { r.sequences = 1; },
+                            [](TrainingRequest& r) {
+                              if (!r.lora_rank) r.weights = Type::BF16;
+                            },
+                            [](TrainingRequest& r) { r.optimizer = Optimizer::kApollo; }};
+  TrainingRequest request = from;
+  std::string options;
+  for (const Change change : changes) {
+    change(request);
+    if (options_of(request, from) == options) continue;
+    options = options_of(request, from);
+    const uint64_t bytes = total_bytes(model, request);
+    if (bytes <= budget_bytes)
+      return fmt::format("with{} it takes {}", options, format_bytes(bytes));
   }
+  return fmt::format("choose a smaller model or a shorter --context; {}it would take {}",
+                     options.empty() ? "" : fmt::format("with{} ", options),
+                     format_bytes(total_bytes(model, request)));
+}
 
 }  // namespace
 
