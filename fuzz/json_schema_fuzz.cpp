@@ -1,5 +1,5 @@
-// Schemas of any bytes: each is refused, or has a shortest document that it accepts; and whatever is
-// written under its rules, within any number of tokens, is sound JSON that it accepts.
+// Schemas of any bytes: each is refused, or has a shortest document that it accepts; and whatever
+// is written under its rules, within any number of tokens, is sound JSON that it accepts.
 #include <simdjson.h>
 
 #include <string>
@@ -52,8 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input input(data, size);
   const uint32_t choices = input.byte() | static_cast<uint32_t>(input.byte()) << 8;
   const auto schema = input.rest();
-  const auto rules = JsonRules::create(
-      {reinterpret_cast<const char*>(schema.data()), schema.size()}, bytes());
+  const auto rules =
+      JsonRules::create({reinterpret_cast<const char*>(schema.data()), schema.size()}, bytes());
   if (!rules.ok()) {
     fuzz::require(rules.status().code() == Code::kBadInput, "kBadInput");
     return 0;

@@ -35,7 +35,8 @@ class JsonLines : public BatchRows {
       ASSIGN_OR_RETURN(line, lines_.next());
       if (line.end) return false;
     } while (!line.too_long && is_blank(line.text));
-    row = BatchRow{.number = lines_.number()};
+    row = BatchRow();
+    row.number = lines_.number();
     if (line.too_long)
       row.bad = fmt::format("longer than {} MiB", kMostLineBytes >> 20);
     else
@@ -76,7 +77,8 @@ class CsvRows : public BatchRows {
     CsvRow fields;
     ASSIGN_OR_RETURN(const bool any, reader_.next(fields));
     if (!any) return false;
-    row = BatchRow{.number = reader_.rows()};
+    row = BatchRow();
+    row.number = reader_.rows();
     if (fields.size() != names_.size()) {
       row.bad = fmt::format("{} fields, where the header has {}", fields.size(), names_.size());
       return true;
@@ -102,9 +104,9 @@ Result<std::unique_ptr<BatchRows>> open_csv(const std::string& path, const std::
   ASSIGN_OR_RETURN(const bool any, reader.next(header));
   std::vector<std::string> names(header.begin(), header.end());
   if (!any || std::ranges::find(names, field) == names.end())
-    return Status::usage(fmt::format("{} has no column \"{}\"", path, field),
-                         any ? fmt::format("name one with --field: {}", fmt::join(names, ", "))
-                             : "it is empty");
+    return Status::usage(
+        fmt::format("{} has no column \"{}\"", path, field),
+        any ? fmt::format("name one with --field: {}", fmt::join(names, ", ")) : "it is empty");
   return std::unique_ptr<BatchRows>(new CsvRows(std::move(reader), std::move(names), field));
 }
 

@@ -20,7 +20,8 @@ Status write_one(const TextOptions& options, const std::string& prompt, TextWrit
   const auto written = writer.answer(prompt, std::nullopt, [&](const std::string& text) {
     all += text;
     if (options.json) return true;
-    fmt::print("{}", terminal ? printable(text, "\n\t") : text);
+    const std::string shown = terminal ? printable(text, "\n\t") : text;
+    std::fwrite(shown.data(), 1, shown.size(), stdout);
     return std::fflush(stdout) == 0;
   });
   if (std::ferror(stdout))
@@ -57,7 +58,23 @@ Result<std::string> read_schema(const std::string& path) {
   if (path.empty()) return std::string();
   ASSIGN_OR_RETURN(const std::string text, read_text(path));
   TRY(JsonGrammar::create(text).status().in(path));
-  return Json::parse(text).dump();
+  return Json::parse(text, nullptr, /*allow_exceptions=*/false).dump();
+}
+
+Status answer(const TextOptions& options, const std::string& schema, const std::string& prompt,
+              std::optional<TextBatch>& batch) {
+  ASSIGN_OR_RETURN(const auto report, UsageReport::begin("create text", options));
+  ASSIGN_OR_RETURN(const auto writer,
+                   Writer::open(options, schema.empty() ? nullptr : JsonRules::table_bytes));
+  report->plan(writer->session().memory_map(), memory_budget(options));
+  report->watch(writer->shared_model());
+  std::unique_ptr<JsonRules> rules;
+  if (!schema.empty()) {
+    ASSIGN_OR_RETURN(rules, JsonRules::create(schema, writer->tokenizer()));
+  }
+  ASSIGN_OR_RETURN(TextPrompts prompts, TextPrompts::create(*writer, options.job, schema));
+  TextWriter answers{*writer, std::move(prompts), rules.get()};
+  return batch ? batch->run(options, schema, answers) : write_one(options, prompt, answers);
 }
 
 Status create_text(const TextOptions& asked) {
@@ -74,18 +91,9 @@ Status create_text(const TextOptions& asked) {
   } else if (!options.prompt) {
     ASSIGN_OR_RETURN(prompt, read_standard_input());
   }
-  ASSIGN_OR_RETURN(const auto report, UsageReport::begin("create text", options));
-  ASSIGN_OR_RETURN(const auto writer,
-                   Writer::open(options, schema.empty() ? nullptr : JsonRules::table_bytes));
-  report->plan(writer->session().memory_map(), memory_budget(options));
-  report->watch(writer->shared_model());
-  std::unique_ptr<JsonRules> rules;
-  if (!schema.empty()) {
-    ASSIGN_OR_RETURN(rules, JsonRules::create(schema, writer->tokenizer()));
-  }
-  ASSIGN_OR_RETURN(TextPrompts prompts, TextPrompts::create(*writer, options.job, schema));
-  TextWriter answers{*writer, std::move(prompts), rules.get()};
-  return batch ? batch->run(options, schema, answers) : write_one(options, prompt, answers);
+  const Status status = answer(options, schema, prompt, batch);
+  if (batch) batch->leave();
+  return status;
 }
 
 }  // namespace
@@ -103,8 +111,7 @@ void add_create_text(CLI::App& create, Action& action) {
       create_text, action);
   TextOptions& o = *c.options;
   o.max_tokens = kTokens;
-  c.command
-      ->add_option("-p,--prompt", o.prompt, "The text (default: standard input)")
+  c.command->add_option("-p,--prompt", o.prompt, "The text (default: standard input)")
       ->type_name("TEXT");
   c.choice<TextJob>("--job", o.job,
                     {{"continue", TextJob::kContinue},
@@ -137,8 +144,7 @@ void add_create_text(CLI::App& create, Action& action) {
   c.number("--min-p", s.min_p, "Leave out tokens below this share of the best one", 0, 1);
   c.number("--repeat-penalty", s.repeat_penalty, "Make recent tokens less probable; 1: off", 0.01,
            100);
-  c.command->add_option("--seed", o.seed, "Same seed: the same result, row by row")
-      ->type_name("N");
+  c.command->add_option("--seed", o.seed, "Same seed: the same result, row by row")->type_name("N");
   c.command->add_option("--stop", o.stops, "End before this text comes; may be given again")
       ->type_name("TEXT")
       ->allow_extra_args(false);

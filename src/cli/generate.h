@@ -31,9 +31,9 @@ struct Generation {
 
 // How one text is written, beside what the options say of all.
 struct Writing {
-  TokenRules* rules = nullptr;      // that it keeps to; null: none
-  std::optional<uint64_t> answer;   // the seed goes on from it; nothing: counted
-  std::vector<std::string> stops;   // more of them
+  TokenRules* rules = nullptr;     // that it keeps to; null: none
+  std::optional<uint64_t> answer;  // the seed goes on from it; nothing: counted
+  std::vector<std::string> stops;  // more of them
 };
 
 // What ended a text and what it took, for --json; `text` comes first.

@@ -84,13 +84,19 @@ Status answer_row(const TextOptions& options, TextWriter& writer, uint64_t numbe
 }
 
 Json json_of(const TextOptions& options, const Counts& counts, double seconds) {
-  const double per_second =
-      counts.decode_seconds > 0 ? static_cast<double>(counts.new_tokens) / counts.decode_seconds : 0;
-  return {{"output", options.output},      {"rows", counts.rows},
-          {"resumed_rows", counts.resumed}, {"bad_rows", counts.bad},
-          {"bad", counts.named},            {"seed", *options.seed},
-          {"new_tokens", counts.new_tokens}, {"decode_tokens_per_second", per_second},
-          {"seconds", seconds},             {"peak_rss_bytes", peak_rss_bytes()}};
+  const double per_second = counts.decode_seconds > 0
+                                ? static_cast<double>(counts.new_tokens) / counts.decode_seconds
+                                : 0;
+  return {{"output", options.output},
+          {"rows", counts.rows},
+          {"resumed_rows", counts.resumed},
+          {"bad_rows", counts.bad},
+          {"bad", counts.named},
+          {"seed", *options.seed},
+          {"new_tokens", counts.new_tokens},
+          {"decode_tokens_per_second", per_second},
+          {"seconds", seconds},
+          {"peak_rss_bytes", peak_rss_bytes()}};
 }
 
 void report(const TextOptions& options, const Counts& counts, double seconds) {
@@ -220,9 +226,7 @@ Status TextBatch::finish(const TextOptions& options) {
   }
   TRY(to.commit());
   TRY(folder_.remove(kResults));
-  TRY(folder_.remove(kRecord));
-  folder_.remove_if_empty();
-  return {};
+  return folder_.remove(kRecord);
 }
 
 }  // namespace enxuto

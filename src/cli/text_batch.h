@@ -36,6 +36,7 @@ class TextBatch {
   static Result<TextBatch> open(TextOptions& options);
   // `schema`: its text. kUsage where what is there was begun in another way.
   Status run(const TextOptions& options, const std::string& schema, TextWriter& writer);
+  void leave() { folder_.remove_if_empty(); }  // nothing is to go on with then
 
  private:
   explicit TextBatch(WorkFolder folder) : folder_(std::move(folder)) {}

@@ -28,12 +28,8 @@ CharStep first_byte(uint8_t byte) {
   if (byte < 0xC2 || byte > 0xF4) return {};
   if (byte < 0xE0) return begin(CharState::kOne);
   if (byte < 0xF0)
-    return begin(byte == 0xE0   ? CharState::kE0
-                 : byte == 0xED ? CharState::kEd
-                                : CharState::kTwo);
-  return begin(byte == 0xF0   ? CharState::kF0
-               : byte == 0xF4 ? CharState::kF4
-                              : CharState::kThree);
+    return begin(byte == 0xE0 ? CharState::kE0 : byte == 0xED ? CharState::kEd : CharState::kTwo);
+  return begin(byte == 0xF0 ? CharState::kF0 : byte == 0xF4 ? CharState::kF4 : CharState::kThree);
 }
 
 }  // namespace

@@ -56,6 +56,12 @@ class JsonGrammar {
 
  private:
   friend class JsonSchemaCompiler;
+  // Whether this choice never leads back to itself before anything is written.
+  bool is_sound(uint32_t node) const;
+  void measure();  // bytes and depth of all nodes
+  uint64_t bytes_of(const JsonNode& node) const;
+  uint32_t depth_of(const JsonNode& node) const;
+
   std::vector<JsonNode> nodes_;
   uint32_t root_ = 0;
 };

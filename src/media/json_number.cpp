@@ -109,8 +109,7 @@ void finish_number(const JsonNode& node, const TypedNumber& typed, std::string& 
   for (uint32_t more = 0; left.empty(); ++more) left = values(node, from, more);
   const uint64_t unit = power_of_ten(node.decimals);
   const uint64_t whole = (left.low + unit - 1) / unit * unit;
-  const std::string text =
-      text_of(node, whole <= left.high ? whole : left.low, typed.place >= 2);
+  const std::string text = text_of(node, whole <= left.high ? whole : left.low, typed.place >= 2);
   size_t there = 0;  // bytes of it that are typed already
   if (typed.place == 1) there = std::to_string(typed.digits).size();
   if (typed.place >= 2) there = text.find('.') + 1 + (typed.place - 2);

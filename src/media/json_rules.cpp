@@ -45,8 +45,7 @@ JsonRules::JsonRules(JsonGrammar grammar, const Tokenizer& tokenizer)
       allowed_(tokenizer.vocabulary_size()) {
   for (size_t i = 0; i < places_.size(); ++i)
     if (tokenizer.ends_generation(static_cast<Token>(i))) ends_.push_back(static_cast<Token>(i));
-  for (size_t i = 0; i < pieces_.size(); ++i)
-    places_[pieces_.token(i)] = static_cast<uint32_t>(i);
+  for (size_t i = 0; i < pieces_.size(); ++i) places_[pieces_.token(i)] = static_cast<uint32_t>(i);
   fewest_ = pieces_.spell(automaton_.finish(start_));
 }
 
@@ -63,15 +62,13 @@ const TokenSet& JsonRules::allowed() {
   std::vector<uint32_t> strings, others;
   for (const uint32_t id : automaton_.frames(state_))
     (is_in_string(automaton_, id) ? strings : others).push_back(id);
-  uint64_t worst = 0;
-  if (!others.empty()) {
-    const Mask& mask = mask_of(automaton_.state_of(others));
-    allowed_ = mask.tokens;
-    worst = mask.worst;
+  bool all = true;  // that could follow leave room for an end
+  if (!others.empty()) all &= add_outside(automaton_.state_of(others));
+  for (const uint32_t id : strings) all &= add_in_string(id);
+  if (!all) {
+    if (rest_.empty()) rest_ = pieces_.spell(automaton_.finish(state_));
+    if (!rest_.empty()) allowed_.add(rest_.front());
   }
-  for (const uint32_t id : strings)
-    worst = std::max(worst, add_in_string(automaton_.frame(id), id));
-  if (worst + 1 > left_) tighten();
   if (automaton_.is_complete(state_))
     for (const Token token : ends_) allowed_.add(token);
   return allowed_;
@@ -118,8 +115,8 @@ const JsonRules::Mask& JsonRules::mask_of(State state) {
 const JsonRules::InString& JsonRules::in_string(CharState state, uint64_t least, uint64_t most) {
   least = std::min(least, kCounted);
   if (most != kNoLimit) most = std::min(most, kCounted);
-  const auto [known, is_new] = in_strings_.try_emplace({state, least, most},
-                                                       InString{TokenSet(places_.size()), {}});
+  const auto [known, is_new] =
+      in_strings_.try_emplace({state, least, most}, InString{TokenSet(places_.size()), {}});
   InString& result = known->second;
   if (!is_new) return result;
   struct Inside {
@@ -144,49 +141,66 @@ const JsonRules::InString& JsonRules::in_string(CharState state, uint64_t least,
   return result;
 }
 
-// Returns the bytes that complete the document after the worst of them.
-uint64_t JsonRules::add_in_string(const JsonAutomaton::Frame& frame, uint32_t id) {
-  const JsonNode& node = grammar_[frame.node];
-  const uint64_t written = frame.count;
-  uint64_t worst = frame.bytes + finish_char(CharState::kThree).size();
-  const InString& tokens = in_string(static_cast<CharState>(frame.place),
-                                     node.least - std::min(node.least, written),
-                                     node.most == kNoLimit ? kNoLimit : node.most - written);
+void JsonRules::add(const TokenSet& tokens) {
   if (allowed_.empty())
-    allowed_ = tokens.inside;
+    allowed_ = tokens;
   else
-    tokens.inside.for_each([&](Token token) { allowed_.add(token); });
+    tokens.for_each([&](Token token) { allowed_.add(token); });
+}
+
+bool JsonRules::add_fitting(State from, const TokenSet& tokens) {
+  bool all = true;
+  tokens.for_each([&](Token token) {
+    const bool fits = can_finish(automaton_.run(from, pieces_.text(places_[token])), 0);
+    if (fits) allowed_.add(token);
+    all &= fits;
+  });
+  return all;
+}
+
+bool JsonRules::add_outside(State state) {
+  const Mask& mask = mask_of(state);
+  if (mask.worst >= left_) return add_fitting(state, mask.tokens);
+  add(mask.tokens);
+  return true;
+}
+
+bool JsonRules::add_in_string(uint32_t id) {
+  const JsonAutomaton::Frame frame = automaton_.frame(id);
+  const JsonNode& node = grammar_[frame.node];
+  const InString& tokens =
+      in_string(static_cast<CharState>(frame.place), node.least - std::min(node.least, frame.count),
+                node.most == kNoLimit ? kNoLimit : node.most - frame.count);
+  bool all = true;
+  // A token inside cuts a character at most: so many bytes more.
+  const State here = automaton_.state_of({id});
+  if (can_finish(here, finish_char(CharState::kThree).size()))
+    add(tokens.inside);
+  else
+    all = add_fitting(here, tokens.inside);
   const State after = automaton_.after(id);
   for (const auto& [piece, end] : tokens.leaving) {
     const State reached = automaton_.run(after, pieces_.text(piece).substr(end));
     if (reached == JsonAutomaton::kDead) continue;
-    allowed_.add(pieces_.token(piece));
-    worst = std::max(worst, automaton_.bytes_left(reached));
+    if (can_finish(reached, 0))
+      allowed_.add(pieces_.token(piece));
+    else
+      all = false;
   }
-  return worst;
+  return all;
 }
 
-// Only what the document can be completed after with the tokens that are left.
-void JsonRules::tighten() {
-  const uint64_t after = left_ - (left_ > 0);
-  std::vector<Token> late;
-  allowed_.for_each([&](Token token) {
-    if (!can_finish(automaton_.run(state_, pieces_.text(places_[token])), after))
-      late.push_back(token);
-  });
-  for (const Token token : late) allowed_.remove(token);
-  if (rest_.empty()) rest_ = pieces_.spell(automaton_.finish(state_));
-  if (!rest_.empty()) allowed_.add(rest_.front());
-}
-
-bool JsonRules::can_finish(State state, uint64_t tokens) {
-  if (automaton_.bytes_left(state) <= tokens) return true;
+// Whether one token, and so many more, leave enough for the rest of the document.
+bool JsonRules::can_finish(State state, uint64_t more) {
+  const uint64_t used = 1 + more;
+  if (left_ < used) return false;
+  if (automaton_.bytes_left(state) <= left_ - used) return true;
   const auto [known, is_new] = tokens_left_.try_emplace(state, UINT64_MAX);
   if (is_new) {
     const auto spelled = pieces_.spell(automaton_.finish(state));
     if (!spelled.empty()) known->second = spelled.size();
   }
-  return known->second <= tokens;
+  return known->second <= left_ - used;
 }
 
 void JsonRules::forget() {

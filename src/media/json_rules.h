@@ -37,23 +37,26 @@ class JsonRules : public TokenRules {
   };
   // Tokens in a string, whatever follows it.
   struct InString {
-    TokenSet inside;  // the string goes on
+    TokenSet inside;                                     // the string goes on
     std::vector<std::pair<uint32_t, uint32_t>> leaving;  // pieces, and where in them it ends
   };
 
   JsonRules(JsonGrammar grammar, const Tokenizer& tokenizer);
   const Mask& mask_of(JsonAutomaton::State state);
   const InString& in_string(CharState state, uint64_t least, uint64_t most);
-  uint64_t add_in_string(const JsonAutomaton::Frame& frame, uint32_t id);
-  void tighten();
-  bool can_finish(JsonAutomaton::State state, uint64_t tokens);
+  void add(const TokenSet& tokens);
+  // False where some could follow, and leave too few tokens.
+  bool add_fitting(JsonAutomaton::State from, const TokenSet& tokens);
+  bool add_outside(JsonAutomaton::State state);
+  bool add_in_string(uint32_t frame);
+  bool can_finish(JsonAutomaton::State state, uint64_t more);
   void forget();
 
   JsonGrammar grammar_;
   JsonAutomaton automaton_;
   TokenPieces pieces_;
   std::vector<Token> ends_;
-  std::vector<uint32_t> places_;  // of a token in pieces_; UINT32_MAX: none
+  std::vector<uint32_t> places_;      // of a token in pieces_; UINT32_MAX: none
   std::vector<Token> fewest_, rest_;  // rest_: tokens that are known to complete the document
   std::unordered_map<JsonAutomaton::State, Mask> masks_;
   std::map<std::tuple<CharState, uint64_t, uint64_t>, InString> in_strings_;

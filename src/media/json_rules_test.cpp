@@ -43,11 +43,13 @@ Metadata vocabulary_of(const std::vector<std::string>& pieces, int first_byte = 
 
 // Tokens that cross the structure of JSON, and characters.
 const Metadata& crossing_vocabulary() {
+  // clang-format off
   static const Metadata metadata = vocabulary_of(
       {"{\"", "\":", "\": \"", "\",", "\", \"", "\"}", "},▁{\"", "[]", "[[", "]]", "]}", ",▁", "▁",
        "▁\"", "name", "age", "{\"name\":▁\"", "\"]", "true", "false}", "null", "nul", "l,", "12",
        "345", "0.5", "-1", "é", "é\"", "日", "日本\"}", "😀", "\xF0\x9F", "\x98\x80\"", "abc", "ab\",",
        "\\", "\\\"", "\\n\"", "n\"", "▁▁▁▁▁▁▁▁", "a\",▁\"b", "value\":▁1", "children\":▁[{\"value"});
+  // clang-format on
   return metadata;
 }
 
@@ -88,7 +90,8 @@ bool keeps(const json& value, const json& schema, const json& root) {
   }
   if (value.is_string()) {
     const auto text = value.get<std::string>();
-    const auto n = std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+    const auto n =
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
     return within(static_cast<double>(n), "minLength", "maxLength");
   }
   if (value.is_array())
@@ -244,8 +247,8 @@ TEST_F(JsonRulesTest, RefusesSchemasWithoutDocuments) {
         R"({"type":"integer","exclusiveMinimum":1,"exclusiveMaximum":2})",
         R"({"type":"object","properties":{},"required":["a"]})",
         R"({"type":"string","minLength":3,"maxLength":2})",
-        R"({"type":"string","minLength":1000000})",
-        R"({"type":"string","type":"null"})", R"({"enum":["\ud800"]})"}) {
+        R"({"type":"string","minLength":1000000})", R"({"type":"string","type":"null"})",
+        R"({"enum":["\ud800"]})"}) {
     const auto grammar = JsonGrammar::create(text);
     ASSERT_FALSE(grammar.ok()) << text;
     EXPECT_EQ(grammar.status().code(), Code::kBadInput) << text;

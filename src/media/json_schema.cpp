@@ -3,13 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <map>
 #include <set>
 
 #include "formats/json.h"
 #include "media/json_grammar.h"
-#include "media/json_number.h"
+#include "media/json_schema_values.h"
 
 namespace enxuto {
 namespace {
@@ -22,7 +21,7 @@ constexpr uint64_t kMostShortest = 64 << 10;  // bytes of the shortest document
 constexpr int kMostSchemaDepth = 256;
 
 constexpr std::string_view kAnnotations[] = {
-    "$schema", "$id",     "$comment", "$defs",    "definitions", "title",    "description",
+    "$schema", "$id",     "$comment", "$defs",    "definitions", "title",     "description",
     "default", "example", "examples", "readOnly", "writeOnly",   "deprecated"};
 
 struct TypeKeywords {
@@ -43,74 +42,6 @@ const TypeKeywords* find_type(std::string_view name) {
   return found == std::end(kTypes) ? nullptr : found;
 }
 
-// A place in the schema, as a JSON pointer.
-std::string below(const std::string& at, std::string_view key) {
-  std::string place = at + "/";
-  for (const char c : key) place += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-  return place;
-}
-
-Status wrong(const std::string& at, const std::string& what) {
-  return Status::bad_input(fmt::format("schema: {}: {}", at, what),
-                           "docs/media.md lists what a schema may say");
-}
-
-template <class T>
-std::optional<T> at_key(simdjson::dom::object from, std::string_view key) {
-  T value;
-  if (from.at_key(key).get(value)) return std::nullopt;
-  return value;
-}
-
-std::string quoted(std::string_view text) {
-  constexpr std::string_view kEscaped = "\"\\\b\f\n\r\t", kLetters = "\"\\bfnrt";
-  std::string out = "\"";
-  for (const char c : text) {
-    if (const size_t i = kEscaped.find(c); i != std::string_view::npos)
-      out.append("\\").append(1, kLetters[i]);
-    else if (static_cast<uint8_t>(c) < 0x20)
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    else
-      out += c;
-  }
-  return out + '"';
-}
-
-// A value as documents are written.
-void write_value(JsonElement value, std::string& out) {
-  simdjson::dom::array array;
-  simdjson::dom::object object;
-  bool first = true;
-  const auto comma = [&] { out += std::exchange(first, false) ? "" : ", "; };
-  if (!value.get(array)) {
-    out += '[';
-    for (const JsonElement each : array) comma(), write_value(each, out);
-    out += ']';
-  } else if (!value.get(object)) {
-    out += '{';
-    for (const auto each : object) {
-      comma();
-      out += quoted(each.key) + ": ";
-      write_value(each.value, out);
-    }
-    out += '}';
-  } else if (std::string_view string; !value.get(string)) {
-    out += quoted(string);
-  } else {
-    out += simdjson::minify(value);
-  }
-}
-
-bool is_of_type(JsonElement value, std::string_view type) {
-  if (type == "integer") {
-    double number = 0;
-    return !value.get(number) && std::floor(number) == number;
-  }
-  return (type == "object" && value.is_object()) || (type == "array" && value.is_array()) ||
-         (type == "string" && value.is_string()) || (type == "number" && value.is_number()) ||
-         (type == "boolean" && value.is_bool()) || (type == "null" && value.is_null());
-}
-
 }  // namespace
 
 class JsonSchemaCompiler {
@@ -119,14 +50,17 @@ class JsonSchemaCompiler {
 
   Result<JsonGrammar> compile() {
     ASSIGN_OR_RETURN(grammar_.root_, reference("#", "#"));
-    TRY(check_choices());
-    measure();
+    for (const auto& [name, node] : references_)
+      if (!grammar_.is_sound(node))
+        return wrong_schema(name, "refers to itself, and to nothing else");
+    grammar_.measure();
     const JsonNode& root = grammar_[grammar_.root_];
-    if (root.bytes >= JsonNode::kNoEnd) return wrong("#", "no document that ends can keep it");
+    if (root.bytes >= JsonNode::kNoEnd)
+      return wrong_schema("#", "no document that ends can keep it");
     if (root.bytes > kMostShortest)
-      return wrong("#", fmt::format("its shortest document has {} bytes", root.bytes));
+      return wrong_schema("#", fmt::format("its shortest document has {} bytes", root.bytes));
     if (root.depth > kMostNesting)
-      return wrong("#", fmt::format("documents nest deeper than {}", kMostNesting));
+      return wrong_schema("#", fmt::format("documents nest deeper than {}", kMostNesting));
     return std::move(grammar_);
   }
 
@@ -134,7 +68,7 @@ class JsonSchemaCompiler {
   using Kind = JsonNode::Kind;
 
   Result<uint32_t> add(JsonNode node, const std::string& at) {
-    if (nodes().size() >= kMostNodes) return wrong(at, "the schema is too large");
+    if (nodes().size() >= kMostNodes) return wrong_schema(at, "the schema is too large");
     nodes().push_back(std::move(node));
     return static_cast<uint32_t>(nodes().size() - 1);
   }
@@ -144,13 +78,13 @@ class JsonSchemaCompiler {
   Result<uint32_t> choice(std::vector<uint32_t> children, const std::string& at) {
     if (children.size() == 1) return children[0];
     if (children.size() > kMostChoices)
-      return wrong(at, fmt::format("more than {} choices", kMostChoices));
+      return wrong_schema(at, fmt::format("more than {} choices", kMostChoices));
     return add({.kind = Kind::kChoice, .children = std::move(children)}, at);
   }
   std::vector<JsonNode>& nodes() { return grammar_.nodes_; }
 
   Result<uint32_t> schema(JsonElement from, const std::string& at) {
-    if (depth_ >= kMostSchemaDepth) return wrong(at, "nests too deep");
+    if (depth_ >= kMostSchemaDepth) return wrong_schema(at, "nests too deep");
     ++depth_;
     auto node = schema_here(from, at);
     --depth_;
@@ -159,12 +93,12 @@ class JsonSchemaCompiler {
 
   Result<uint32_t> schema_here(JsonElement from, const std::string& at) {
     simdjson::dom::object object;
-    if (from.get(object)) return wrong(at, "is no object that says a type");
+    if (from.get(object)) return wrong_schema(at, "is no object that says a type");
     const auto has = [&](std::string_view key) { return !object.at_key(key).error(); };
     if (has("$ref")) return ref(object, at);
     if (has("anyOf")) return any_of(object, at);
     if (has("const") || has("enum")) return values(object, at);
-    if (!has("type")) return wrong(at, "says neither type, enum, const, anyOf nor $ref");
+    if (!has("type")) return wrong_schema(at, "says neither type, enum, const, anyOf nor $ref");
     return typed(object, at);
   }
 
@@ -172,11 +106,12 @@ class JsonSchemaCompiler {
                                const std::set<std::string_view>& known) {
     std::set<std::string_view> seen;
     for (const auto field : object) {
-      if (!seen.insert(field.key).second) return wrong(below(at, field.key), "is there twice");
+      if (!seen.insert(field.key).second)
+        return wrong_schema(below(at, field.key), "is there twice");
       if (std::ranges::find(kAnnotations, field.key) == std::end(kAnnotations) &&
           !known.contains(field.key))
-        return wrong(below(at, field.key),
-                     fmt::format("the keyword \"{}\" is not supported here", field.key));
+        return wrong_schema(below(at, field.key),
+                            fmt::format("the keyword \"{}\" is not supported here", field.key));
     }
     return {};
   }
@@ -184,7 +119,7 @@ class JsonSchemaCompiler {
   Result<uint32_t> ref(simdjson::dom::object object, const std::string& at) {
     TRY(check_keywords(object, at, {"$ref"}));
     const auto name = at_key<std::string_view>(object, "$ref");
-    if (!name || !name->starts_with('#')) return wrong(below(at, "$ref"), "is no \"#/…\"");
+    if (!name || !name->starts_with('#')) return wrong_schema(below(at, "$ref"), "is no \"#/…\"");
     return reference(std::string(*name), at);
   }
 
@@ -196,7 +131,7 @@ class JsonSchemaCompiler {
     if (pointer.empty())
       target = root_;
     else if (root_.at_pointer(pointer).get(target))
-      return wrong(below(at, "$ref"), fmt::format("there is no {}", name));
+      return wrong_schema(below(at, "$ref"), fmt::format("there is no {}", name));
     ASSIGN_OR_RETURN(const uint32_t node, add({.kind = Kind::kChoice}, at));
     references_[name] = node;
     ASSIGN_OR_RETURN(const uint32_t child, schema(target, name));
@@ -208,7 +143,7 @@ class JsonSchemaCompiler {
     TRY(check_keywords(object, at, {"anyOf"}));
     const auto options = at_key<simdjson::dom::array>(object, "anyOf");
     const std::string place = below(at, "anyOf");
-    if (!options || options->size() == 0) return wrong(place, "is no list of schemas");
+    if (!options || options->size() == 0) return wrong_schema(place, "is no list of schemas");
     std::vector<uint32_t> children;
     for (const JsonElement each : *options) {
       ASSIGN_OR_RETURN(const uint32_t child,
@@ -224,9 +159,9 @@ class JsonSchemaCompiler {
     JsonElement single;
     const bool is_const = !object.at_key("const").get(single);
     const auto list = at_key<simdjson::dom::array>(object, "enum");
-    if (!is_const && !list) return wrong(below(at, "enum"), "is no list of values");
+    if (!is_const && !list) return wrong_schema(below(at, "enum"), "is no list of values");
     if (is_const && !object.at_key("enum").error())
-      return wrong(below(at, "enum"), "the keyword \"enum\" is not supported beside const");
+      return wrong_schema(below(at, "enum"), "the keyword \"enum\" is not supported beside const");
     std::set<std::string> texts;
     std::vector<uint32_t> children;
     const auto add_value = [&](JsonElement value) -> Status {
@@ -242,7 +177,7 @@ class JsonSchemaCompiler {
     if (is_const) TRY(add_value(single));
     if (!is_const)
       for (const JsonElement each : *list) TRY(add_value(each));
-    if (children.empty()) return wrong(at, "no value is of the type");
+    if (children.empty()) return wrong_schema(at, "no value is of the type");
     return choice(std::move(children), at);
   }
 
@@ -250,7 +185,9 @@ class JsonSchemaCompiler {
                                                         const std::string& at) {
     std::vector<std::string_view> types;
     if (object.at_key("type").error()) return types;
-    const auto unknown = [&] { return wrong(below(at, "type"), "is no type that JSON has"); };
+    const auto unknown = [&] {
+      return wrong_schema(below(at, "type"), "is no type that JSON has");
+    };
     if (const auto one = at_key<std::string_view>(object, "type")) {
       types.push_back(*one);
     } else {
@@ -299,7 +236,7 @@ class JsonSchemaCompiler {
     if (object.at_key(key).error()) return otherwise;
     const auto number = at_key<double>(object, key);
     if (!number || *number < 0 || *number > 1e15 || std::floor(*number) != *number)
-      return wrong(below(at, key), "is no count");
+      return wrong_schema(below(at, key), "is no count");
     return static_cast<uint64_t>(*number);
   }
 
@@ -308,32 +245,34 @@ class JsonSchemaCompiler {
     ASSIGN_OR_RETURN(node.least, count(object, at, least, 0));
     ASSIGN_OR_RETURN(node.most, count(object, at, most, kNoLimit));
     if (node.least > kMostLeast)
-      return wrong(below(at, least), fmt::format("more than {} is not supported", kMostLeast));
-    if (node.least > node.most) return wrong(below(at, least), fmt::format("is above {}", most));
+      return wrong_schema(below(at, least),
+                          fmt::format("more than {} is not supported", kMostLeast));
+    if (node.least > node.most)
+      return wrong_schema(below(at, least), fmt::format("is above {}", most));
     return add(std::move(node), at);
   }
 
   Result<uint32_t> array_node(simdjson::dom::object object, const std::string& at) {
     JsonElement items;
-    if (object.at_key("items").get(items)) return wrong(at, "is an array, and says no items");
+    if (object.at_key("items").get(items))
+      return wrong_schema(at, "is an array, and says no items");
     ASSIGN_OR_RETURN(const uint32_t item, schema(items, below(at, "items")));
-    return counted(object, at, "minItems", "maxItems",
-                   {.kind = Kind::kArray, .children = {item}});
+    return counted(object, at, "minItems", "maxItems", {.kind = Kind::kArray, .children = {item}});
   }
 
   // A bound in units of 10^-decimals, rounded towards what it allows.
-  static Result<int64_t> bound(simdjson::dom::object object, const std::string& at,
-                               const char* key, uint32_t decimals, int64_t otherwise) {
+  static Result<int64_t> bound(simdjson::dom::object object, const std::string& at, const char* key,
+                               uint32_t decimals, int64_t otherwise) {
     if (object.at_key(key).error()) return otherwise;
     const auto number = at_key<double>(object, key);
-    if (!number) return wrong(below(at, key), "is no number");
+    if (!number) return wrong_schema(below(at, key), "is no number");
     const std::string_view name = key;
     const bool is_low = name.ends_with("inimum"), exclusive = name.starts_with("exclusive");
     const double scaled = *number * std::pow(10.0, decimals);
     const double most = decimals ? 1e18 : 1e15;
     if (!(std::abs(scaled) < most)) {
       if (is_low == (scaled < 0)) return otherwise;
-      return wrong(below(at, key), fmt::format("{} is too large a bound", *number));
+      return wrong_schema(below(at, key), fmt::format("{} is too large a bound", *number));
     }
     const double nearest = std::round(scaled);
     const bool exact = std::abs(scaled - nearest) <= 1e-15 * std::abs(scaled) + 1e-9;
@@ -356,7 +295,7 @@ class JsonSchemaCompiler {
       ASSIGN_OR_RETURN(const int64_t high, bound(object, at, key, decimals, most));
       node.high = std::min(node.high, high);
     }
-    if (node.low > node.high) return wrong(at, "no number is within the bounds");
+    if (node.low > node.high) return wrong_schema(at, "no number is within the bounds");
     return add(std::move(node), at);
   }
 
@@ -366,43 +305,43 @@ class JsonSchemaCompiler {
     bool required;
   };
 
-  Result<std::vector<Property>> properties_of(simdjson::dom::object object,
-                                              const std::string& at) {
+  Result<std::vector<Property>> properties_of(simdjson::dom::object object, const std::string& at) {
     std::vector<Property> properties;
     std::set<std::string_view> required, names;
     if (!object.at_key("required").error()) {
       const auto list = at_key<simdjson::dom::array>(object, "required");
-      if (!list) return wrong(below(at, "required"), "is no list of names");
+      if (!list) return wrong_schema(below(at, "required"), "is no list of names");
       for (const JsonElement each : *list) {
         std::string_view name;
-        if (each.get(name)) return wrong(below(at, "required"), "is no list of names");
+        if (each.get(name)) return wrong_schema(below(at, "required"), "is no list of names");
         required.insert(name);
       }
     }
     if (!object.at_key("properties").error()) {
       const auto list = at_key<simdjson::dom::object>(object, "properties");
       const std::string place = below(at, "properties");
-      if (!list) return wrong(place, "is no object");
+      if (!list) return wrong_schema(place, "is no object");
       if (list->size() > kMostChoices)
-        return wrong(place, fmt::format("more than {} properties", kMostChoices));
+        return wrong_schema(place, fmt::format("more than {} properties", kMostChoices));
       for (const auto each : *list) {
-        if (!names.insert(each.key).second) return wrong(below(place, each.key), "is there twice");
+        if (!names.insert(each.key).second)
+          return wrong_schema(below(place, each.key), "is there twice");
         ASSIGN_OR_RETURN(const uint32_t value, schema(each.value, below(place, each.key)));
-        properties.push_back(
-            {quoted(each.key) + ": ", value, required.contains(each.key)});
+        properties.push_back({quoted(each.key) + ": ", value, required.contains(each.key)});
       }
     }
     for (const std::string_view name : required)
       if (!names.contains(name))
-        return wrong(below(at, "required"), fmt::format("\"{}\" is no property", name));
+        return wrong_schema(below(at, "required"), fmt::format("\"{}\" is no property", name));
     return properties;
   }
 
   Result<uint32_t> object_node(simdjson::dom::object object, const std::string& at) {
     JsonElement additional;
     if (!object.at_key("additionalProperties").get(additional) && !additional.is_bool())
-      return wrong(below(at, "additionalProperties"),
-                   "the keyword \"additionalProperties\" is supported as true or false only");
+      return wrong_schema(
+          below(at, "additionalProperties"),
+          "the keyword \"additionalProperties\" is supported as true or false only");
     ASSIGN_OR_RETURN(const auto properties, properties_of(object, at));
     // From the last property to the first: what may follow where one is there already, and where
     // none is.
@@ -424,76 +363,6 @@ class JsonSchemaCompiler {
       ASSIGN_OR_RETURN(after, choice({next, after}, at));
     }
     return first;
-  }
-
-  // Choices that lead back to themselves before anything is written have no meaning.
-  Status check_choices() {
-    enum class Mark : uint8_t { kNew, kOpen, kDone };
-    std::vector<Mark> marks(nodes().size());
-    const std::function<bool(uint32_t)> is_sound = [&](uint32_t node) {
-      if (nodes()[node].kind != Kind::kChoice || marks[node] == Mark::kDone) return true;
-      if (marks[node] == Mark::kOpen) return false;
-      marks[node] = Mark::kOpen;
-      const bool sound = std::ranges::all_of(nodes()[node].children, is_sound);
-      marks[node] = Mark::kDone;
-      return sound;
-    };
-    for (const auto& [name, node] : references_)
-      if (!is_sound(node)) return wrong(name, "refers to itself, and to nothing else");
-    return {};
-  }
-
-  // Bytes of the shortest text: from none known they only fall (Knuth, 1977). Then its depth.
-  void measure() {
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t i = nodes().size(); i-- > 0;) {
-        const uint64_t bytes = std::min(bytes_of(nodes()[i]), JsonNode::kNoEnd);
-        changed |= bytes < nodes()[i].bytes;
-        nodes()[i].bytes = std::min(bytes, nodes()[i].bytes);
-      }
-    }
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t i = nodes().size(); i-- > 0;) {
-        const uint32_t depth = nodes()[i].bytes < JsonNode::kNoEnd ? depth_of(nodes()[i]) : 0;
-        changed |= depth != std::exchange(nodes()[i].depth, depth);
-      }
-    }
-  }
-
-  uint64_t bytes_of(const JsonNode& n) {
-    const auto child = [&](size_t i) { return nodes()[n.children[i]].bytes; };
-    switch (n.kind) {
-      case Kind::kText:
-        return n.text.size();
-      case Kind::kChars:
-        return n.least + 2;
-      case Kind::kNumber: {
-        std::string text;
-        finish_number(n, {}, text);
-        return text.size();
-      }
-      case Kind::kSequence:
-        return child(0) + child(1) + child(2);
-      case Kind::kArray:
-        return n.least ? n.least * (child(0) + 2) : 2;
-      case Kind::kChoice:
-        break;
-    }
-    uint64_t least = JsonNode::kNoEnd;
-    for (size_t i = 0; i < n.children.size(); ++i) least = std::min(least, child(i));
-    return least;
-  }
-
-  uint32_t depth_of(const JsonNode& n) {
-    const auto child = [&](size_t i) { return nodes()[n.children[i]].depth; };
-    if (n.kind == Kind::kSequence) return std::max(1 + child(1), child(2));
-    if (n.kind == Kind::kArray) return n.least ? 1 + child(0) : 1;
-    if (n.kind == Kind::kChoice)
-      for (const uint32_t each : n.children)
-        if (nodes()[each].bytes == n.bytes) return nodes()[each].depth;
-    return 0;
   }
 
   JsonElement root_;

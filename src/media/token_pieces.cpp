@@ -39,7 +39,8 @@ TokenPieces::TokenPieces(const Tokenizer& tokenizer) {
   tokens_.resize(pieces.size());
   std::iota(tokens_.begin(), tokens_.end(), 0);
   std::erase_if(tokens_, [&](Token token) { return pieces[token].empty(); });
-  std::ranges::stable_sort(tokens_, {}, [&](Token token) { return std::string_view(pieces[token]); });
+  std::ranges::stable_sort(tokens_, {},
+                           [&](Token token) { return std::string_view(pieces[token]); });
   common_.reserve(tokens_.size()), starts_.reserve(tokens_.size() + 1);
   std::string_view before;
   for (const Token token : tokens_) {

@@ -35,8 +35,7 @@ class TokenPieces {
       if (common_[i] > alive) continue;
       const std::string_view piece = text(i);
       size_t n = common_[i];
-      while (n < piece.size() &&
-             step(states[n], static_cast<uint8_t>(piece[n]), n, states[n + 1]))
+      while (n < piece.size() && step(states[n], static_cast<uint8_t>(piece[n]), n, states[n + 1]))
         ++n;
       alive = n;
       if (n == piece.size()) found(i, states[n]);

@@ -36,7 +36,8 @@ class CreateText : public testing::Test {
   std::string prompts(int n) {
     std::string text;
     for (int i = 0; i < n; ++i)
-      text += Json{{"id", i}, {"prompt", "the net, another tone " + std::to_string(i)}}.dump() + "\n";
+      text +=
+          Json{{"id", i}, {"prompt", "the net, another tone " + std::to_string(i)}}.dump() + "\n";
     return scratch_.write("prompts.jsonl", text);
   }
   static void expect_person(const Json& person) {
@@ -74,8 +75,8 @@ TEST_F(CreateText, NamesKeywordsThatItDoesNotKnow) {
 
 TEST_F(CreateText, ContinuesAsRunDoes) {
   const Outcome here = create({"-p", "another tone", "-n", "12"});
-  const Outcome run = run_program(
-      {"run", model_, "-p", "another tone", "-n", "12", "--seed", "7", "-t", "1"});
+  const Outcome run =
+      run_program({"run", model_, "-p", "another tone", "-n", "12", "--seed", "7", "-t", "1"});
   EXPECT_EQ(here.exit_code, 0) << here.error;
   EXPECT_EQ(here.out, run.out);
 }
@@ -89,9 +90,9 @@ TEST_F(CreateText, EveryJobAnswers) {
 }
 
 TEST_F(CreateText, ABatchKeepsFieldsAndNamesBadRows) {
-  const std::string path = scratch_.write(
-      "in.jsonl",
-      "{\"id\": 1, \"prompt\": \"tea\"}\nbroken\n\n{\"id\": 2}\n{\"prompt\": \"net\", \"é\": [1, null]}\n");
+  const std::string path = scratch_.write("in.jsonl",
+                                          "{\"id\": 1, \"prompt\": \"tea\"}\nbroken\n\n{\"id\": "
+                                          "2}\n{\"prompt\": \"net\", \"é\": [1, null]}\n");
   const Outcome outcome = create({"--schema", schema_, "-n", "60", "--batch", path, "-o", out_});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
   EXPECT_THAT(outcome.error, HasSubstr("in.jsonl:2: no sound JSON"));
@@ -138,9 +139,10 @@ TEST_F(CreateText, ABatchThatWasEndedGoesOnToTheSameFile) {
     std::vector<std::string> arguments = with({out_, "--resume"});
     arguments.insert(arguments.begin(), {"create", "text", model_, "--seed", "7", "-t", "1"});
     const size_t before = read_whole(done).size();
-    const Outcome ended = run_program({.arguments = arguments,
-                                       .interrupt_when = [&] { return read_whole(done).size() > before + 400; },
-                                       .signal = signal});
+    const Outcome ended =
+        run_program({.arguments = arguments,
+                     .interrupt_when = [&] { return read_whole(done).size() > before + 400; },
+                     .signal = signal});
     ASSERT_EQ(ended.exit_code, signal == SIGINT ? 130 : 128 + SIGKILL) << ended.error;
   }
   EXPECT_THAT(create(with({out_})).error, HasSubstr("--resume goes on"));
