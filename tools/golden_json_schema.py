@@ -44,7 +44,7 @@ CASES = [
     ({"type": "integer", "minimum": 95, "maximum": 1203}, [9, 12, 94, 95, 96, 100, 119, 120, 121, 999, 1000, 1203, 1204]),
     ({"type": "integer", "maximum": -7}, [-6, -7, -8, -70, -100, 0, 7]),
     ({"type": "number", "minimum": 0.25, "maximum": 3}, SCALARS + [0.2, 0.25, 0.3, 0.249999, 2.999, 3, 3.0, 3.000001, 0.0]),
-    ({"type": "number", "exclusiveMinimum": -1.5, "exclusiveMaximum": 0}, [-1.5, -1.499999, -1, -0.5, -0.000001, 0, 0.0, 1]),
+    ({"type": "number", "exclusiveMinimum": -1.5, "exclusiveMaximum": 0}, [-1.5, -1.499999, -1, -0.5, -0.0001, 0, 0.0, 1]),
     ({"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 3},
      [[], [1], [1, 2], [1, 2, 3], [1, 2, 3, 4], ["a"], [1.5], 1, [[1]]]),
     ({"type": "array", "items": {"type": "array", "items": {"type": "boolean"}}}, [[], [[]], [[True], []], [True], [[1]]]),
