@@ -73,10 +73,22 @@ def json_lines_seeds():
     yield b'{"text": "a"}\n{"text": "\\ud83d\\ude00"}\n{"text": ""}\nno json\n'
 
 
+def json_schema_seeds():
+    """Each keyword, and recursion; two bytes before them choose what is written."""
+    for schema in ({"type": ["object", "null"], "required": ["a"], "additionalProperties": False, "properties": {
+                       "a": {"type": "string", "minLength": 1, "maxLength": 3}, "b": {"enum": ["x", 1, None]}}},
+                   {"type": "array", "minItems": 1, "maxItems": 3, "items": {"type": "number", "minimum": -0.5, "maximum": 120}},
+                   {"anyOf": [{"type": "integer", "exclusiveMinimum": 9}, {"type": "array", "items": {"$ref": "#"}}]},
+                   {"$ref": "#/$defs/t", "$defs": {"t": {"type": "object", "properties": {
+                       "l": {"$ref": "#/$defs/t"}, "v": {"const": {"k": [True]}}}}}}):
+        yield b"\x07\x05" + json.dumps(schema).encode()
+
+
 def main():
     for target, seeds in (("codecs_fuzz", codecs_seeds()), ("gguf_fuzz", gguf_seeds()),
                           ("safetensors_fuzz", safetensors_seeds()), ("imatrix_fuzz", imatrix_seeds()),
-                          ("token_file_fuzz", token_file_seeds()), ("json_lines_fuzz", json_lines_seeds())):
+                          ("token_file_fuzz", token_file_seeds()), ("json_lines_fuzz", json_lines_seeds()),
+                          ("json_schema_fuzz", json_schema_seeds())):
         folder = pathlib.Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):

@@ -31,41 +31,6 @@ Result<std::vector<Token>> prompt_tokens(const Writer& writer, const std::string
   return tokens;
 }
 
-const char* end_name(End end) {
-  switch (end) {
-    case End::kModel:
-      return "model";
-    case End::kTokenLimit:
-      return "token limit";
-    case End::kStopText:
-      return "stop text";
-    case End::kContextFull:
-      return "context full";
-    case End::kInterrupted:
-      break;
-  }
-  return "interrupted";
-}
-
-Json run_json(const std::string& text, const Generation& g) {
-  const auto per_second = [](uint64_t n, double seconds) {
-    return seconds > 0 ? static_cast<double>(n) / seconds : 0.0;
-  };
-  return {{"text", text},
-          {"end", end_name(g.end)},
-          {"prompt_tokens", g.prompt_tokens},
-          {"new_tokens", g.new_tokens},
-          {"prompt_tokens_per_second", per_second(g.prompt_tokens, g.prompt_seconds)},
-          {"decode_tokens_per_second", per_second(g.new_tokens, g.decode_seconds)},
-          {"passes", g.decode.passes},
-          {"tokens_per_pass", g.tokens_per_pass()},
-          {"draft_tokens", g.decode.drafted},
-          {"draft_accepted", g.decode.accepted},
-          {"streamed_bytes_per_pass", g.stream.bytes_per_pass},
-          {"streamed_bytes_per_token", g.bytes_read_per_token()},
-          {"disk_bytes_per_second", g.disk_bytes_per_second()}};
-}
-
 Status write_once(Writer& writer, const RunOptions& options, const std::string& prompt,
                   UsageReport& report) {
   ASSIGN_OR_RETURN(const std::vector<Token> tokens, prompt_tokens(writer, prompt, options.chat));
@@ -85,7 +50,7 @@ Status write_once(Writer& writer, const RunOptions& options, const std::string& 
     return Status::failed(fmt::format("cannot write the output: {}", std::strerror(errno)));
   TRY(written.status());
   if (options.json)
-    print_json(run_json(all, *written));
+    print_json(generation_json(all, *written));
   else if (terminal)
     fmt::print("\n");
   if (written->end == End::kInterrupted) return Status::interrupted();
@@ -95,7 +60,7 @@ Status write_once(Writer& writer, const RunOptions& options, const std::string& 
   if (options.verbose || (terminal && is_terminal(Stream::kError)))
     print_note(speed_text(*written) + "; memory: " + report.summary());
   if (const std::string text = stream_text(*written); !text.empty()) print_note(text);
-  Json results = run_json({}, *written);
+  Json results = generation_json({}, *written);
   results.erase("text");
   return report.finish(results);
 }

@@ -17,12 +17,12 @@ Status check_kind(const Model& model, std::string_view kind) {
                            fmt::format("enxuto create {} MODEL -o OUTPUT", of_model));
 }
 
+}  // namespace
+
 uint64_t random_seed() {
   std::random_device entropy;
   return static_cast<uint64_t>(entropy()) << 32 | entropy();
 }
-
-}  // namespace
 
 Result<Creator> Creator::open(const CreateOptions& options, std::string_view kind, bool guided) {
   if (!options.force && file_exists(options.output))
@@ -55,6 +55,7 @@ void add_create(CLI::App& app, Action& action) {
   CLI::App* create = app.add_subcommand("create", "Make what a model of a medium was trained for");
   create->require_subcommand(1);
   add_create_image(*create, action);
+  add_create_text(*create, action);
 }
 
 }  // namespace enxuto

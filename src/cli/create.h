@@ -47,6 +47,9 @@ struct Creator {
 // For commands that are about text. kBadInput with the command that suits the model.
 Status check_is_text(const Model& model);
 
+uint64_t random_seed();  // another one each time
+
+void add_create_text(CLI::App& create, Action& action);
 void add_create(CLI::App& app, Action& action);
 void add_create_image(CLI::App& create, Action& action);
 

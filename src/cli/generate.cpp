@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <random>
 
 #include "base/bytes.h"
 #include "cli/budget.h"
@@ -30,6 +29,22 @@ DecodeStatistics operator-(DecodeStatistics a, const DecodeStatistics& b) {
 StreamStatistics operator-(StreamStatistics a, const StreamStatistics& b) {
   a.bytes_read -= b.bytes_read, a.read_seconds -= b.read_seconds;
   return a;
+}
+
+const char* end_name(End end) {
+  switch (end) {
+    case End::kModel:
+      return "model";
+    case End::kTokenLimit:
+      return "token limit";
+    case End::kStopText:
+      return "stop text";
+    case End::kContextFull:
+      return "context full";
+    case End::kInterrupted:
+      break;
+  }
+  return "interrupted";
 }
 
 }  // namespace
@@ -66,12 +81,29 @@ std::string speed_text(const Generation& g) {
                      rate(g.new_tokens, g.decode_seconds));
 }
 
-Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options) {
+Json generation_json(const std::string& text, const Generation& g) {
+  return {{"text", text},
+          {"end", end_name(g.end)},
+          {"prompt_tokens", g.prompt_tokens},
+          {"new_tokens", g.new_tokens},
+          {"prompt_tokens_per_second", rate(g.prompt_tokens, g.prompt_seconds)},
+          {"decode_tokens_per_second", rate(g.new_tokens, g.decode_seconds)},
+          {"passes", g.decode.passes},
+          {"tokens_per_pass", g.tokens_per_pass()},
+          {"draft_tokens", g.decode.drafted},
+          {"draft_accepted", g.decode.accepted},
+          {"streamed_bytes_per_pass", g.stream.bytes_per_pass},
+          {"streamed_bytes_per_token", g.bytes_read_per_token()},
+          {"disk_bytes_per_second", g.disk_bytes_per_second()}};
+}
+
+Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options,
+                                             uint64_t (*more_bytes)(const Tokenizer&)) {
   ASSIGN_OR_RETURN(auto model, open_model(options.model));
   TRY(check_is_text(*model));
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::create(model->metadata));
   InferenceRequest request = inference_request(options, options.context, options.batch);
-  request.tokenizer_bytes = tokenizer->table_bytes();
+  request.tokenizer_bytes = tokenizer->table_bytes() + (more_bytes ? more_bytes(*tokenizer) : 0);
   ASSIGN_OR_RETURN(request.adapter, named_adapter(options, *model));
   TRY(settle_cache(model, options, request));
   if (options.draft)
@@ -85,9 +117,7 @@ Result<std::unique_ptr<Writer>> Writer::open(const RunOptions& options) {
         fmt::format("the model does not fit the memory: {} are read from the file in every pass",
                     format_bytes(bytes)));
   RunOptions seeded = options;
-  std::random_device entropy;
-  seeded.sampling.seed =
-      options.seed ? *options.seed : static_cast<uint64_t>(entropy()) << 32 | entropy();
+  seeded.sampling.seed = options.seed ? *options.seed : random_seed();
   return std::unique_ptr<Writer>(
       new Writer(seeded, std::move(model), std::move(tokenizer), std::move(session)));
 }
@@ -99,6 +129,13 @@ uint32_t Writer::keep_common_prefix(const std::vector<Token>& prompt) {
   return decoder_.rewind(static_cast<uint32_t>(same));
 }
 
+uint64_t Writer::room_after(size_t prompt_tokens) const {
+  // The last token is written, and needs no place any more.
+  const uint64_t room = prompt_tokens < context() ? context() - prompt_tokens + 1 : 0;
+  return options_.max_tokens < 0 ? room
+                                 : std::min(room, static_cast<uint64_t>(options_.max_tokens));
+}
+
 // Guesses beyond the next token that could still be written.
 uint32_t Writer::most_ahead(const Generation& so_far) const {
   if (options_.max_tokens < 0) return UINT32_MAX;
@@ -107,7 +144,8 @@ uint32_t Writer::most_ahead(const Generation& so_far) const {
 }
 
 Result<Generation> Writer::write(const std::vector<Token>& prompt,
-                                 const std::function<bool(const std::string&)>& show) {
+                                 const std::function<bool(const std::string&)>& show,
+                                 const Writing& how) {
   if (prompt.empty()) return Status::usage("the prompt has no tokens", "give some text with -p");
   if (prompt.size() >= context())
     return Status::does_not_fit(
@@ -116,7 +154,7 @@ Result<Generation> Writer::write(const std::vector<Token>& prompt,
   Generation result;
   const uint32_t kept = keep_common_prefix(prompt);
   SamplingOptions sampling = options_.sampling;
-  sampling.seed += answers_++;
+  sampling.seed += how.answer ? *how.answer : answers_++;
   Sampler sampler(sampling);
   for (const Token token : prompt) sampler.accept(token);
 
@@ -128,15 +166,21 @@ Result<Generation> Writer::write(const std::vector<Token>& prompt,
   const DecodeStatistics decoded = decoder_.statistics();
   const StreamStatistics streamed = session_->stream_statistics();
   start = std::chrono::steady_clock::now();
-  TextStream text(options_.stops);
+  std::vector<std::string> stops = options_.stops;
+  stops.insert(stops.end(), how.stops.begin(), how.stops.end());
+  TextStream text(std::move(stops));
   const auto limit = static_cast<uint64_t>(options_.max_tokens);
   for (;;) {
+    const TokenSet* allowed = how.rules ? &how.rules->allowed() : nullptr;
+    result.end = End::kModel;
+    if (allowed && allowed->empty()) break;
     result.end = End::kTokenLimit;
     if (options_.max_tokens >= 0 && result.new_tokens >= limit) break;
     result.end = End::kInterrupted;
     if (interrupted()) break;
-    const Token token = sampler.sample(logits);
+    const Token token = allowed ? sampler.sample(logits, *allowed) : sampler.sample(logits);
     sampler.accept(token);
+    if (how.rules) how.rules->accept(token);
     result.end = End::kModel;
     if (tokenizer_->ends_generation(token)) break;
     ++result.new_tokens;
