@@ -48,5 +48,6 @@ struct Creator {
 Status check_is_text(const Model& model);
 
 void add_create(CLI::App& app, Action& action);
+void add_create_music(CLI::App& create, Action& action);
 
 }  // namespace enxuto

@@ -1,9 +1,9 @@
 // Standard MIDI files, formats 0, 1 and 2: untrusted bytes in, a song out; and back as format 1.
 // Source: "Standard MIDI Files 1.0" (MIDI Manufacturers Association, RP-001).
 //
-// Refused with the track and the byte: what is cut off, a tempo or a division of zero, a meter of no
-// beats, bytes that are no event. Taken as good as it goes: unknown chunks and metas (skipped), a
-// track without its end, notes that never end (they do with their track), bytes behind the last
+// Refused with the track and the byte: what is cut off, a tempo or a division of zero, a meter of
+// no beats, bytes that are no event. Taken as good as it goes: unknown chunks and metas (skipped),
+// a track without its end, notes that never end (they do with their track), bytes behind the last
 // track. Tracks of format 2 follow one another. Where ticks are of seconds (SMPTE), the song is at
 // 120 quarters a minute.
 #pragma once

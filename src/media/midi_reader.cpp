@@ -50,8 +50,8 @@ class Bytes {
   }
   Result<Bytes> part(uint64_t n_bytes, const char* what) {
     if (n_bytes > left())
-      return broken(fmt::format("cut off: {} says it has {} bytes, and {} are left", what, n_bytes,
-                                left()));
+      return broken(
+          fmt::format("cut off: {} says it has {} bytes, and {} are left", what, n_bytes, left()));
     at_ += n_bytes;
     return Bytes(all_, at_ - n_bytes, at_);
   }
@@ -125,8 +125,8 @@ Status Reader::read_division(uint32_t division) {
   if (of_seconds_) {
     const uint32_t frames = 256 - (division >> 8);
     if (frames != 24 && frames != 25 && frames != 29 && frames != 30)
-      return Bytes::broken(12, fmt::format("{} frames in a second; 24, 25, 29 and 30 are known",
-                                           frames));
+      return Bytes::broken(
+          12, fmt::format("{} frames in a second; 24, 25, 29 and 30 are known", frames));
     division = (frames == 29 ? 30 : frames) * (division & 0xFF);
     tick_ = 2;  // half a second is a quarter
   }
@@ -222,7 +222,8 @@ Status Reader::read_meter(Bytes meta) {
   if (meta.left() < 2) return meta.broken("a time signature has two bytes at least");
   const uint8_t beats = *meta.next(), power = *meta.next();
   if (beats == 0 || power > 7)
-    return meta.broken(fmt::format("a time signature of {} beats, and a unit of 2^{}", beats, power));
+    return meta.broken(
+        fmt::format("a time signature of {} beats, and a unit of 2^{}", beats, power));
   song_.meters.push_back({now_, beats, 1u << power});
   return {};
 }

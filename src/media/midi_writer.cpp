@@ -20,10 +20,13 @@ void add_variable(std::string& out, uint64_t value) {
     out += static_cast<char>((value >> 7 * i & 0x7F) | (i > 0 ? 0x80 : 0));
 }
 
-// Events at any times, then bytes in their order: at one time ends of notes before their beginnings.
+// Events at any times, then bytes in their order: at one time ends of notes before their
+// beginnings.
 class Track {
  public:
-  void add(uint64_t at, int rank, std::string event) { events_.insert({at, rank, std::move(event)}); }
+  void add(uint64_t at, int rank, std::string event) {
+    events_.insert({at, rank, std::move(event)});
+  }
   void add_to(std::string& file) const {
     std::string bytes;
     uint64_t now = 0;

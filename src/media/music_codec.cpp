@@ -104,8 +104,8 @@ Result<std::unique_ptr<MediaCodec>> MusicCodec::open(const Metadata& metadata) {
   if (!first || !context || *context == 0 || *context > kMostContext)
     return Status::bad_input("the model does not say how it codes music");
   TRY(check_names(metadata, *first));
-  return std::unique_ptr<MediaCodec>(new MusicCodec(metadata, static_cast<Token>(*first),
-                                                    static_cast<uint32_t>(*context)));
+  return std::unique_ptr<MediaCodec>(
+      new MusicCodec(metadata, static_cast<Token>(*first), static_cast<uint32_t>(*context)));
 }
 
 size_t MusicCodec::vocabulary() const { return metadata_.find(kTokens)->count; }
@@ -113,8 +113,7 @@ size_t MusicCodec::vocabulary() const { return metadata_.find(kTokens)->count; }
 Result<DataCounts> MusicCodec::write_tokens(const std::vector<std::string>& paths,
                                             uint64_t fingerprint, const std::string& out,
                                             const Progress& progress) const {
-  ASSIGN_OR_RETURN(TokenFileWriter writer,
-                   TokenFileWriter::create(out, vocabulary(), fingerprint));
+  ASSIGN_OR_RETURN(TokenFileWriter writer, TokenFileWriter::create(out, vocabulary(), fingerprint));
   ASSIGN_OR_RETURN(DataCounts counts,
                    for_each_piece(paths, progress, [&](const Song& song, const std::string&) {
                      std::vector<Token> tokens = {end()};

@@ -11,7 +11,7 @@ namespace enxuto {
 namespace {
 
 constexpr std::array<uint32_t, static_cast<size_t>(Event::kNone)> kCounts = {
-    2,   1,           1,   kMeters.size(), kTempi, kMostBarSteps, kDrums,
+    2,           1,   1,   kMeters.size(),   kTempi, kMostBarSteps, kDrums,
     kVelocities, 128, 128, kDurations.size()};
 
 uint32_t first_of(Event event) {
@@ -128,8 +128,7 @@ class Decoder {
       song_.notes.push_back(note_);
     }
     if (event == Event::kDrum)
-      song_.notes.push_back(
-          {note_.start, 1, kDrums, static_cast<uint8_t>(index), note_.velocity});
+      song_.notes.push_back({note_.start, 1, kDrums, static_cast<uint8_t>(index), note_.velocity});
   }
 
   int tonic_, shift_ = 0;
@@ -176,14 +175,13 @@ std::vector<Token> encode_music(const MusicTokens& tokens, const Song& song, Key
   return Encoder(tokens, song, shift_to_c(key)).encode(key.minor, whole);
 }
 
-Song decode_music(const MusicTokens& tokens, std::span<const Token> piece, int tonic) {
+Result<Song> decode_music(const MusicTokens& tokens, std::span<const Token> piece, int tonic) {
   Decoder decoder(tonic);
   for (const Token token : piece)
     if (const Event event = tokens.event(token); event != Event::kNone)
       decoder.take(event, tokens.index(token));
   // What the grammar allows may overlap, and end in empty bars.
-  auto song = on_grid(std::move(decoder).song());
-  return song.ok() ? std::move(song).value() : Song();
+  return on_grid(std::move(decoder).song());
 }
 
 }  // namespace enxuto

@@ -59,7 +59,9 @@ class MusicTokens {
   static uint32_t count(Event event);  // of its kind
   Token end(Event event) const { return token(event) + static_cast<Token>(count(event)); }
   Event event(Token token) const;
-  uint32_t index(Token token) const { return static_cast<uint32_t>(token - this->token(event(token))); }
+  uint32_t index(Token token) const {
+    return static_cast<uint32_t>(token - this->token(event(token)));
+  }
 
  private:
   Token first_;
@@ -71,11 +73,15 @@ class MusicTokens {
 // notes it is empty.
 Result<Song> on_grid(const Song& song);
 
+// A song on the grid in 480 ticks a quarter, as other programs like them.
+Song in_fine_ticks(Song song);
+
 // Of a song that is on the grid, without <|endoftext|>. whole: its last bar is the final one.
 std::vector<Token> encode_music(const MusicTokens& tokens, const Song& song, Key key, bool whole);
 
 // The song, on the grid, of a sequence by the grammar (music_rules.h); other tokens are skipped.
-// Its key is `key`'s tonic, in the mode that the piece says.
-Song decode_music(const MusicTokens& tokens, std::span<const Token> piece, int tonic);
+// Its key has this tonic, and the mode that the piece says. kBadInput where it has more bars than
+// kMostBars.
+Result<Song> decode_music(const MusicTokens& tokens, std::span<const Token> piece, int tonic);
 
 }  // namespace enxuto

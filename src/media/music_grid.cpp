@@ -40,8 +40,8 @@ void leave_out_instruments(std::vector<Note>& notes) {
   for (const Note& note : notes)
     if (note.instrument != kDrums) counts[note.instrument]++;
   while (counts.size() > kMostInstruments) {
-    const auto least = std::ranges::min_element(
-        counts, {}, [](const auto& each) { return each.second; });
+    const auto least =
+        std::ranges::min_element(counts, {}, [](const auto& each) { return each.second; });
     std::erase_if(notes, [&](const Note& note) { return note.instrument == least->first; });
     counts.erase(least);
   }
@@ -83,8 +83,7 @@ Status place_bars(const Song& song, Song& grid) {
   const uint64_t last = grid.notes.back().start;
   uint64_t at = 0;
   for (uint64_t bar = 0; at <= last; ++bar) {
-    if (bar == kMostBars)
-      return Status::bad_input(fmt::format("more than {} bars", kMostBars));
+    if (bar == kMostBars) return Status::bad_input(fmt::format("more than {} bars", kMostBars));
     const uint64_t tick = (at * song.ticks_per_quarter + kSteps - 1) / kSteps;
     MeterChange meter = known_meter(change_at(song.meters, tick));
     const TempoChange tempo = change_at(song.tempi, tick);
@@ -111,6 +110,15 @@ uint32_t tempo_of(uint32_t index) {
 }
 
 uint32_t bar_steps(uint32_t meter) { return kMeters[meter].steps(); }
+
+Song in_fine_ticks(Song song) {
+  constexpr uint32_t kTicks = 480, kTimes = kTicks / kSteps;
+  song.ticks_per_quarter = kTicks;
+  for (Note& note : song.notes) note.start *= kTimes, note.duration *= kTimes;
+  for (MeterChange& each : song.meters) each.at *= kTimes;
+  for (TempoChange& each : song.tempi) each.at *= kTimes;
+  return song;
+}
 
 Result<Song> on_grid(const Song& song) {
   Song grid;

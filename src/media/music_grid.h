@@ -8,7 +8,7 @@
 namespace enxuto {
 
 inline constexpr std::array<uint32_t, 31> kDurations = {
-    1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,  14,  15,  16, 18,
+    1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 14, 15,  16, 18,
     20, 21, 24, 27, 30, 33, 36, 42, 48, 54, 60, 72, 96, 144, 192};  // steps
 inline constexpr uint32_t kTempi = 25, kVelocities = 8;
 inline constexpr uint32_t kSlowest = 30;  // quarters a minute
@@ -17,9 +17,10 @@ struct Meter {
   uint32_t beats, unit;
   constexpr uint32_t steps() const { return beats * 48 / unit; }
 };
-inline constexpr std::array<Meter, 23> kMeters = {
-    {{4, 4}, {1, 4}, {2, 4}, {3, 4}, {5, 4}, {6, 4}, {7, 4},  {8, 4},  {2, 2},  {3, 2}, {4, 2}, {1, 8},
-     {2, 8}, {3, 8}, {4, 8}, {5, 8}, {6, 8}, {7, 8}, {8, 8}, {9, 8}, {10, 8}, {11, 8}, {12, 8}}};
+inline constexpr std::array<Meter, 23> kMeters = {{{4, 4}, {1, 4}, {2, 4},  {3, 4},  {5, 4}, {6, 4},
+                                                   {7, 4}, {8, 4}, {2, 2},  {3, 2},  {4, 2}, {1, 8},
+                                                   {2, 8}, {3, 8}, {4, 8},  {5, 8},  {6, 8}, {7, 8},
+                                                   {8, 8}, {9, 8}, {10, 8}, {11, 8}, {12, 8}}};
 
 // The longest that is no longer than `steps`, at least one step.
 inline uint32_t duration_within(uint64_t steps) {

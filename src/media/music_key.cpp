@@ -56,8 +56,7 @@ Key find_key(const Song& song) {
   double best = 0;
   for (int tonic = 0; tonic < 12; ++tonic)
     for (const bool minor : {false, true}) {
-      const double fit =
-          correlation(sounding, minor ? kMinor : kMajor, static_cast<size_t>(tonic));
+      const double fit = correlation(sounding, minor ? kMinor : kMajor, static_cast<size_t>(tonic));
       if (fit > best) best = fit, found = {tonic, minor};
     }
   return found;
