@@ -27,7 +27,7 @@ struct CreateMusicOptions : CreateOptions {
 // What a tune begins with.
 struct Opening {
   std::vector<Token> tokens;
-  int tonic = 0;
+  std::optional<int> tonic;  // nothing: C of a major piece, A of a minor one
 };
 
 struct Tune {
@@ -64,7 +64,7 @@ Status check_options(const CreateMusicOptions& o) {
 }
 
 Result<Opening> opening_of(const CreateMusicOptions& o, const MusicCodec& codec) {
-  Opening opening{{codec.end()}, 0};
+  Opening opening{{codec.end()}, {}};
   const auto key = parse_key(o.key);
   if (key) opening.tonic = key->tonic;
   if (o.prompt.empty()) return opening;
@@ -107,8 +107,9 @@ Result<Tune> write_tune(const CreateMusicOptions& o, Creator& creator, const Mus
   tokens = opening.tokens;
   tokens.insert(tokens.end(), written.begin(), written.end());
   Tune tune;
-  ASSIGN_OR_RETURN(tune.song, decode_music(codec.tokens(), tokens, opening.tonic));
-  tune.key = {opening.tonic, codec.tokens().index(tokens[1]) == 1};
+  const bool minor = codec.tokens().index(tokens[1]) == 1;
+  tune.key = {opening.tonic.value_or(minor ? 9 : 0), minor};
+  ASSIGN_OR_RETURN(tune.song, decode_music(codec.tokens(), tokens, tune.key.tonic));
   tune.new_tokens = written.size();
   for (const Token token : tokens) {
     const Event event = codec.tokens().event(token);

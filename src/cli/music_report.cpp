@@ -67,7 +67,9 @@ class Comparison {
   Status read_training();
   Result<Json> score_held_out();
   Status score(std::span<const Token> sequence, Losses& losses);
-  Result<double> network_loss(std::span<const Token> sequence, size_t i);
+  Result<std::vector<double>> network_losses(std::span<const Token> sequence);
+  Status run_window(std::span<const Token> sequence, size_t begin, size_t end,
+                    std::vector<double>& losses);
 
   Session& session_;
   const MusicCodec& codec_;
@@ -109,28 +111,47 @@ Status Comparison::read_training() {
   return {};
 }
 
-// Of sequence[i + 1]; in order of i. Where the context is full its older half is forgotten.
-Result<double> Comparison::network_loss(std::span<const Token> sequence, size_t i) {
-  if (i == 0) session_.rewind(0);
-  size_t begin = i;
-  if (session_.n_tokens() == session_.context()) {
-    session_.rewind(0);
-    begin = i + 1 - session_.context() / 2;
+// Of each token but the first, after those before it: all, or where they are more than the context
+// at least half as many as that.
+Result<std::vector<double>> Comparison::network_losses(std::span<const Token> sequence) {
+  const size_t context = session_.context();
+  std::vector<double> losses;
+  while (losses.size() + 1 < sequence.size()) {
+    const size_t begin = losses.empty() ? 0 : losses.size() - context / 2;
+    TRY(run_window(sequence, begin, std::min(begin + context, sequence.size() - 1), losses));
   }
-  ASSIGN_OR_RETURN(const auto logits, session_.feed(sequence.subspan(begin, i + 1 - begin)));
-  return score_row(logits, {}, sequence[i + 1]).nll;
+  return losses;
+}
+
+// Tokens [begin, end) as a sequence of their own; adds what they lose that is not there yet.
+Status Comparison::run_window(std::span<const Token> sequence, size_t begin, size_t end,
+                              std::vector<double>& losses) {
+  const HyperParameters& hyper = session_.model().hyper;
+  for (size_t at = begin; at < end;) {
+    const size_t n = std::min<size_t>(session_.batch(), end - at);
+    float* hidden = session_.hidden_buffer();
+    TRY(session_.embed(sequence.subspan(at, n), hidden));
+    TRY(session_.run_layers(0, hyper.n_layers, static_cast<uint32_t>(at - begin),
+                            static_cast<int64_t>(n), hidden));
+    for (size_t i = 0; i < n; ++i, ++at, hidden += hyper.width) {
+      if (at < losses.size()) continue;
+      TRY(session_.logits(hidden, 1, session_.logits_buffer()));
+      losses.push_back(
+          score_row({session_.logits_buffer(), hyper.vocabulary}, {}, sequence[at + 1]).nll);
+    }
+  }
+  return {};
 }
 
 Status Comparison::score(std::span<const Token> sequence, Losses& losses) {
   std::array<double, kLongestKGram + 1> p{};
-  for (size_t i = 0; i + 1 < sequence.size(); ++i) {
-    ASSIGN_OR_RETURN(const double network, network_loss(sequence, i));
-    if (i + 1 < kGiven) continue;
-    k_gram_.predict(sequence, i + 1, p);
+  ASSIGN_OR_RETURN(const std::vector<double> network, network_losses(sequence));
+  for (size_t i = kGiven; i < sequence.size(); ++i) {
+    k_gram_.predict(sequence, i, p);
     const double share = losses.share / losses.of;
-    const double by_network = share * std::exp(-network);
+    const double by_network = share * std::exp(-network[i - 1]);
     const double mixed = by_network + (1 - share) * p[order_];
-    losses.network += network;
+    losses.network += network[i - 1];
     losses.mixture -= std::log(mixed);
     losses.share += by_network / mixed, losses.of += 1;
   }

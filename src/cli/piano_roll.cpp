@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <ranges>
 
 namespace enxuto {
 namespace {
@@ -13,24 +14,26 @@ namespace {
 constexpr std::array<const char*, 8> kColours = {"#1f6f8b", "#b4530a", "#1a7f37", "#8250df",
                                                  "#b3261e", "#0a7ea4", "#9a6700", "#57606a"};
 constexpr double kQuarter = 16, kRow = 6, kLeft = 34, kTop = 26;
-constexpr int kDrumRows = 128;  // below pitch 0
 
 class PianoRoll {
  public:
   explicit PianoRoll(const Song& song) : song_(song) {
     for (const Note& note : song.notes) {
-      const int row = row_of(note);
-      low_ = std::min(low_, row), high_ = std::max(high_, row);
       end_ = std::max(end_, note.start + note.duration);
       colours_.insert({note.instrument, nullptr});
+      if (note.instrument == kDrums)
+        drum_rows_.insert({note.pitch, 0});
+      else
+        low_ = std::min<int>(low_, note.pitch), high_ = std::max<int>(high_, note.pitch);
     }
     size_t next = 0;
     for (auto& [instrument, colour] : colours_) colour = kColours[next++ % kColours.size()];
-    --low_, ++high_;
+    low_ = lowest_ = std::min(low_, high_) - 1, ++high_;
+    for (auto& [drum, row] : std::views::reverse(drum_rows_)) row = --lowest_;
   }
 
   std::string draw() {
-    const double width = x(end_) + 10, height = y(low_) + kRow + 8;
+    const double width = x(end_) + 10, height = y(lowest_) + kRow + 8;
     svg_ = fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" "
         "font-family=\"sans-serif\" font-size=\"10\" fill=\"#59636e\">\n"
@@ -44,8 +47,8 @@ class PianoRoll {
   }
 
  private:
-  static int row_of(const Note& note) {
-    return note.instrument == kDrums ? note.pitch - kDrumRows : note.pitch;
+  int row_of(const Note& note) const {
+    return note.instrument == kDrums ? drum_rows_.at(note.pitch) : note.pitch;
   }
   double x(uint64_t at) const {
     return kLeft + kQuarter * static_cast<double>(at) / song_.ticks_per_quarter;
@@ -70,7 +73,7 @@ class PianoRoll {
     uint64_t at = 0;
     for (int bar = 1; at <= end_; ++bar) {
       svg_ += fmt::format("<path d=\"M{0:.1f} {1}V{2:.1f}\" stroke=\"#d1d9e0\"/>\n", x(at), kTop,
-                          y(low_) + kRow);
+                          y(lowest_) + kRow);
       if (bar % 4 == 1)
         svg_ += fmt::format("<text x=\"{:.1f}\" y=\"{}\">{}</text>\n", x(at) + 2, kTop - 4, bar);
       const MeterChange meter = change_at(song_.meters, at);
@@ -98,7 +101,9 @@ class PianoRoll {
   }
 
   const Song& song_;
-  int low_ = 127, high_ = -kDrumRows;
+  int low_ = 127, high_ = 0;  // rows of pitches, with one more below and above
+  int lowest_ = 0;            // and of drums below those
+  std::map<uint8_t, int> drum_rows_;
   uint64_t end_ = 0;
   std::map<uint8_t, const char*> colours_;
   std::string svg_;

@@ -55,7 +55,9 @@ TEST(MidiFile, ReadsWhatMidoWrote) {
   ASSERT_TRUE(said.ok());
   EXPECT_EQ(song->ticks_per_quarter, json_unsigned(said->root, "ticks_per_quarter"));
   std::vector<Note> notes;
-  for (const JsonElement each : *json_array(said->root, "notes")) {
+  const auto said_notes = json_array(said->root, "notes");
+  ASSERT_TRUE(said_notes);
+  for (const JsonElement each : *said_notes) {
     const auto number = [&](size_t i) { return each.at(i).get_uint64().value(); };
     const auto byte = [&](size_t i) { return static_cast<uint8_t>(number(i)); };
     notes.push_back({number(0), number(1), byte(2), byte(3), byte(4)});

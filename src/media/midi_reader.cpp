@@ -211,19 +211,21 @@ Status Reader::read_meta(Bytes& track) {
 }
 
 Status Reader::read_tempo(Bytes meta) {
+  const size_t at = meta.at();
   if (meta.left() != 3) return meta.broken("a tempo has three bytes");
   const uint32_t microseconds = *meta.number(3);
-  if (microseconds == 0) return meta.broken("a tempo of zero");
+  if (microseconds == 0) return Bytes::broken(at, "a tempo of zero");
   song_.tempi.push_back({now_, microseconds});
   return {};
 }
 
 Status Reader::read_meter(Bytes meta) {
+  const size_t at = meta.at();
   if (meta.left() < 2) return meta.broken("a time signature has two bytes at least");
   const uint8_t beats = *meta.next(), power = *meta.next();
   if (beats == 0 || power > 7)
-    return meta.broken(
-        fmt::format("a time signature of {} beats, and a unit of 2^{}", beats, power));
+    return Bytes::broken(
+        at, fmt::format("a time signature of {} beats, and a unit of 2^{}", beats, power));
   song_.meters.push_back({now_, beats, 1u << power});
   return {};
 }

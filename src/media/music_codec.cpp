@@ -15,7 +15,8 @@ namespace {
 
 constexpr const char* kFirst = "enxuto.media.music.first";
 constexpr const char* kTokens = "tokenizer.ggml.tokens";
-constexpr uint32_t kContext = 768, kMostContext = 1 << 20;
+constexpr uint32_t kContext = 768;  // some twenty bars in four voices
+constexpr uint32_t kMostContext = 1 << 20;
 constexpr uint64_t kOrderSeed = 1;
 
 bool is_midi(const std::string& path) {

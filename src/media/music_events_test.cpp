@@ -31,6 +31,11 @@ std::vector<Token> random_piece(uint64_t seed, const MusicWishes& wishes) {
     std::vector<Token> choices;
     rules.allowed().for_each([&](Token token) { choices.push_back(token); });
     if (choices.empty()) return piece;
+    std::erase_if(choices, [](Token token) {  // as far as any key moves them
+      return kTokens.event(token) == Event::kPitch &&
+             (kTokens.index(token) < 6 || kTokens.index(token) > 121);
+    });
+    if (choices.empty()) continue;
     // Kinds of events by chance, so that drums, bars and the like all come.
     const Event kind = kTokens.event(choices[random() % choices.size()]);
     if (random() % 2)
@@ -102,7 +107,9 @@ TEST(MusicRules, KeepsToWishes) {
   int bars = 0;
   for (const Token token : piece) {
     bars += kTokens.event(token) == Event::kBar || kTokens.event(token) == Event::kFinalBar;
-    if (kTokens.event(token) == Event::kTempo) EXPECT_EQ(kTokens.index(token), 4u);
+    if (kTokens.event(token) == Event::kTempo) {
+      EXPECT_EQ(kTokens.index(token), 4u);
+    }
   }
   EXPECT_EQ(bars, 7);
 }
@@ -181,7 +188,7 @@ class MusicFiles : public testing::Test {
 TEST_F(MusicFiles, BecomeTokensAndBrokenOnesAreNamed) {
   write("all/a.mid"), write("all/sub/b.mid");
   scratch_.write("all/notes.txt", "no music");
-  scratch_.write("all/bad.mid", midi_bytes(tune()).substr(0, 90));
+  scratch_.write("all/bad.mid", midi_bytes(tune()).substr(0, 40));
   scratch_.write("all/silent.mid", midi_bytes(Song()));
   const auto counts = tokens_of({scratch_.path("all")});
   ASSERT_TRUE(counts.ok()) << counts.status().what();
@@ -200,7 +207,7 @@ TEST_F(MusicFiles, BecomeTokensAndBrokenOnesAreNamed) {
 }
 
 TEST_F(MusicFiles, AreAnErrorWhereNoneCanBeUsed) {
-  const string bad = scratch_.write("bad.mid", midi_bytes(tune()).substr(0, 40));
+  const string bad = scratch_.write("bad.mid", midi_bytes(tune()).substr(0, 24));
   const Status status = tokens_of({bad}).status();
   EXPECT_EQ(status.code(), Code::kBadInput);
   EXPECT_THAT(status.what(), HasSubstr("1 broken"));

@@ -98,6 +98,7 @@ TEST_F(CreateMusic, ComparesWithWhatWasLearnedAndWhatWasNot) {
                                   "--held-out", held_out, "--json"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
   const Json json = Json::parse(outcome.out), heard = json["held_out"];
+  EXPECT_TRUE(json["key"] == "C" || json["key"] == "Am");
   EXPECT_EQ(json["training"]["pieces"], 4);
   EXPECT_EQ(heard["notes"], 16);
   EXPECT_EQ(heard["share_in_key"], 1);
@@ -114,7 +115,7 @@ TEST_F(CreateMusic, ErrorsNameFileAndPlace) {
     EXPECT_THAT(outcome.error, HasSubstr(text));
   };
   const std::string cut = scratch_.write("cut.mid", midi_bytes(song(0)).substr(0, 60));
-  expect(3, {"-o", tune_, "--prompt", cut}, "cut.mid: track 2: byte 49: cut off");
+  expect(3, {"-o", tune_, "--prompt", cut}, "cut.mid: track 2: byte 34: cut off");
   expect(3, {"-o", tune_, "--prompt", scratch_.write("silent.mid", midi_bytes(Song()))},
          "no notes");
   expect(3, {"-o", tune_, "--compare", cut}, "1 broken");
