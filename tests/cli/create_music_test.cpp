@@ -124,7 +124,8 @@ TEST_F(CreateMusic, ErrorsNameFileAndPlace) {
   expect(2, {"-o", tune_, "--held-out", cut}, "--compare");
   const std::string text_model = scratch_.path("tiny.gguf");
   write_tiny_llama(text_model);
-  const Outcome outcome = run_program({"create", "music", text_model, "-o", tune_});
+  const Outcome outcome =
+      run_program({"create", "music", text_model, "-o", scratch_.path("none.mid")});
   EXPECT_EQ(outcome.exit_code, 3);
   EXPECT_THAT(outcome.error, HasSubstr("the model makes text"));
   EXPECT_THAT(run_program({"run", model_, "-p", "x"}).error, HasSubstr("enxuto create music"));
