@@ -36,7 +36,7 @@ def music(seeds=8, bars=16):
     if not chorales.exists():
         run(sys.executable, TOOLS / "fetch_chorales.py", chorales)
     if not model.exists():
-        run(PROGRAM, "train", "--media", "music", "--data", train, "--params", "1M", "--epochs", "30", "--batch-size",
+        run(PROGRAM, "train", "--media", "music", "--data", train, "--params", "1M", "--epochs", "7", "--batch-size",
             "4", "--compute", "bf16", "-o", model)
     tune = CACHE / "tune.mid"
     command = [PROGRAM, "create", "music", model, "-o", tune, "--force", "--bars", bars, "--json", "--compare", train]
