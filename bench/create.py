@@ -13,9 +13,10 @@ if __name__ == "__main__":
     torch_venv.enter()
 
 import create_image
+import create_music
 import speed
 
-USES = {"image": create_image}
+USES = {"image": create_image, "music": create_music}
 
 
 def main():

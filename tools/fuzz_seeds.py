@@ -82,13 +82,23 @@ def json_schema_seeds():
                    {"$ref": "#/$defs/t", "$defs": {"t": {"type": "object", "properties": {
                        "l": {"$ref": "#/$defs/t"}, "v": {"const": {"k": [True]}}}}}}):
         yield b"\x07\x05" + json.dumps(schema).encode()
+def midi_seeds():
+    """Formats 0 to 2, running status, drums, a tempo, a meter; ticks of quarters and of seconds."""
+    head = bytes([0, 0xFF, 0x51, 3, 7, 0xA1, 0x20, 0, 0xFF, 0x58, 4, 3, 2, 24, 8])
+    voice = bytes([0, 0xC0, 52, 0, 0x90, 60, 80, 96, 60, 0, 0, 0x90, 64, 80, 0x81, 0x40, 0x80, 64, 0])
+    drums = bytes([0, 0x99, 38, 90, 12, 0x89, 38, 0, 0, 0xF0, 2, 1, 0xF7])
+    for layout, division in ((0, 96), (1, 480), (2, 0xE728)):
+        tracks = [head + voice + drums] if layout == 0 else [head, voice, drums]
+        chunks = (track + bytes([0, 0xFF, 0x2F, 0]) for track in tracks)
+        yield b"MThd" + struct.pack(">IHHH", 6, layout, len(tracks), division) + b"".join(
+            b"MTrk" + struct.pack(">I", len(chunk)) + chunk for chunk in chunks)
 
 
 def main():
     for target, seeds in (("codecs_fuzz", codecs_seeds()), ("gguf_fuzz", gguf_seeds()),
                           ("safetensors_fuzz", safetensors_seeds()), ("imatrix_fuzz", imatrix_seeds()),
                           ("token_file_fuzz", token_file_seeds()), ("json_lines_fuzz", json_lines_seeds()),
-                          ("json_schema_fuzz", json_schema_seeds())):
+                          ("json_schema_fuzz", json_schema_seeds()), ("midi_fuzz", midi_seeds())):
         folder = pathlib.Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):

@@ -56,6 +56,7 @@ void add_create(CLI::App& app, Action& action) {
   create->require_subcommand(1);
   add_create_image(*create, action);
   add_create_text(*create, action);
+  add_create_music(*create, action);
 }
 
 }  // namespace enxuto

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "media/image_codec.h"
+#include "media/music_codec.h"
 
 namespace enxuto {
 namespace {
@@ -16,10 +17,13 @@ struct Medium {
   Result<std::unique_ptr<MediaCodec>> (*open)(const Metadata&);
 };
 
-constexpr Medium kMedia[] = {
-    {"image", ImageCodec::learn, ImageCodec::open},
-};
-std::span<const Medium> media() { return kMedia; }
+std::span<const Medium> media() {
+  static constexpr Medium kMedia[] = {
+      {"image", ImageCodec::learn, ImageCodec::open},
+      {"music", MusicCodec::learn, MusicCodec::open},
+  };
+  return kMedia;
+}
 
 const Medium* find(std::string_view kind) {
   for (const Medium& each : media())

@@ -35,7 +35,7 @@ class MediaCodec {
   // table) is padded to as many, so that it begins where a window of training begins.
   virtual uint32_t context() const = 0;
   // What `inspect` says of it.
-  virtual std::vector<CodecFact> facts() const = 0;
+  virtual std::vector<CodecFact> facts() const { return {}; }
   // Writes what `paths` hold as a token file (data/token_file.h), in a stream. Errors: kBadInput
   // where nothing in them can be used; what cannot is counted, and the first of it named.
   virtual Result<DataCounts> write_tokens(const std::vector<std::string>& paths,
