@@ -51,9 +51,10 @@ Status check_is_text(const Model& model) {
                            fmt::format("enxuto create {} MODEL -o OUTPUT", kind));
 }
 
-void add_create(CLI::App& app, Action&) {
+void add_create(CLI::App& app, Action& action) {
   CLI::App* create = app.add_subcommand("create", "Make what a model of a medium was trained for");
   create->require_subcommand(1);
+  add_create_table(*create, action);
 }
 
 }  // namespace enxuto

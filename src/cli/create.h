@@ -47,6 +47,7 @@ struct Creator {
 // For commands that are about text. kBadInput with the command that suits the model.
 Status check_is_text(const Model& model);
 
+void add_create_table(CLI::App& create, Action& action);
 void add_create(CLI::App& app, Action& action);
 
 }  // namespace enxuto

@@ -4,6 +4,8 @@
 
 #include <span>
 
+#include "media/table_codec.h"
+
 namespace enxuto {
 namespace {
 
@@ -14,7 +16,12 @@ struct Medium {
   Result<std::unique_ptr<MediaCodec>> (*open)(const Metadata&);
 };
 
-std::span<const Medium> media() { return {}; }
+std::span<const Medium> media() {
+  static constexpr Medium kMedia[] = {
+      {"table", TableCodec::learn, TableCodec::open},
+  };
+  return kMedia;
+}
 
 const Medium* find(std::string_view kind) {
   for (const Medium& each : media())
