@@ -111,25 +111,24 @@ class Judge:
 
 
 def run_enxuto(*command):
-    """What it prints as JSON, and its peak RSS."""
-    output, peak = speed.run([PROGRAM, *command, "--json"])
-    return json.loads(output), peak
+    """What it prints as JSON. Its peak RSS is in there: what wait4 says of it is this process's own, before exec."""
+    return json.loads(speed.run([PROGRAM, *command, "--json"])[0])
 
 
 def ours(args, name, paths, method, seed):
     """A simulated table, our report of it, and what training took."""
     import pandas
     out, model = paths["scratch"] / "made.csv", paths["model"]
-    report, _ = run_enxuto("create", "table", model, "-o", out, "--force", "--rows", paths["rows"], "--method", method,
+    report = run_enxuto("create", "table", model, "-o", out, "--force", "--rows", paths["rows"], "--method", method,
                            "--seed", seed, "-t", args.threads, "--compare", paths["learned"], "--holdout", paths["test"])
     return pandas.read_csv(out, keep_default_na=False), report
 
 
 def train_ours(args, name, paths):
     begun = time.monotonic()
-    _, peak = run_enxuto("train", "--media", "table", "--data", paths["learned"], "-o", paths["model"], "--force", "-t",
-                         args.threads, *(args.train_options or OPTIONS[name]))
-    return peak, time.monotonic() - begun
+    report = run_enxuto("train", "--media", "table", "--data", paths["learned"], "-o", paths["model"], "--force", "-t",
+                        args.threads, *(args.train_options or OPTIONS[name]))
+    return report["peak_rss_bytes"], time.monotonic() - begun
 
 
 def train_rival(args, name, paths, method):
@@ -137,9 +136,9 @@ def train_rival(args, name, paths, method):
     kept = CACHE / f"{method}-{name}-{args.rival_epochs}{'-tune' if args.tune else ''}"
     if not kept.with_suffix(".json").exists():
         begun = time.monotonic()
-        _, peak = speed.run([sys.executable, __file__, method, paths["learned"], kept, args.rival_epochs, args.threads,
+        peak, _ = speed.run([sys.executable, __file__, method, paths["learned"], kept, args.rival_epochs, args.threads,
                              *args.seeds])
-        kept.with_suffix(".json").write_text(json.dumps([peak, time.monotonic() - begun]))
+        kept.with_suffix(".json").write_text(json.dumps([int(peak), time.monotonic() - begun]))
     peak, seconds = json.loads(kept.with_suffix(".json").read_text())
     return [f"{kept}-{seed}.csv" for seed in args.seeds], peak, seconds
 
@@ -155,9 +154,11 @@ def rival():
     classes = [c for c in table.columns if table[c].dtype.kind not in "if"]
     model = getattr(ctgan, method)(epochs=int(epochs), cuda=False)
     model.fit(table, classes)
+    peak = next(line for line in open("/proc/self/status", encoding="ascii") if line.startswith("VmHWM"))
     for seed in seeds:
         torch.manual_seed(int(seed))
         model.sample(len(table)).to_csv(f"{out}-{seed}.csv", index=False)
+    print(int(peak.split()[1]) * 1024)
 
 
 def measure_table(args, name, scratch):

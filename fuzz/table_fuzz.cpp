@@ -48,9 +48,7 @@ void check_written(const TableSchema& schema, const std::vector<std::vector<std:
   {
     auto file = OutputFile::create(path() + ".out", true);
     CsvWriter out(std::move(*file), schema.delimiter());
-    std::vector<std::string> names;
-    for (const Column& column : schema.columns()) names.push_back(column.name());
-    require(out.add(names).ok(), "a header");
+    require(out.add(schema.names()).ok(), "a header");
     for (const auto& row : rows) require(out.add(row).ok(), "a row");
     require(out.commit().ok(), "a file");
   }

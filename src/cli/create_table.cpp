@@ -85,18 +85,12 @@ class RowMaker {
   uint64_t tries_ = 0;
 };
 
-std::vector<std::string> names_of(const TableSchema& schema) {
-  std::vector<std::string> names;
-  for (const Column& column : schema.columns()) names.push_back(column.name());
-  return names;
-}
-
 Result<Written> write_rows(const TableOptions& options, const TableSchema& schema, RowMaker& maker,
                            ProgressBar& progress) {
   const auto begin = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(options.output, options.force));
   CsvWriter out(std::move(file), schema.delimiter());
-  TRY(out.add(names_of(schema)));
+  TRY(out.add(schema.names()));
   std::vector<std::string> row;
   for (uint64_t i = 0; i < options.rows; ++i) {
     TRY(maker.next(row));

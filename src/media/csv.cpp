@@ -89,7 +89,8 @@ Status CsvReader::begin() {
   if (piece.starts_with(kByteOrderMark)) piece.remove_prefix(kByteOrderMark.size());
   delimiter_ = delimiter_of(piece.substr(0, piece.find_first_of("\r\n")));
   csv_set_delim(parser_.get(), static_cast<unsigned char>(delimiter_));
-  piece_.assign(piece.begin(), piece.end());
+  piece_.resize(n);
+  piece_.erase(piece_.begin(), piece_.begin() + static_cast<ptrdiff_t>(n - piece.size()));
   TRY(parse_piece());
   piece_.resize(kPieceBytes);
   return {};

@@ -19,7 +19,7 @@ constexpr double kFrequent = 0.01;
 constexpr size_t kMostCategories = 256, kMostRare = 4096, kLeastRowsOfCategory = 3;
 constexpr size_t kFewCategories = 32;
 // Rows of the sample that a bin and a cell should have, and the most there are.
-constexpr size_t kRowsOfBin = 40, kRowsOfCell = 8, kMostBins = 64, kMostParts = 16;
+constexpr size_t kRowsOfBin = 100, kRowsOfCell = 8, kMostBins = 32, kMostParts = 16;
 
 using Counts = std::map<std::string, uint64_t>;
 using Counted = std::pair<std::string, uint64_t>;
@@ -89,7 +89,7 @@ Status learn_numbers(const Counts& counts, size_t n_rows, const ColumnProfile& p
   }
   std::ranges::sort(values);
   if (values.size() > 1 && values.front() < values.back()) {
-    const size_t bins = std::clamp<size_t>(values.size() / kRowsOfBin, 4, kMostBins);
+    const size_t bins = std::clamp<size_t>(values.size() / kRowsOfBin, 8, kMostBins);
     m.parts = static_cast<uint32_t>(
         std::clamp<size_t>(values.size() / (bins * kRowsOfCell), 1, kMostParts));
     m.knots = quantiles(values, bins * m.parts);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -10,6 +11,7 @@ namespace enxuto {
 namespace {
 
 constexpr double kMost = 1e300;
+constexpr int kMostDigits = 16;
 constexpr double kMostSeconds = 253402300799;  // the year 9999
 
 constexpr std::string_view kPatterns[] = {
@@ -38,13 +40,17 @@ std::optional<ParsedNumber> parse_number(std::string_view text) {
   if (const size_t point = text.find('.'); point != text.npos) {
     number.decimals = static_cast<int>(text.size() - point - 1);
     number.ends_in_zero = text.ends_with('0');
+    if (number.decimals == 0) return {};
   }
   return number;
 }
 
 std::string NumberFormat::text(double value) const {
   if (style == kGeneral) return fmt::format("{}", value);
-  std::string text = fmt::format("{:.{}f}", value, decimals);
+  // Digits that a double does not have are not made up.
+  const double magnitude = std::floor(std::log10(std::fmax(std::abs(value), 1)));
+  const int most = std::max(0, kMostDigits - 1 - static_cast<int>(magnitude));
+  std::string text = fmt::format("{:.{}f}", value, style == kTrimmed ? std::min(decimals, most) : decimals);
   if (style == kTrimmed && text.find('.') != text.npos) {
     text.erase(text.find_last_not_of('0') + 1);
     if (text.ends_with('.')) text.pop_back();

@@ -1,6 +1,7 @@
 #include "media/table_sample.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -33,7 +34,7 @@ Status TableRows::read_header(CsvReader& reader) {
   for (const std::string& name : names)
     if (name.size() > kMostTextBytes) return Status::bad_input("a column's name has no end");
   if (!names_.empty() && names != names_)
-    return Status::bad_input("its columns are not those of the first file",
+    return Status::bad_input(fmt::format("its columns are not {}", fmt::join(names_, ", ")),
                              "give tables of the same columns");
   names_ = names, delimiter_ = reader.delimiter();
   return {};

@@ -16,7 +16,9 @@ inline constexpr size_t kMostTextBytes = 4096;  // of a field; a row with a long
 // A table in one file or several, which have the same header.
 class TableRows {
  public:
-  explicit TableRows(const std::vector<std::string>& paths) : paths_(paths) {}
+  // names: those that the header has to have; empty: any.
+  explicit TableRows(std::vector<std::string> paths, std::vector<std::string> names = {})
+      : paths_(std::move(paths)), names_(std::move(names)) {}
   // body(row) of every row that has as many fields as the header; the others are counted.
   // kBadInput where a file is no CSV, has another header, or nothing is there.
   Status read(const Progress& progress, const char* stage,

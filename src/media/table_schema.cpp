@@ -178,7 +178,7 @@ Result<TableSchema> TableSchema::open(const Metadata& metadata) {
   const uint64_t n = in.number(key("columns"));
   const std::string delimiter = in.text(key("delimiter"));
   if (n == 0 || n > kMostColumns) in.miss(key("columns"));
-  if (delimiter.size() != 1) in.miss(key("delimiter"));
+  if (delimiter != "," && delimiter != ";" && delimiter != "\t") in.miss(key("delimiter"));
   std::vector<Column> columns;
   for (size_t i = 0; i < n && in.status().ok(); ++i) {
     ColumnModel model = read_column(in, i);
@@ -212,14 +212,17 @@ uint32_t TableSchema::row_tokens() const {
   return tokens;
 }
 
+std::vector<std::string> TableSchema::names() const {
+  std::vector<std::string> names;
+  for (const Column& column : columns_) names.push_back(column.name());
+  return names;
+}
+
 Result<size_t> TableSchema::find(std::string_view name) const {
-  std::vector<std::string_view> names;
-  for (size_t c = 0; c < columns_.size(); ++c) {
+  for (size_t c = 0; c < columns_.size(); ++c)
     if (columns_[c].name() == name) return c;
-    names.push_back(columns_[c].name());
-  }
   return Status::usage(fmt::format("the table has no column '{}'", name),
-                       fmt::format("its columns are {}", fmt::join(names, ", ")));
+                       fmt::format("its columns are {}", fmt::join(names(), ", ")));
 }
 
 std::string_view kind_name(const Column& column) {

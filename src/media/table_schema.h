@@ -33,6 +33,7 @@ class TableSchema {
   size_t vocabulary() const { return vocabulary_; }
   // Of the longest row, with the token that begins it.
   uint32_t row_tokens() const;
+  std::vector<std::string> names() const;  // of the columns
   // Column of that name. kUsage with the names there are.
   Result<size_t> find(std::string_view name) const;
 
