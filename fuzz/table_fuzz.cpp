@@ -40,7 +40,7 @@ std::vector<std::vector<std::string>> draw(const TableSchema& schema) {
     rules->allowed().for_each([&](Token token) { last = random() % 2 || !last ? token : last; });
     rules->accept(last);
   }
-  require(rules->finish(random, rows.emplace_back()), "a whole row");
+  require(rules->finish(copula, random, rows.emplace_back()), "a whole row");
   return rows;
 }
 
@@ -83,8 +83,10 @@ void check_table(std::string_view text) {
 
 // One key of a sound table has other content.
 void check_metadata(fuzz::Input input) {
-  static const auto sound = learn("n,c,d\n1.5,a,2001-01-01\n2.25,b,2002-01-01\n3.5,a,2003-05-01\n"
-                                  "4.25,b,2004-01-01\n5,a,2005-01-01\n6,b,2006-01-01\n").value();
+  static const auto sound = learn(
+                                "n,c,d\n1.5,a,2001-01-01\n2.25,b,2002-01-01\n3.5,a,2003-05-01\n"
+                                "4.25,b,2004-01-01\n5,a,2005-01-01\n6,b,2006-01-01\n")
+                                .value();
   Metadata metadata = sound->metadata();
   std::vector<std::string> keys;
   for (const auto& [key, value] : metadata.entries())

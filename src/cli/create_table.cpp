@@ -73,7 +73,7 @@ class RowMaker {
     request.sampling = creator_.sampling;
     request.sampling.seed = random_();
     TRY(generate(*creator_.session, request, rules_, [](Token) { return Status(); }).status());
-    return rules_.finish(random_, row);
+    return rules_.finish(copula_, random_, row);
   }
 
   Creator& creator_;
@@ -139,7 +139,14 @@ Status check(const TableOptions& o) {
   return {};
 }
 
-Status create_table(const TableOptions& options) {
+// A row is a few tokens of a small model, one by one: threads would wait for each other.
+TableOptions with_threads(TableOptions options) {
+  if (options.n_threads == 0) options.n_threads = 1;
+  return options;
+}
+
+Status create_table(const TableOptions& told) {
+  const TableOptions options = with_threads(told);
   TRY(check(options));
   ASSIGN_OR_RETURN(Creator creator, Creator::open(options, "table", /*guided=*/false));
   const TableSchema& schema = dynamic_cast<const TableCodec&>(*creator.codec).schema();

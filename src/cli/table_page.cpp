@@ -29,7 +29,8 @@ std::string bars(const ColumnComparison& c) {
   const auto add = [&](size_t i, double share, double offset, const char* kind) {
     const double height = (kHeight - 2) * share / most;
     svg += fmt::format(
-        "<rect class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"><title>{}: "
+        "<rect class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" "
+        "height=\"{:.1f}\"><title>{}: "
         "real {}, made {}</title></rect>",
         kind, static_cast<double>(i) * step + offset, kHeight - height, step * 0.4, height,
         html_escaped(c.labels[i]), percent(c.real[i]), percent(c.made[i]));
@@ -47,7 +48,8 @@ std::string card(const std::string& value, const std::string& what) {
 
 std::string cards(const TableComparison& c) {
   std::string html = "<div class=\"cards\">";
-  html += card(fmt::format("{:.3f}", c.mean_distance), "mean distance of the columns' distributions");
+  html +=
+      card(fmt::format("{:.3f}", c.mean_distance), "mean distance of the columns' distributions");
   html += card(fmt::format("{:.3f}", c.mean_pair_difference),
                "mean difference of the pairs' associations");
   html += card(percent(c.made.copied),
@@ -88,10 +90,8 @@ Json comparison_json(const TableComparison& c) {
                        {"real_missing", column.real_missing},
                        {"made_missing", column.made_missing}});
   for (const PairComparison& pair : c.pairs)
-    pairs.push_back({{"first", pair.first},
-                     {"second", pair.second},
-                     {"real", pair.real},
-                     {"made", pair.made}});
+    pairs.push_back(
+        {{"first", pair.first}, {"second", pair.second}, {"real", pair.real}, {"made", pair.made}});
   Json json = {{"real_rows", c.real_rows},
                {"made_rows", c.made_rows},
                {"mean_distance", c.mean_distance},
@@ -115,9 +115,8 @@ void print_comparison(const TableComparison& c, const Paint& paint) {
   fmt::print("\nmean distance of columns {:.3f}, of pairs' associations {:.3f}\n", c.mean_distance,
              c.mean_pair_difference);
   if (!c.pairs.empty())
-    fmt::print("farthest apart: {} and {}, real {:.2f}, made {:.2f}\n",
-               printable(c.pairs[0].first), printable(c.pairs[0].second), c.pairs[0].real,
-               c.pairs[0].made);
+    fmt::print("farthest apart: {} and {}, real {:.2f}, made {:.2f}\n", printable(c.pairs[0].first),
+               printable(c.pairs[0].second), c.pairs[0].real, c.pairs[0].made);
   fmt::print("{} of the rows are one of the real table; median distance to the nearest {:.3f}\n",
              percent(c.made.copied), c.made.median);
   if (c.held)
@@ -130,11 +129,13 @@ Status write_table_page(const TableComparison& c, const std::string& path, bool 
                       format_count(c.real_rows));
   page += c.held ? fmt::format(", {} held out</p>", format_count(c.held_rows)) : "</p>";
   page += cards(c) + "<h2>Columns</h2>" + column_table(c);
-  page += "<p class=\"soft\">Distance: total variation of categories, Kolmogorov-Smirnov's of "
-          "numbers; 0 the same, 1 nothing in common.</p>";
+  page +=
+      "<p class=\"soft\">Distance: total variation of categories, Kolmogorov-Smirnov's of "
+      "numbers; 0 the same, 1 nothing in common.</p>";
   page += "<h2>Pairs of columns, farthest apart first</h2>" + pair_table(c);
-  page += "<p class=\"soft\">Correlation of numbers, correlation ratio of numbers and categories, "
-          "Cramér's V of categories.</p>";
+  page +=
+      "<p class=\"soft\">Correlation of numbers, correlation ratio of numbers and categories, "
+      "Cramér's V of categories.</p>";
   page += kHtmlEnd;
   ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, replace));
   TRY(out.write({reinterpret_cast<const uint8_t*>(page.data()), page.size()}));

@@ -9,9 +9,7 @@ namespace {
 
 constexpr size_t kMostCategories = 64;  // those that come later count as one
 
-size_t category(double value) {
-  return std::min(static_cast<size_t>(value), kMostCategories - 1);
-}
+size_t category(double value) { return std::min(static_cast<size_t>(value), kMostCategories - 1); }
 
 double pearson(const std::vector<double>& a, const std::vector<double>& b) {
   double n = 0, mean_a = 0, mean_b = 0, aa = 0, bb = 0, ab = 0;

@@ -66,15 +66,8 @@ class RowFile {
 Status add_row(const TableSchema& schema, const std::vector<uint32_t>& outcomes,
                const std::vector<size_t>& order, TokenFileWriter& out) {
   std::vector<Token> tokens = {schema.row_token()};
-  for (const size_t c : order) {
-    const auto coded = schema.columns()[c].tokens(outcomes[c]);
-    tokens.push_back(schema.first_token(c) + static_cast<Token>(coded.first));
-    if (coded.second)
-      tokens.push_back(schema.first_token(c) + static_cast<Token>(*coded.second));
-  }
-  TRY(out.add(tokens, true));
-  const std::vector<Token> rest(schema.row_tokens() - tokens.size(), schema.row_token());
-  return out.add(rest, false);
+  for (const size_t c : order) tokens.push_back(schema.token(c, outcomes[c]));
+  return out.add(tokens, true);
 }
 
 Status add_rows(const TableSchema& schema, const RowFile& rows, TokenFileWriter& out,
@@ -100,7 +93,7 @@ Status add_rows(const TableSchema& schema, const RowFile& rows, TokenFileWriter&
     }
   }
   const Token end = schema.row_token();
-  return out.add({&end, 1}, false);  // the last window is whole by it
+  return out.add({&end, 1}, true);  // the last window is whole by it
 }
 
 }  // namespace

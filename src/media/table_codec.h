@@ -1,5 +1,5 @@
-// Tables as tokens: <|endoftext|> and the columns of a row in some order; rows of one length, the
-// rest of which is <|endoftext|> and not learned. Why columns have no fixed order: table_rules.h.
+// Tables as tokens: <|endoftext|> and the columns of a row, a token each, in some order. Why they
+// have no fixed order: table_rules.h.
 #pragma once
 
 #include "media/codec.h"

@@ -10,7 +10,8 @@ namespace enxuto {
 namespace {
 
 bool are_shares(const std::vector<float>& shares, size_t n) {
-  return shares.size() == n && std::ranges::all_of(shares, [](float s) { return s >= 0 && s <= 1; });
+  return shares.size() == n &&
+         std::ranges::all_of(shares, [](float s) { return s >= 0 && s <= 1; });
 }
 
 }  // namespace
@@ -50,25 +51,6 @@ void Column::index() {
   for (const std::string& text : model_.rare) index_.emplace(text, n_exact());
 }
 
-uint32_t Column::parts_of(uint32_t token) const {
-  const uint32_t begin = (token - first_cell()) * model_.parts;
-  return std::min(model_.parts, n_cells() - begin);
-}
-
-Column::Tokens Column::tokens(uint32_t outcome) const {
-  if (!is_cell(outcome)) return {outcome, {}};
-  const uint32_t cell = outcome - first_cell();
-  Tokens tokens{first_cell() + cell / model_.parts, {}};
-  if (has_parts()) tokens.second = n_first_tokens() + cell % model_.parts;
-  return tokens;
-}
-
-uint32_t Column::outcome(const Tokens& tokens) const {
-  if (!begins_cell(tokens.first)) return tokens.first;
-  const uint32_t part = tokens.second ? *tokens.second - n_first_tokens() : 0;
-  return first_cell() + (tokens.first - first_cell()) * model_.parts + part;
-}
-
 std::optional<double> Column::number(std::string_view text) const {
   if (model_.kind == ColumnKind::kDate) return parse_date(text, model_.date_pattern);
   if (model_.kind == ColumnKind::kCategory) return {};
@@ -98,13 +80,19 @@ std::optional<uint32_t> Column::encode(std::string_view text) const {
   const auto value = number(text);
   if (!value) return {};
   if (n_cells() == 0) return nearest_exact(*value);
-  const auto above = std::ranges::upper_bound(model_.knots, *value) - model_.knots.begin();
-  return first_cell() + static_cast<uint32_t>(std::clamp<ptrdiff_t>(above - 1, 0, n_cells() - 1));
+  return first_bin() + cell_of(*value) / model_.parts;
+}
+
+uint32_t Column::cell_of(double number) const {
+  const auto above = std::ranges::upper_bound(model_.knots, number) - model_.knots.begin();
+  return static_cast<uint32_t>(std::clamp<ptrdiff_t>(above - 1, 0, n_cells() - 1));
 }
 
 double Column::place(uint32_t outcome, double number) const {
-  const double begin = cell_begin(outcome), end = cell_end(outcome);
-  return std::clamp((number - begin) / (end - begin), 0.0, 1.0);
+  const uint32_t cell = std::clamp(cell_of(number), first_cell(outcome), end_cell(outcome) - 1);
+  const double begin = model_.knots[cell], end = model_.knots[cell + 1];
+  const double in_cell = std::clamp((number + model_.step / 2 - begin) / (end - begin), 0.0, 1.0);
+  return (cell - first_cell(outcome) + in_cell) / (end_cell(outcome) - first_cell(outcome));
 }
 
 std::string Column::text(uint32_t outcome, double place) const {
@@ -114,12 +102,18 @@ std::string Column::text(uint32_t outcome, double place) const {
       place -= model_.rare_shares[i];
     return model_.rare[i];
   }
-  if (!is_cell(outcome)) return model_.exact[outcome];
-  const double begin = cell_begin(outcome), end = cell_end(outcome);
-  if (model_.step == 0) return text_of(begin + place * (end - begin));
+  if (!is_bin(outcome)) return model_.exact[outcome];
+  const uint32_t n = end_cell(outcome) - first_cell(outcome);
+  const double in_bin = std::clamp(place, 0.0, 1.0) * n;
+  const uint32_t part = std::min(static_cast<uint32_t>(in_bin), n - 1);
+  const uint32_t cell = first_cell(outcome) + part;
+  const double begin = model_.knots[cell], end = model_.knots[cell + 1], in_cell = in_bin - part;
+  if (model_.step == 0) return text_of(begin + in_cell * (end - begin));
   // As many steps as there are in the cell; the end belongs to the next one, if there is one.
-  const double steps = std::round((end - begin) / model_.step) + (outcome + 1 == n_outcomes());
-  return text_of(std::min(end, begin + std::floor(place * steps) * model_.step));
+  const bool is_last = cell + 1 == n_cells();
+  const double steps = std::round((end - begin) / model_.step) + is_last;
+  const double step = std::clamp(std::floor(in_cell * steps), 0.0, std::max(steps - 1, 0.0));
+  return text_of(begin + step * model_.step);
 }
 
 }  // namespace enxuto

@@ -1,11 +1,12 @@
-// A column of a table as tokens, and back. What it can say are outcomes, a token or two each:
+// A column of a table as tokens, and back. What it can say are outcomes, a token each:
 //
 // exact texts: categories, missing values, numbers that are frequent or few | a rare text, where
-// there are some (one of them is drawn) | cells of numbers: between two neighbours of `knots`,
-// which are quantiles of the column. A cell is a token of its bin and, where bins have several
-// parts, one of its place in there.
+// there are some (one of them is drawn) | bins of numbers. A bin is `parts` cells, each between two
+// neighbours of `knots`, which are quantiles of the column. Where in a bin a number lies is no
+// token: there are few rows to learn that from, and a copula knows it (table_copula.h).
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -13,7 +14,6 @@
 
 #include "base/status.h"
 #include "media/table_numbers.h"
-#include "tokenizer/tokenizer.h"
 
 namespace enxuto {
 
@@ -30,7 +30,7 @@ struct ColumnModel {
   std::vector<std::string> rare;
   std::vector<float> rare_shares;  // among those
   std::vector<double> knots;       // ascending, the least and the most value included
-  uint32_t parts = 1;              // cells of a bin
+  uint32_t parts = 1;              // cells of a bin; the last one may have fewer
   std::vector<float> shares;       // of each outcome
 };
 
@@ -44,46 +44,36 @@ class Column {
   bool is_number() const { return model_.kind != ColumnKind::kCategory; }  // or a date
 
   uint32_t n_exact() const { return static_cast<uint32_t>(model_.exact.size()); }
-  uint32_t first_cell() const { return n_exact() + (model_.rare.empty() ? 0 : 1); }
+  uint32_t first_bin() const { return n_exact() + (model_.rare.empty() ? 0 : 1); }
   uint32_t n_cells() const {
     return model_.knots.empty() ? 0 : static_cast<uint32_t>(model_.knots.size() - 1);
   }
-  uint32_t n_outcomes() const { return first_cell() + n_cells(); }
   uint32_t n_bins() const { return (n_cells() + model_.parts - 1) / model_.parts; }
-  // Tokens are numbered from 0 in the column: first_cell() + n_bins() that begin an outcome, and
-  // those of parts.
-  uint32_t n_first_tokens() const { return first_cell() + n_bins(); }
-  uint32_t n_tokens() const { return n_first_tokens() + (has_parts() ? model_.parts : 0); }
-  bool has_parts() const { return model_.parts > 1 && n_cells() > 0; }
-  uint32_t most_tokens() const { return has_parts() ? 2 : 1; }  // of an outcome
-  bool begins_cell(uint32_t token) const { return token >= first_cell(); }
-  uint32_t parts_of(uint32_t token) const;  // of the bin that this token begins
-
-  struct Tokens {
-    uint32_t first = 0;
-    std::optional<uint32_t> second;
-  };
-  Tokens tokens(uint32_t outcome) const;
-  uint32_t outcome(const Tokens& tokens) const;
+  uint32_t n_outcomes() const { return first_bin() + n_bins(); }
+  bool is_bin(uint32_t outcome) const { return outcome >= first_bin(); }
+  bool is_rare(uint32_t outcome) const { return outcome == n_exact() && !is_bin(outcome); }
+  double bin_begin(uint32_t outcome) const { return model_.knots[first_cell(outcome)]; }
+  double bin_end(uint32_t outcome) const { return model_.knots[end_cell(outcome)]; }
 
   // What a text of the file is; nothing: a column of numbers has no such.
   std::optional<uint32_t> encode(std::string_view text) const;
-  // Place in [0, 1): where in a cell, which of the rare.
+  // Place in [0, 1): where in a bin, which of the rare.
   std::string text(uint32_t outcome, double place) const;
   // Numbers and dates; nothing: a missing value, or a text.
   std::optional<double> number(std::string_view text) const;
   std::string text_of(double number) const;
-  // Where a value lies in its cell.
+  // Where in a bin a number lies, in shares of the column's rows in there.
   double place(uint32_t outcome, double number) const;
-  double cell_begin(uint32_t outcome) const { return model_.knots[outcome - first_cell()]; }
-  double cell_end(uint32_t outcome) const { return model_.knots[outcome - first_cell() + 1]; }
-  bool is_cell(uint32_t outcome) const { return outcome >= first_cell(); }
-  bool is_rare(uint32_t outcome) const { return outcome == n_exact() && !is_cell(outcome); }
 
  private:
   explicit Column(ColumnModel model) : model_(std::move(model)) {}
   Status check() const;
   void index();
+  uint32_t first_cell(uint32_t outcome) const { return (outcome - first_bin()) * model_.parts; }
+  uint32_t end_cell(uint32_t outcome) const {
+    return std::min(first_cell(outcome) + model_.parts, n_cells());
+  }
+  uint32_t cell_of(double number) const;
   std::optional<uint32_t> nearest_exact(double number) const;
 
   ColumnModel model_;

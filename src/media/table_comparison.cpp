@@ -93,8 +93,7 @@ std::vector<double> shares_of_bars(const std::vector<double>& values,
   std::vector<double> shares(bounds.size() - 1);
   for (const double v : values) {
     const auto above = std::ranges::upper_bound(bounds, v) - bounds.begin();
-    const auto bar =
-        std::clamp<ptrdiff_t>(above - 1, 0, static_cast<ptrdiff_t>(shares.size()) - 1);
+    const auto bar = std::clamp<ptrdiff_t>(above - 1, 0, static_cast<ptrdiff_t>(shares.size()) - 1);
     shares[static_cast<size_t>(bar)] += 1 / static_cast<double>(values.size());
   }
   return shares;
@@ -103,8 +102,8 @@ std::vector<double> shares_of_bars(const std::vector<double>& values,
 void compare_numbers(const Column& column, const CodedColumn& real, const CodedColumn& made,
                      ColumnComparison& c) {
   const std::vector<double> of_real = present(real.values), of_made = present(made.values);
-  c.distance = std::max(kolmogorov_smirnov(of_real, of_made),
-                        std::abs(c.real_missing - c.made_missing));
+  c.distance =
+      std::max(kolmogorov_smirnov(of_real, of_made), std::abs(c.real_missing - c.made_missing));
   if (of_real.empty() || of_made.empty()) return;
   const auto [least, most] = std::ranges::minmax(of_real);
   if (least == most) return;
@@ -155,7 +154,8 @@ class RowDistance {
 
  private:
   static double of_column(double scale, double a, double b) {
-    if (scale > 0 && !std::isnan(a) && !std::isnan(b)) return std::min(1.0, std::abs(a - b) * scale);
+    if (scale > 0 && !std::isnan(a) && !std::isnan(b))
+      return std::min(1.0, std::abs(a - b) * scale);
     return a == b || (std::isnan(a) && std::isnan(b)) ? 0 : 1;
   }
   std::vector<double> scale_;  // 0: of categories
@@ -187,9 +187,8 @@ void compare_pairs(const TableSchema& schema, const CodedTable& real, const Code
       all.mean_pair_difference += std::abs(all.pairs.back().real - all.pairs.back().made);
     }
   if (!all.pairs.empty()) all.mean_pair_difference /= static_cast<double>(all.pairs.size());
-  std::ranges::stable_sort(all.pairs, std::greater(), [](const PairComparison& p) {
-    return std::abs(p.real - p.made);
-  });
+  std::ranges::stable_sort(all.pairs, std::greater(),
+                           [](const PairComparison& p) { return std::abs(p.real - p.made); });
 }
 
 }  // namespace

@@ -76,11 +76,13 @@ Result<Column> reader_of(ColumnModel m) {  // of texts alone
 Status learn_numbers(const Counts& counts, size_t n_rows, const ColumnProfile& profile,
                      ColumnModel& m) {
   ASSIGN_OR_RETURN(const Column reader, reader_of(m));
-  const bool few = counts.size() <= std::min(kFewNumbers, std::max<size_t>(2, n_rows / kRowsOfFewNumber));
+  const bool few =
+      counts.size() <= std::min(kFewNumbers, std::max<size_t>(2, n_rows / kRowsOfFewNumber));
   std::vector<double> values;
   for (const auto& [text, n] : counts) {
     const auto number = reader.number(text);
-    const bool frequent = static_cast<double>(n) >= kFrequent * static_cast<double>(n_rows) && n > 1;
+    const bool frequent =
+        static_cast<double>(n) >= kFrequent * static_cast<double>(n_rows) && n > 1;
     if (few || frequent || (!number && is_missing(text))) {
       m.exact.push_back(text);
     } else if (number) {
@@ -104,8 +106,8 @@ Status learn_numbers(const Counts& counts, size_t n_rows, const ColumnProfile& p
 
 // How frequent each outcome is in the sample.
 Result<Column> with_shares(ColumnModel m, const Counts& counts) {
-  const size_t n_outcomes =
-      m.exact.size() + !m.rare.empty() + (m.knots.empty() ? 0 : m.knots.size() - 1);
+  const size_t n_cells = m.knots.empty() ? 0 : m.knots.size() - 1;
+  const size_t n_outcomes = m.exact.size() + !m.rare.empty() + (n_cells + m.parts - 1) / m.parts;
   m.shares.assign(n_outcomes, 0);
   ASSIGN_OR_RETURN(const Column column, Column::create(m));
   uint64_t n = 0;
@@ -148,8 +150,7 @@ Result<LearnedTable> learn_table(const CodecRequest& request, const Progress& pr
   LearnedTable learned;
   learned.delimiter = table.delimiter();
   for (size_t i = 0; i < profiles.size(); ++i) {
-    ASSIGN_OR_RETURN(Column column,
-                     learn_column(table.names()[i], profiles[i], sample.rows(), i));
+    ASSIGN_OR_RETURN(Column column, learn_column(table.names()[i], profiles[i], sample.rows(), i));
     learned.columns.push_back(std::move(column));
   }
   learned.correlation = score_correlation(learned.columns, sample.rows());

@@ -15,8 +15,8 @@ constexpr int kMostDigits = 16;
 constexpr double kMostSeconds = 253402300799;  // the year 9999
 
 constexpr std::string_view kPatterns[] = {
-    "YYYY-MM-DD",          "YYYY/MM/DD",       "DD.MM.YYYY",          "DD/MM/YYYY",
-    "MM/DD/YYYY",          "YYYY-MM-DD hh:mm", "YYYY-MM-DD hh:mm:ss", "YYYY-MM-DDThh:mm:ss",
+    "YYYY-MM-DD",           "YYYY/MM/DD",       "DD.MM.YYYY",          "DD/MM/YYYY",
+    "MM/DD/YYYY",           "YYYY-MM-DD hh:mm", "YYYY-MM-DD hh:mm:ss", "YYYY-MM-DDThh:mm:ss",
     "YYYY-MM-DDThh:mm:ssZ", "DD.MM.YYYY hh:mm", "DD/MM/YYYY hh:mm",    "MM/DD/YYYY hh:mm",
 };
 
@@ -50,7 +50,8 @@ std::string NumberFormat::text(double value) const {
   // Digits that a double does not have are not made up.
   const double magnitude = std::floor(std::log10(std::fmax(std::abs(value), 1)));
   const int most = std::max(0, kMostDigits - 1 - static_cast<int>(magnitude));
-  std::string text = fmt::format("{:.{}f}", value, style == kTrimmed ? std::min(decimals, most) : decimals);
+  std::string text =
+      fmt::format("{:.{}f}", value, style == kTrimmed ? std::min(decimals, most) : decimals);
   if (style == kTrimmed && text.find('.') != text.npos) {
     text.erase(text.find_last_not_of('0') + 1);
     if (text.ends_with('.')) text.pop_back();

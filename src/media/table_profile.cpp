@@ -7,7 +7,7 @@
 namespace enxuto {
 namespace {
 
-constexpr int kMostStepDecimals = 9;     // more are no steps of a column but of its numbers' type
+constexpr int kMostStepDecimals = 9;      // more are no steps of a column but of its numbers' type
 constexpr double kMostUnits = 1LL << 53;  // above it doubles are no integers
 constexpr int kMostDecimals = 17;
 
@@ -31,8 +31,7 @@ void ColumnProfile::Steps::add(double value, int value_decimals) {
   if (lost) return;
   if (value_decimals > decimals) {
     const auto factor = static_cast<int64_t>(power_of_ten(value_decimals - decimals));
-    lost = value_decimals > kMostStepDecimals ||
-           __builtin_mul_overflow(first, factor, &first) ||
+    lost = value_decimals > kMostStepDecimals || __builtin_mul_overflow(first, factor, &first) ||
            __builtin_mul_overflow(divisor, factor, &divisor);
     if (lost) return;
     decimals = value_decimals;

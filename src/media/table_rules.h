@@ -1,4 +1,4 @@
-// What may come next in a row: each column once, as an outcome's token or two.
+// What may come next in a row: each column once, a token each.
 //
 // A model has learned rows with their columns in any order (Borisov et al., Language Models are
 // Realistic Tabular Data Generators, 2023), without markers: a token is of one column only. So
@@ -8,6 +8,7 @@
 
 #include <random>
 
+#include "media/table_copula.h"
 #include "media/table_where.h"
 #include "tokenizer/token_rules.h"
 
@@ -15,7 +16,8 @@ namespace enxuto {
 
 class RowRules : public TokenRules {
  public:
-  // What all rows have to keep. kUsage where conditions contradict each other.
+  // What all rows have to keep. kUsage where conditions contradict each other. The arguments
+  // outlive the rules.
   static Result<RowRules> create(const TableSchema& schema,
                                  const std::vector<Condition>& conditions);
 
@@ -24,16 +26,17 @@ class RowRules : public TokenRules {
   const std::vector<Token>& begin(std::mt19937_64& random);
   const TokenSet& allowed() override;
   void accept(Token token) override;
-  // The row is there, and all its conditions hold: its texts. Nothing: it has to be drawn again.
-  bool finish(std::mt19937_64& random, std::vector<std::string>& row) const;
+  // The row's texts, where it is there and all its conditions hold: numbers lie in their bins where
+  // the copula puts them. False: it has to be drawn again.
+  bool finish(const Copula& copula, std::mt19937_64& random, std::vector<std::string>& row) const;
 
  private:
   RowRules(const TableSchema& schema, const std::vector<Condition>& conditions)
       : schema_(schema), conditions_(conditions), allowed_(schema.vocabulary()) {}
   Status find_given();
+  Status check_possible(size_t column) const;
   bool may_hold(size_t column, uint32_t outcome) const;
   bool holds(size_t column, std::string_view text) const;
-  void allow_first(size_t column);
 
   const TableSchema& schema_;
   const std::vector<Condition>& conditions_;
@@ -42,9 +45,8 @@ class RowRules : public TokenRules {
   std::vector<Token> prompt_;
   std::vector<size_t> open_, free_;  // columns with conditions, and without
   std::vector<size_t> order_;        // of those that are not given
-  std::vector<Column::Tokens> tokens_;
-  size_t next_ = 0;      // in order_
-  bool inside_ = false;  // a second token is due
+  std::vector<uint32_t> outcomes_;
+  size_t next_ = 0;  // in order_
   bool broken_ = false;
 };
 

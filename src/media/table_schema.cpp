@@ -95,9 +95,9 @@ void read_format(Reader& in, const std::string& key, ColumnModel& m) {
     return;
   }
   const size_t space = std::min(text.find(' '), text.size());
-  m.format.style =
-      static_cast<NumberFormat::Style>(in.choice(key, text.substr(0, space), kStyles));
-  const double decimals = in.decimal(key, std::string_view(text).substr(std::min(space + 1, text.size())));
+  m.format.style = static_cast<NumberFormat::Style>(in.choice(key, text.substr(0, space), kStyles));
+  const double decimals =
+      in.decimal(key, std::string_view(text).substr(std::min(space + 1, text.size())));
   if (!(decimals >= 0 && decimals <= 300)) return in.miss(key);
   m.format.decimals = static_cast<int>(decimals);
 }
@@ -148,7 +148,7 @@ TableSchema TableSchema::create(std::vector<Column> columns, std::vector<float> 
 std::vector<std::string> TableSchema::token_names() const {
   std::vector<std::string> names;
   for (size_t c = 0; c < columns_.size(); ++c)
-    for (uint32_t t = 0; t < columns_[c].n_tokens(); ++t)
+    for (uint32_t t = 0; t < columns_[c].n_outcomes(); ++t)
       names.push_back(fmt::format("<column {} {}>", c, t));
   return names;
 }
@@ -168,7 +168,7 @@ Status TableSchema::find_tokens(const Metadata& metadata) {
   Token next = static_cast<Token>(tokens->size() - names.size());
   for (const Column& column : columns_) {
     first_tokens_.push_back(next);
-    next += static_cast<Token>(column.n_tokens());
+    next += static_cast<Token>(column.n_outcomes());
   }
   return {};
 }
@@ -206,12 +206,6 @@ void TableSchema::save(Metadata& metadata) const {
   for (size_t i = 0; i < columns_.size(); ++i) save_column(columns_[i].model(), i, metadata);
 }
 
-uint32_t TableSchema::row_tokens() const {
-  uint32_t tokens = 1;
-  for (const Column& column : columns_) tokens += column.most_tokens();
-  return tokens;
-}
-
 std::vector<std::string> TableSchema::names() const {
   std::vector<std::string> names;
   for (const Column& column : columns_) names.push_back(column.name());
@@ -238,13 +232,14 @@ std::string describe(const TableSchema& schema) {
     const ColumnModel& m = column.model();
     lines += fmt::format("  {:24} {:9}", column.name(), kind_name(column));
     if (!m.knots.empty())
-      lines += fmt::format("{} to {}", column.text_of(m.knots.front()),
-                           column.text_of(m.knots.back()));
+      lines +=
+          fmt::format("{} to {}", column.text_of(m.knots.front()), column.text_of(m.knots.back()));
     if (!m.exact.empty()) {
       const size_t shown = std::min<size_t>(m.exact.size(), 4);
-      lines += fmt::format("{}{}{}", m.knots.empty() ? "" : ", often ",
-                           fmt::join(m.exact.begin(), m.exact.begin() + static_cast<ptrdiff_t>(shown), " | "),
-                           m.exact.size() > shown ? fmt::format(" … of {}", m.exact.size()) : "");
+      lines += fmt::format(
+          "{}{}{}", m.knots.empty() ? "" : ", often ",
+          fmt::join(m.exact.begin(), m.exact.begin() + static_cast<ptrdiff_t>(shown), " | "),
+          m.exact.size() > shown ? fmt::format(" … of {}", m.exact.size()) : "");
     }
     if (!m.rare.empty()) lines += fmt::format(", and {} rare ones", m.rare.size());
     lines += '\n';

@@ -12,6 +12,7 @@
 
 #include "formats/gguf.h"
 #include "media/table_column.h"
+#include "tokenizer/tokenizer.h"
 
 namespace enxuto {
 
@@ -29,19 +30,19 @@ class TableSchema {
   const std::vector<float>& correlation() const { return correlation_; }
   char delimiter() const { return delimiter_; }
   Token row_token() const { return row_token_; }
-  Token first_token(size_t column) const { return first_tokens_[column]; }
+  Token token(size_t column, uint32_t outcome) const {
+    return first_tokens_[column] + static_cast<Token>(outcome);
+  }
   size_t vocabulary() const { return vocabulary_; }
-  // Of the longest row, with the token that begins it.
-  uint32_t row_tokens() const;
+  // Of a row, with the token that begins it.
+  uint32_t row_tokens() const { return static_cast<uint32_t>(columns_.size()) + 1; }
   std::vector<std::string> names() const;  // of the columns
   // Column of that name. kUsage with the names there are.
   Result<size_t> find(std::string_view name) const;
 
  private:
   TableSchema(std::vector<Column> columns, std::vector<float> correlation, char delimiter)
-      : columns_(std::move(columns)),
-        correlation_(std::move(correlation)),
-        delimiter_(delimiter) {}
+      : columns_(std::move(columns)), correlation_(std::move(correlation)), delimiter_(delimiter) {}
   Status find_tokens(const Metadata& metadata);
   std::vector<std::string> token_names() const;
 

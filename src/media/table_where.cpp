@@ -49,16 +49,16 @@ Status Condition::check() {
   number_ = of().number(value_);
   const bool orders = kind_ != Kind::kEqual && kind_ != Kind::kNotEqual;
   if (orders && !number_)
-    return Status::usage(fmt::format("'{}' cannot be compared with column '{}', a{} {}", value_,
-                                     of().name(), kind_name(of())[0] == 'i' ? "n" : "",
-                                     kind_name(of())),
-                         of().is_number() ? "give a value as the table writes it"
-                                          : "categories take = and != only");
+    return Status::usage(
+        fmt::format("'{}' cannot be compared with column '{}', a{} {}", value_, of().name(),
+                    kind_name(of())[0] == 'i' ? "n" : "", kind_name(of())),
+        of().is_number() ? "give a value as the table writes it" : "categories take = and != only");
   for (uint32_t outcome = 0; outcome < of().n_outcomes(); ++outcome)
     if (may_hold(outcome)) return {};
   const ColumnModel& m = of().model();
   const size_t shown = std::min<size_t>(m.exact.size(), 12);
-  std::string has = fmt::format("{}", fmt::join(m.exact.begin(), m.exact.begin() + static_cast<ptrdiff_t>(shown), ", "));
+  std::string has = fmt::format(
+      "{}", fmt::join(m.exact.begin(), m.exact.begin() + static_cast<ptrdiff_t>(shown), ", "));
   if (!m.knots.empty())
     has += fmt::format("{}{} to {}", has.empty() ? "" : ", ", of().text_of(m.knots.front()),
                        of().text_of(m.knots.back()));
@@ -68,12 +68,18 @@ Status Condition::check() {
 
 bool Condition::compare(double number) const {
   switch (kind_) {
-    case Kind::kEqual: return number == *number_;
-    case Kind::kNotEqual: return number != *number_;
-    case Kind::kLess: return number < *number_;
-    case Kind::kLessEqual: return number <= *number_;
-    case Kind::kGreater: return number > *number_;
-    case Kind::kGreaterEqual: return number >= *number_;
+    case Kind::kEqual:
+      return number == *number_;
+    case Kind::kNotEqual:
+      return number != *number_;
+    case Kind::kLess:
+      return number < *number_;
+    case Kind::kLessEqual:
+      return number <= *number_;
+    case Kind::kGreater:
+      return number > *number_;
+    case Kind::kGreaterEqual:
+      return number >= *number_;
   }
   return false;
 }
@@ -90,12 +96,13 @@ bool Condition::may_hold(uint32_t outcome) const {
   if (column.is_rare(outcome))
     return std::ranges::any_of(column.model().rare,
                                [&](const std::string& text) { return holds(text); });
-  if (!column.is_cell(outcome)) return holds(column.model().exact[outcome]);
-  const double begin = column.cell_begin(outcome), end = column.cell_end(outcome);
+  if (!column.is_bin(outcome)) return holds(column.model().exact[outcome]);
+  const double begin = column.bin_begin(outcome), end = column.bin_end(outcome);
   const bool is_last = outcome + 1 == column.n_outcomes();
   if (kind_ == Kind::kNotEqual) return true;
   if (!number_) return false;
-  if (kind_ == Kind::kEqual) return begin <= *number_ && (is_last ? *number_ <= end : *number_ < end);
+  if (kind_ == Kind::kEqual)
+    return begin <= *number_ && (is_last ? *number_ <= end : *number_ < end);
   return compare(begin) || compare(end);
 }
 

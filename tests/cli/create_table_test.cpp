@@ -30,8 +30,8 @@ class CreateTable : public testing::Test {
   static void TearDownTestSuite() { delete scratch_; }
   void SetUp() override { ASSERT_EQ(trained_.exit_code, 0) << trained_.error; }
   static Outcome create(std::vector<std::string> more) {
-    std::vector<std::string> all = {"create", "table", model_, "-o",     out(),  "--force",
-                                    "--rows", "30",    "-t",   "1",      "--seed", "5"};
+    std::vector<std::string> all = {"create", "table", model_, "-o", out(),    "--force",
+                                    "--rows", "30",    "-t",   "1",  "--seed", "5"};
     all.insert(all.end(), more.begin(), more.end());
     return run_program(all);
   }
@@ -50,8 +50,8 @@ TEST_F(CreateTable, TrainingTellsWhatColumnsAre) {
 
 TEST_F(CreateTable, EachMethodMakesRowsOfTheSchema) {
   for (const char* method : {"network", "copula", "independent"}) {
-    const Outcome outcome = create({"--method", method, "--where", "sex=Female", "--where", "age>22",
-                                    "--json"});
+    const Outcome outcome =
+        create({"--method", method, "--where", "sex=Female", "--where", "age>22", "--json"});
     ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
     EXPECT_EQ(Json::parse(outcome.out)["rows"], 30);
     std::istringstream made(read_whole(out()));
