@@ -65,9 +65,13 @@ class RowFile {
 // A row in an order of its columns.
 Status add_row(const TableSchema& schema, const std::vector<uint32_t>& outcomes,
                const std::vector<size_t>& order, TokenFileWriter& out) {
-  std::vector<Token> tokens = {schema.row_token()};
-  for (const size_t c : order) tokens.push_back(schema.token(c, outcomes[c]));
-  return out.add(tokens, true);
+  const auto add = [&](Token token, bool learned) { return out.add({&token, 1}, learned); };
+  TRY(add(schema.row_token(), false));
+  for (const size_t c : order) {
+    TRY(add(schema.marker(c), false));
+    TRY(add(schema.token(c, outcomes[c]), true));
+  }
+  return {};
 }
 
 Status add_rows(const TableSchema& schema, const RowFile& rows, TokenFileWriter& out,
@@ -93,7 +97,7 @@ Status add_rows(const TableSchema& schema, const RowFile& rows, TokenFileWriter&
     }
   }
   const Token end = schema.row_token();
-  return out.add({&end, 1}, true);  // the last window is whole by it
+  return out.add({&end, 1}, false);  // the last window is whole by it
 }
 
 }  // namespace

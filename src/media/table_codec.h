@@ -1,5 +1,5 @@
-// Tables as tokens: <|endoftext|> and the columns of a row, a token each, in some order. Why they
-// have no fixed order: table_rules.h.
+// Tables as tokens: <|endoftext|> and the columns of a row in some order: a token that says which
+// column comes, of which nothing is to be learned, and its outcome's. Why so: table_rules.h.
 #pragma once
 
 #include "media/codec.h"

@@ -19,7 +19,7 @@ constexpr double kFrequent = 0.01;
 constexpr size_t kMostCategories = 256, kMostRare = 4096, kLeastRowsOfCategory = 3;
 constexpr size_t kFewCategories = 32;
 // Rows of the sample that a bin and a cell should have, and the most there are.
-constexpr size_t kRowsOfBin = 100, kRowsOfCell = 8, kMostBins = 32, kMostParts = 16;
+constexpr size_t kRowsOfBin = 100, kRowsOfCell = 8, kMostBins = 16, kMostParts = 16;
 
 using Counts = std::map<std::string, uint64_t>;
 using Counted = std::pair<std::string, uint64_t>;

@@ -46,7 +46,7 @@ Status RowRules::find_given() {
         conditions_, [&](const Condition& condition) { return condition.column() == c; });
     if (given_[c]) {
       outcomes_[c] = *schema_.columns()[c].encode(*given_[c]);
-      prompt_.push_back(schema_.token(c, outcomes_[c]));
+      prompt_.insert(prompt_.end(), {schema_.marker(c), schema_.token(c, outcomes_[c])});
     } else {
       (has_condition ? open_ : free_).push_back(c);
     }
@@ -58,7 +58,7 @@ const std::vector<Token>& RowRules::begin(std::mt19937_64& random) {
   order_ = free_;
   std::ranges::shuffle(order_, random);
   order_.insert(order_.begin(), open_.begin(), open_.end());
-  next_ = 0, broken_ = false;
+  next_ = 0, inside_ = broken_ = false;
   return prompt_;
 }
 
@@ -69,6 +69,10 @@ const TokenSet& RowRules::allowed() {
   allowed_.clear();
   if (broken_ || next_ == order_.size()) return allowed_;
   const size_t c = order_[next_];
+  if (!inside_) {
+    allowed_.add(schema_.marker(c));
+    return allowed_;
+  }
   const uint32_t n = schema_.columns()[c].n_outcomes();
   if (next_ > 0 || open_.empty()) {
     allowed_.add(schema_.token(c, 0), schema_.token(c, n));
@@ -80,6 +84,8 @@ const TokenSet& RowRules::allowed() {
 }
 
 void RowRules::accept(Token token) {
+  inside_ = !inside_;
+  if (inside_) return;
   const size_t c = order_[next_++];
   outcomes_[c] = static_cast<uint32_t>(token - schema_.token(c, 0));
   broken_ = !may_hold(c, outcomes_[c]);

@@ -1,9 +1,10 @@
-// What may come next in a row: each column once, a token each.
+// What may come next in a row: each column once, its marker and an outcome.
 //
 // A model has learned rows with their columns in any order (Borisov et al., Language Models are
-// Realistic Tabular Data Generators, 2023), without markers: a token is of one column only. So
-// whatever is given stands first, and the rest is drawn given that, exactly. Which column comes
-// next is the rules' choice, and its tokens are all that is left of the vocabulary.
+// Realistic Tabular Data Generators, 2023). So whatever is given stands first, and the rest is
+// drawn given that, exactly: conditions need no retries. Which column comes next is the rules'
+// choice; a marker tells it, so that a model need not learn to guess it, which small ones do before
+// all else.
 #pragma once
 
 #include <random>
@@ -46,7 +47,8 @@ class RowRules : public TokenRules {
   std::vector<size_t> open_, free_;  // columns with conditions, and without
   std::vector<size_t> order_;        // of those that are not given
   std::vector<uint32_t> outcomes_;
-  size_t next_ = 0;  // in order_
+  size_t next_ = 0;      // in order_
+  bool inside_ = false;  // the marker of that column was told
   bool broken_ = false;
 };
 

@@ -148,7 +148,7 @@ TableSchema TableSchema::create(std::vector<Column> columns, std::vector<float> 
 std::vector<std::string> TableSchema::token_names() const {
   std::vector<std::string> names;
   for (size_t c = 0; c < columns_.size(); ++c)
-    for (uint32_t t = 0; t < columns_[c].n_outcomes(); ++t)
+    for (uint32_t t = 0; t <= columns_[c].n_outcomes(); ++t)
       names.push_back(fmt::format("<column {} {}>", c, t));
   return names;
 }
@@ -168,7 +168,7 @@ Status TableSchema::find_tokens(const Metadata& metadata) {
   Token next = static_cast<Token>(tokens->size() - names.size());
   for (const Column& column : columns_) {
     first_tokens_.push_back(next);
-    next += static_cast<Token>(column.n_outcomes());
+    next += static_cast<Token>(column.n_outcomes() + 1);
   }
   return {};
 }

@@ -6,8 +6,8 @@
 // .N.name, .N.kind, .N.format (strings), .N.step, .N.exact, .N.rare, .N.knots (strings; numbers
 // as their shortest text), .N.rare_shares, .N.shares (f32[]), .N.parts (u32)
 //
-// Tokens: <|endoftext|> begins a row; those of column 0 come after the base vocabulary's, then
-// those of column 1 …
+// Tokens: <|endoftext|> begins a row. After the base vocabulary's come those of column 0, then of
+// column 1 …: one that says that the column comes next, and those of its outcomes.
 #pragma once
 
 #include "formats/gguf.h"
@@ -31,11 +31,12 @@ class TableSchema {
   char delimiter() const { return delimiter_; }
   Token row_token() const { return row_token_; }
   Token token(size_t column, uint32_t outcome) const {
-    return first_tokens_[column] + static_cast<Token>(outcome);
+    return first_tokens_[column] + 1 + static_cast<Token>(outcome);
   }
+  Token marker(size_t column) const { return first_tokens_[column]; }
   size_t vocabulary() const { return vocabulary_; }
   // Of a row, with the token that begins it.
-  uint32_t row_tokens() const { return static_cast<uint32_t>(columns_.size()) + 1; }
+  uint32_t row_tokens() const { return static_cast<uint32_t>(2 * columns_.size()) + 1; }
   std::vector<std::string> names() const;  // of the columns
   // Column of that name. kUsage with the names there are.
   Result<size_t> find(std::string_view name) const;

@@ -217,7 +217,7 @@ TEST_F(TableTest, GivenValuesStandFirst) {
   const auto where = conditions({"sex=Female"});
   auto rules = RowRules::create(schema(), where);
   const Token female = schema().token(0, *column("sex").encode("Female"));
-  EXPECT_THAT(rules->begin(random), ElementsAre(schema().row_token(), female));
+  EXPECT_THAT(rules->begin(random), ElementsAre(schema().row_token(), schema().marker(0), female));
 }
 
 TEST_F(TableTest, ConditionsThatCannotBeAreRefused) {
