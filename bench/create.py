@@ -14,15 +14,16 @@ if __name__ == "__main__":
 
 import create_image
 import create_music
+import create_table
 import speed
 
-USES = {"image": create_image, "music": create_music}
+USES = {"image": create_image, "music": create_music, "table": create_table}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=USES, default=list(USES))
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="small models are fastest with one")
     parser.add_argument("--record", action="store_true", help="append to bench/results.csv")
     for use in USES.values():
         use.add_options(parser)

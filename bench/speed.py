@@ -114,7 +114,7 @@ def commit():
 
 
 def show(value, unit):
-    return "-" if value is None else f"{value:,.0f}" if unit == "bytes" else f"{value:,.2f}"
+    return "-" if value is None else f"{value:,.0f}" if unit == "bytes" else f"{value:,.4f}" if unit == "score" else f"{value:,.2f}"
 
 
 def append(figures):
@@ -125,7 +125,7 @@ def append(figures):
         if fresh:
             writer.writerow(FIELDS)
         for command, unit, ours, theirs in figures:
-            digits = 6 if unit == "nats" else 2
+            digits = 6 if unit in ("nats", "score") else 2
             writer.writerow([datetime.date.today().isoformat(), machine(), commit(), command, unit,
                              round(ours, digits), "" if theirs is None else round(theirs, digits),
                              f"{ours / theirs:.3f}" if theirs else ""])

@@ -56,6 +56,15 @@ def imatrix_seeds():
     yield head + bytes(-len(head) % 32) + struct.pack("<4f16xf", 1, 0, 3, 2.5, 512)
 
 
+def table_seeds():
+    """Tables of each kind of column, and keys of metadata with other content."""
+    rows = [f"{i},{i / 4},{'ab'[i % 2]},200{i % 9}-01-0{1 + i % 9},\"x, {i % 3}\",{'NA' if i % 5 == 0 else i * 10}" for i in range(60)]
+    yield b"\1" + "\n".join(["i,d,c,t,q,m", *rows]).encode()
+    yield b"\1" + b"\xef\xbb\xbfa;b\r\n1;2\r\n3\r\n"
+    for key in range(40):
+        yield bytes([0, key, key % 4]) + b"1.52.53.5"
+
+
 def token_file_seeds():
     """Two and four bytes a token, with bits and without."""
     for width, vocabulary, code in ((2, 300, "H"), (4, 70000, "I")):
@@ -98,7 +107,7 @@ def main():
     for target, seeds in (("codecs_fuzz", codecs_seeds()), ("gguf_fuzz", gguf_seeds()),
                           ("safetensors_fuzz", safetensors_seeds()), ("imatrix_fuzz", imatrix_seeds()),
                           ("token_file_fuzz", token_file_seeds()), ("json_lines_fuzz", json_lines_seeds()),
-                          ("json_schema_fuzz", json_schema_seeds()), ("midi_fuzz", midi_seeds())):
+                          ("json_schema_fuzz", json_schema_seeds()), ("midi_fuzz", midi_seeds()), ("table_fuzz", table_seeds())):
         folder = pathlib.Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):

@@ -29,6 +29,8 @@ constexpr const char* kConfig = "config.toml";
 
 void tell_data(const TrainSetup& setup) {
   const DataCounts& c = setup.counts;
+  if (const std::string found = setup.codec ? setup.codec->description() : ""; !found.empty())
+    print_note("found\n" + printable(found, "\n"));
   print_note(fmt::format(
       "{} tokens of {} documents: {} sequences of {} to learn from, {} to measure on",
       format_count(c.tokens), format_count(c.documents), format_count(setup.data->n_training()),

@@ -57,6 +57,7 @@ void add_create(CLI::App& app, Action& action) {
   add_create_image(*create, action);
   add_create_text(*create, action);
   add_create_music(*create, action);
+  add_create_table(*create, action);
 }
 
 }  // namespace enxuto

@@ -50,6 +50,7 @@ Status check_is_text(const Model& model);
 uint64_t random_seed();  // another one each time
 
 void add_create_text(CLI::App& create, Action& action);
+void add_create_table(CLI::App& create, Action& action);
 void add_create(CLI::App& app, Action& action);
 void add_create_image(CLI::App& create, Action& action);
 void add_create_music(CLI::App& create, Action& action);

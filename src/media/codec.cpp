@@ -6,6 +6,7 @@
 
 #include "media/image_codec.h"
 #include "media/music_codec.h"
+#include "media/table_codec.h"
 
 namespace enxuto {
 namespace {
@@ -21,6 +22,7 @@ std::span<const Medium> media() {
   static constexpr Medium kMedia[] = {
       {"image", ImageCodec::learn, ImageCodec::open},
       {"music", MusicCodec::learn, MusicCodec::open},
+      {"table", TableCodec::learn, TableCodec::open},
   };
   return kMedia;
 }

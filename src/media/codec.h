@@ -36,6 +36,8 @@ class MediaCodec {
   virtual uint32_t context() const = 0;
   // What `inspect` says of it.
   virtual std::vector<CodecFact> facts() const { return {}; }
+  // What it found in the files, for people: lines, as one for each column; empty: nothing to tell.
+  virtual std::string description() const { return {}; }
   // Writes what `paths` hold as a token file (data/token_file.h), in a stream. Errors: kBadInput
   // where nothing in them can be used; what cannot is counted, and the first of it named.
   virtual Result<DataCounts> write_tokens(const std::vector<std::string>& paths,

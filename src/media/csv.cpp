@@ -89,7 +89,8 @@ Status CsvReader::begin() {
   if (piece.starts_with(kByteOrderMark)) piece.remove_prefix(kByteOrderMark.size());
   delimiter_ = delimiter_of(piece.substr(0, piece.find_first_of("\r\n")));
   csv_set_delim(parser_.get(), static_cast<unsigned char>(delimiter_));
-  piece_.assign(piece.begin(), piece.end());
+  piece_.resize(n);
+  piece_.erase(piece_.begin(), piece_.begin() + static_cast<ptrdiff_t>(n - piece.size()));
   TRY(parse_piece());
   piece_.resize(kPieceBytes);
   return {};
@@ -103,16 +104,16 @@ Status CsvReader::parse_piece() {
     auto& p = *static_cast<Parsed*>(parsed);
     p.row_ends.push_back(p.field_ends.size());
   };
-  const size_t n = csv_parse(parser_.get(), piece_.data(), piece_.size(), field, row, parsed_.get());
+  const size_t n =
+      csv_parse(parser_.get(), piece_.data(), piece_.size(), field, row, parsed_.get());
   if (n < piece_.size()) return Status::failed("no memory left for a field of CSV");
   if (complete_) csv_fini(parser_.get(), field, row, parsed_.get());
-  const size_t open = parsed_->field_ends.size() -
-                      (parsed_->row_ends.empty() ? 0 : parsed_->row_ends.back());
+  const size_t open =
+      parsed_->field_ends.size() - (parsed_->row_ends.empty() ? 0 : parsed_->row_ends.back());
   if (csv_get_buffer_size(parser_.get()) <= kMostBytes && open <= kMostFields) return {};
-  return Status::bad_input(
-      fmt::format("{}: a field without an end after row {}", file_.path(),
-                  n_rows_ + parsed_->row_ends.size()),
-      "is there a quote that nothing closes?");
+  return Status::bad_input(fmt::format("{}: a field without an end after row {}", file_.path(),
+                                       n_rows_ + parsed_->row_ends.size()),
+                           "is there a quote that nothing closes?");
 }
 
 Result<bool> CsvReader::next(CsvRow& row) {

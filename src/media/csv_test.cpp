@@ -58,7 +58,10 @@ TEST_F(Csv, EmptyFilesHaveNoRows) {
 }
 
 TEST_F(Csv, RefusesWhatIsNoText) {
-  const auto rows = read(std::string("\xFF\xFE" "a\0,\0", 6));
+  const auto rows =
+      read(std::string("\xFF\xFE"
+                       "a\0,\0",
+                       6));
   ASSERT_FALSE(rows.ok());
   EXPECT_EQ(rows.status().code(), Code::kBadInput);
   EXPECT_THAT(rows.status().todo(), HasSubstr("UTF-16"));
@@ -73,7 +76,8 @@ TEST_F(Csv, AQuoteThatNothingClosesEndsInAnError) {
 
 TEST_F(Csv, RowsAcrossPieces) {
   std::string text = "number,square\n";
-  for (int i = 0; i < 20000; ++i) text += std::to_string(i) + ",\"" + std::to_string(i * 2) + "\"\n";
+  for (int i = 0; i < 20000; ++i)
+    text += std::to_string(i) + ",\"" + std::to_string(i * 2) + "\"\n";
   const auto rows = read(text);
   ASSERT_EQ(rows->size(), 20001u);
   for (int i = 0; i < 20000; ++i)
