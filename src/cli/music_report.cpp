@@ -130,7 +130,7 @@ Status Comparison::run_window(std::span<const Token> sequence, size_t begin, siz
   for (size_t at = begin; at < end;) {
     const size_t n = std::min<size_t>(session_.batch(), end - at);
     float* hidden = session_.hidden_buffer();
-    TRY(session_.embed(sequence.subspan(at, n), static_cast<uint32_t>(at), hidden));
+    TRY(session_.embed(sequence.subspan(at, n), static_cast<uint32_t>(at - begin), hidden));
     TRY(session_.run_layers(0, hyper.n_layers, static_cast<uint32_t>(at - begin),
                             static_cast<int64_t>(n), hidden));
     for (size_t i = 0; i < n; ++i, ++at, hidden += hyper.width) {
