@@ -27,7 +27,7 @@ NEEDED = ["pandas==2.3.3", "scikit-learn==1.9.1", "scipy", "joblib", "threadpool
 # Columns that are left out (numbers of rows; the logarithm of the target), what is predicted, and how it is scored.
 TABLES = {"Wage": (["logwage"], "wage", "above median"), "Default": ([], "default", "Yes"), "Credit": (["ID"], "Balance", "R2")}
 SHAPE = ["--layers", "2", "--width", "64", "--heads", "2"]
-OPTIONS = {"Wage": [*SHAPE, "--batch-size", "64", "--steps", "1600", "--lr", "0.004"],
+OPTIONS = {"Wage": ["--layers", "1", *SHAPE[2:], "--batch-size", "64", "--steps", "3000", "--lr", "0.008"],
            "Default": [*SHAPE, "--batch-size", "64", "--steps", "2500", "--lr", "0.004"],
            "Credit": [*SHAPE, "--batch-size", "32", "--steps", "1600", "--lr", "0.004"]}
 METHODS = ["network", "copula", "independent", "TVAE", "CTGAN"]

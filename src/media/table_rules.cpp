@@ -6,9 +6,8 @@
 
 namespace enxuto {
 
-Result<RowRules> RowRules::create(const TableSchema& schema,
-                                  const std::vector<Condition>& conditions) {
-  RowRules rules(schema, conditions);
+Result<RowRules> RowRules::create(const TableSchema& schema, std::vector<Condition> conditions) {
+  RowRules rules(schema, std::move(conditions));
   TRY(rules.find_given());
   return rules;
 }

@@ -17,10 +17,9 @@ namespace enxuto {
 
 class RowRules : public TokenRules {
  public:
-  // What all rows have to keep. kUsage where conditions contradict each other. The arguments
-  // outlive the rules.
-  static Result<RowRules> create(const TableSchema& schema,
-                                 const std::vector<Condition>& conditions);
+  // What all rows have to keep. kUsage where conditions contradict each other. The schema
+  // outlives the rules.
+  static Result<RowRules> create(const TableSchema& schema, std::vector<Condition> conditions);
 
   // Another row: given columns first, then those with conditions, then the others by chance.
   // Answers with the tokens that are given, the row's first one included.
@@ -32,15 +31,15 @@ class RowRules : public TokenRules {
   bool finish(const Copula& copula, std::mt19937_64& random, std::vector<std::string>& row) const;
 
  private:
-  RowRules(const TableSchema& schema, const std::vector<Condition>& conditions)
-      : schema_(schema), conditions_(conditions), allowed_(schema.vocabulary()) {}
+  RowRules(const TableSchema& schema, std::vector<Condition> conditions)
+      : schema_(schema), conditions_(std::move(conditions)), allowed_(schema.vocabulary()) {}
   Status find_given();
   Status check_possible(size_t column) const;
   bool may_hold(size_t column, uint32_t outcome) const;
   bool holds(size_t column, std::string_view text) const;
 
   const TableSchema& schema_;
-  const std::vector<Condition>& conditions_;
+  std::vector<Condition> conditions_;
   TokenSet allowed_;
   std::vector<std::optional<std::string>> given_;  // of columns
   std::vector<Token> prompt_;
