@@ -10,6 +10,8 @@
 namespace enxuto {
 namespace {
 
+constexpr size_t kSignalStackBytes = 64 << 10;  // of which registers of a large kind take some KiB
+
 volatile std::sig_atomic_t requests = 0;
 // Copies that the handler may read at any time: a flag is 1 only while its name is whole.
 struct UnfinishedFile {
@@ -45,12 +47,25 @@ void on_bus_error(int) {
 }  // namespace
 
 void install_interrupt_handler() {
+  alignas(16) static char stack_memory[kSignalStackBytes];
+  stack_t stack = {};
+  stack.ss_sp = stack_memory, stack.ss_size = sizeof stack_memory;
+  sigaltstack(&stack, nullptr);
   struct sigaction action = {};
   action.sa_handler = on_signal;
+  action.sa_flags = SA_ONSTACK;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit fails, as on a full disk
+}
+
+void leave_interrupts_to_others() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
 void remove_interrupt_handler() {

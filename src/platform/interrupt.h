@@ -7,7 +7,12 @@
 
 namespace enxuto {
 
+// Of the main thread, on a stack of its own: oneDNN's products of matrices lend the stack pointer
+// to memory of the heap (its issue 4845), where a signal's frame would lie over the heap's own
+// marks.
 void install_interrupt_handler();
+// The calling thread leaves these signals to the others: for all that multiply but the main one.
+void leave_interrupts_to_others();
 // Ctrl-C ends the program again: for a line editor, which restores the terminal by itself.
 void remove_interrupt_handler();
 // A page of a mapped file that is gone (SIGBUS) ends the process with kFailed and a clear message.

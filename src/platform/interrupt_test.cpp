@@ -8,6 +8,7 @@
 
 #include "platform/file.h"
 #include "platform/scratch_folder.h"
+#include "platform/threads.h"
 
 namespace enxuto {
 namespace {
@@ -20,6 +21,28 @@ TEST(Interrupt, TheFirstIsAskedForPolitely) {
   clear_interrupt();
   EXPECT_FALSE(interrupted());
   remove_interrupt_handler();
+}
+
+// What multiplies matrices keeps its stack pointer in the heap meanwhile.
+TEST(Interrupt, WritesNothingWhereTheStackPointerIs) {
+  install_interrupt_handler();
+  struct sigaction action = {};
+  stack_t stack = {};
+  for (const int signal : {SIGINT, SIGTERM}) {
+    sigaction(signal, nullptr, &action);
+    EXPECT_TRUE(action.sa_flags & SA_ONSTACK);
+  }
+  sigaltstack(nullptr, &stack);
+  EXPECT_FALSE(stack.ss_flags & SS_DISABLE);
+  remove_interrupt_handler();
+  ThreadTeam team(3);
+  team.parallel_for(3, 1, [&](int64_t, int64_t, int thread) {
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    if (thread == 0) return;
+    EXPECT_TRUE(sigismember(&blocked, SIGINT));
+    EXPECT_TRUE(sigismember(&blocked, SIGTERM));
+  });
 }
 
 TEST(InterruptDeathTest, TheSecondEndsAtOnceAndLeavesNoHalfWrittenFile) {

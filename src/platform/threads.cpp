@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "platform/interrupt.h"
+
 namespace enxuto {
 namespace {
 
@@ -82,7 +84,10 @@ struct ThreadTeam::Shared {
 ThreadTeam::ThreadTeam(int n_threads)
     : n_threads_(std::max(1, n_threads)), shared_(new Shared(n_threads_)) {
   for (int i = 1; i < n_threads_; ++i)
-    shared_->threads.emplace_back([s = shared_.get(), i] { s->serve(i); });
+    shared_->threads.emplace_back([s = shared_.get(), i] {
+      leave_interrupts_to_others();
+      s->serve(i);
+    });
 }
 
 ThreadTeam::~ThreadTeam() {

@@ -376,7 +376,8 @@ Status Trainer::sum_head_block(const HeadBlock& block, float scale) {
   const bool measured_whole = block.rows.rows == static_cast<int64_t>(model()->output->rows());
   return for_passes([&](const Pass& pass) -> Status {
     const auto at = static_cast<size_t>(pass.first * width);
-    const bool at_hand = measured_whole && pass.rows() == static_cast<int64_t>(inputs_.size());
+    const bool at_hand = measured_whole && pass.rows() == static_cast<int64_t>(inputs_.size()) &&
+                         taught_of(pass).losses.empty();  // measuring a teacher uses them up
     head_->backward(&states_[at], block, losses_of(pass), taught_of(pass), scale, at_hand,
                     &state_gradients_[at], see);
     return {};

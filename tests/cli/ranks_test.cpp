@@ -114,6 +114,8 @@ TEST_F(TrainRanks, AverageWhatTheyLearn) {
   auto resumed = how;
   resumed.push_back("--resume");
   expect_same(alone, learn(2, many_, resumed));
+}
+
 // Which the first of them asks, for all.
 TEST_F(TrainRanks, LearnFromATeacherAlike) {
   const std::vector<std::string> how = {
