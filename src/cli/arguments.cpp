@@ -330,7 +330,7 @@ void add_train(CLI::App& app, Action& action) {
                    "Of a new model: what it makes, " + known_media() + " (default: text)")
       ->type_name("KIND");
   c.number("-c,--context", o.context,
-           "Tokens of a sequence (default: 256, of a model that exists 512)", 8, 1 << 20);
+           "Tokens of a sequence (default: 256, of a model that exists 512)", 2, 1 << 20);
   c.number("--batch-size", o.batch_size,
            "Sequences of a step (default: 32, or what the memory has room for)", 1, 1 << 20);
   c.number("--steps", o.steps, "Steps to make", 1, 1e12);
