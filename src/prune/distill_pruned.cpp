@@ -23,7 +23,7 @@ constexpr uint64_t kMostEpochs = 3;
 constexpr double kValidation = 0.05;
 constexpr uint64_t kLeastWindows = 16;
 constexpr uint64_t kBytesOfToken = 8;  // of text, more than any language takes
-// As train has them. A larger one learns a text sooner, but goes away from the whole model first
+// As train has them for a model that exists; larger ones are not measured for long runs
 // (docs/pruning.md).
 constexpr float kRate = 5e-5f, kAdapterRate = 2e-4f;
 
