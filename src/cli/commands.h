@@ -158,7 +158,7 @@ struct EvalOptions : CommonOptions {
   std::string text_file;
   std::string reference;
   uint32_t chunk_tokens = 0;  // 0: kChunkTokens, of a model of a medium its own context
-  uint32_t chunks = 0;  // 0: all
+  uint32_t chunks = 0;        // 0: all
 };
 
 struct BenchOptions : CommonOptions {
