@@ -23,6 +23,16 @@ Status check_budget(const Model& model, const InferenceRequest& request,
   return Status::does_not_fit(fmt::format("{} ({})", status.what(), budget.source), status.todo());
 }
 
+Status check_budget(const MemoryMap& map, const char* what, const CommonOptions& options,
+                    const char* todo) {
+  const Budget budget = memory_budget(options);
+  if (map.total_bytes() <= budget.bytes) return {};
+  return Status::does_not_fit(
+      fmt::format("{} needs {}, more than the {} allowed ({})", what,
+                  format_bytes(map.total_bytes()), format_bytes(budget.bytes), budget.source),
+      todo);
+}
+
 uint64_t largest_file_bytes(const Model& model, const MemoryMap& map, uint64_t budget_bytes) {
   // What is neither the file's weights nor its header, which the plan counts as vocabulary. How
   // much of the new file is an embedding that is not mapped is not known yet: all of it may be in

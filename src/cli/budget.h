@@ -20,6 +20,10 @@ Budget memory_budget(const CommonOptions& options);
 Status check_budget(const Model& model, const InferenceRequest& request,
                     const CommonOptions& options);
 
+// kDoesNotFit where a plan takes more than the budget. what: "merging".
+Status check_budget(const MemoryMap& map, const char* what, const CommonOptions& options,
+                    const char* todo);
+
 // The largest file of this model whose plan, otherwise `map` (of mapped weights), stays within the
 // budget; 0: none does.
 uint64_t largest_file_bytes(const Model& model, const MemoryMap& map, uint64_t budget_bytes);

@@ -16,15 +16,6 @@
 namespace enxuto {
 namespace {
 
-Status check_memory(const MemoryMap& map, const CommonOptions& options) {
-  const Budget budget = memory_budget(options);
-  if (map.total_bytes() <= budget.bytes) return {};
-  return Status::does_not_fit(
-      fmt::format("exporting needs {}, more than the {} allowed ({})",
-                  format_bytes(map.total_bytes()), format_bytes(budget.bytes), budget.source),
-      "allow more memory");
-}
-
 Json report_json(const ExportReport& report, const ExportOptions& options, Type type,
                  const MemoryMap& map) {
   return {{"output", options.output},
@@ -43,7 +34,7 @@ Status export_command(const ExportOptions& options) {
   ASSIGN_OR_RETURN(const auto model, open_model(options.model));
   const Type type = options.type.value_or(export_type(*model));
   ASSIGN_OR_RETURN(const MemoryMap map, plan_export(*model, options.threads()));
-  TRY(check_memory(map, options));
+  TRY(check_budget(map, "exporting", options, "allow more memory"));
   ASSIGN_OR_RETURN(const auto arena, Arena::open(map));
   ASSIGN_OR_RETURN(const auto working,
                    arena->take<uint8_t>(owner::kWorking, export_working_bytes(*model)));

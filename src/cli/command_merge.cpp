@@ -16,15 +16,6 @@
 namespace enxuto {
 namespace {
 
-Status check_memory(const MemoryMap& map, const CommonOptions& options) {
-  const Budget budget = memory_budget(options);
-  if (map.total_bytes() <= budget.bytes) return {};
-  return Status::does_not_fit(
-      fmt::format("merging needs {}, more than the {} allowed ({})",
-                  format_bytes(map.total_bytes()), format_bytes(budget.bytes), budget.source),
-      "allow more memory, or run the model with --lora");
-}
-
 std::vector<std::string> rounded_formats(const MergeReport& report) {
   std::vector<std::string> names;
   for (const Type type : report.rounded) names.emplace_back(find_codec(type)->name);
@@ -66,7 +57,7 @@ Status merge_command(const MergeOptions& options) {
   if (same_file(options.lora_file, options.output))
     return Status::usage("the output is the adapter itself", "choose another name");
   ASSIGN_OR_RETURN(const MemoryMap map, plan_merge(*model, *adapter, options.threads()));
-  TRY(check_memory(map, options));
+  TRY(check_budget(map, "merging", options, "allow more memory, or run the model with --lora"));
   ProgressBar progress;
   const auto report = merge_adapter(*model, *adapter, options.output, options.force,
                                     options.threads(), progress.callback());
