@@ -135,10 +135,7 @@ Status write_page(const PlanOptions& options, const Model& model, const Inferenc
                 report.choices,
                 {}};
   ASSIGN_OR_RETURN(page.lessons, teach_memory(model, mapped(request)));
-  const std::string html = html_page(page);
-  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(options.html_file, /*replace=*/true));
-  TRY(file.write({reinterpret_cast<const uint8_t*>(html.data()), html.size()}));
-  return file.commit();
+  return write_text_file(options.html_file, html_page(page), /*replace=*/true);
 }
 
 Result<PlanReport> make_report(const PlanOptions& options, const Model& model,

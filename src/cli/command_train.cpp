@@ -157,12 +157,6 @@ class Run {
   Status told_;
 };
 
-Status write_config(const std::string& config, const std::string& path) {
-  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path, /*replace=*/true));
-  TRY(file.write({reinterpret_cast<const uint8_t*>(config.data()), config.size()}));
-  return file.commit();
-}
-
 std::string metrics_path(const TrainSetup& setup) {
   const std::string& asked = setup.options.metrics_file;
   return asked.empty() ? setup.folder.path("metrics.jsonl") : asked;
@@ -174,7 +168,7 @@ Status lead(const TrainSetup& setup, const RunSettings& settings, Trainer& train
   const TrainOptions& options = setup.options;
   if (!options.json) tell_plan(setup, settings, trainer.layout(), trainer.memory_map());
   if (!setup.checkpoint || !setup.folder.has(kConfig))
-    TRY(write_config(config_of(setup, settings), setup.folder.path(kConfig)));
+    TRY(write_text_file(setup.folder.path(kConfig), config_of(setup, settings), /*replace=*/true));
   ASSIGN_OR_RETURN(MetricsFile metrics, MetricsFile::open(metrics_path(setup), trainer.steps()));
   TRY(Run(setup, settings, trainer, std::move(metrics)).run(result));
   return options.learning.lora

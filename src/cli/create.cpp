@@ -25,9 +25,7 @@ uint64_t random_seed() {
 }
 
 Result<Creator> Creator::open(const CreateOptions& options, std::string_view kind, bool guided) {
-  if (!options.force && file_exists(options.output))
-    return Status::usage(fmt::format("{} exists", options.output),
-                         "choose another name, or --force to replace it");
+  TRY(check_is_free(options.output, options.force));
   Creator creator;
   creator.sampling = options.sampling;
   creator.sampling.seed = options.seed ? *options.seed : random_seed();

@@ -55,9 +55,7 @@ Status check_options(const CreateMusicOptions& o) {
   if (!o.held_out.empty() && o.compare.empty())
     return Status::usage("--held-out compares with what was learned", "say --compare DIR as well");
   for (const std::string& path : {o.roll, o.wav})
-    if (!o.force && !path.empty() && file_exists(path))
-      return Status::usage(fmt::format("{} exists", path),
-                           "choose another name, or --force to replace it");
+    if (!path.empty()) TRY(check_is_free(path, o.force));
   if (o.wav.empty()) return {};
   TRY(find_sound_font().status());
   return run_child_program({"fluidsynth", "--version"}, kSoundPackages);
@@ -119,12 +117,6 @@ Result<Tune> write_tune(const CreateMusicOptions& o, Creator& creator, const Mus
   return tune;
 }
 
-Status write_file(const std::string& path, bool replace, const std::string& bytes) {
-  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path, replace));
-  TRY(file.write({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}));
-  return file.commit();
-}
-
 Status write_sound(const CreateMusicOptions& o) {
   ASSIGN_OR_RETURN(const std::string font, find_sound_font());
   TemporaryFile sound(o.wav, "sound");
@@ -137,8 +129,8 @@ Status write_sound(const CreateMusicOptions& o) {
 }
 
 Status write_outputs(const CreateMusicOptions& o, const Tune& tune) {
-  TRY(write_file(o.output, o.force, midi_bytes(in_fine_ticks(tune.song))));
-  if (!o.roll.empty()) TRY(write_file(o.roll, o.force, piano_roll(tune.song)));
+  TRY(write_text_file(o.output, midi_bytes(in_fine_ticks(tune.song)), o.force));
+  if (!o.roll.empty()) TRY(write_text_file(o.roll, piano_roll(tune.song), o.force));
   return o.wav.empty() ? Status() : write_sound(o);
 }
 

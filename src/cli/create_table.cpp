@@ -133,10 +133,7 @@ Status check(const TableOptions& o) {
                          "name that by --compare");
   if (o.real.empty() && !o.report_file.empty())
     return Status::usage("a report compares with a real table", "name it by --compare");
-  if (!o.report_file.empty() && !o.force && file_exists(o.report_file))
-    return Status::usage(fmt::format("{} exists", o.report_file),
-                         "choose another name, or --force to replace it");
-  return {};
+  return o.report_file.empty() ? Status() : check_is_free(o.report_file, o.force);
 }
 
 // A row is a few tokens of a small model, one by one: threads would wait for each other.

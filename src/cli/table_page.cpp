@@ -137,9 +137,7 @@ Status write_table_page(const TableComparison& c, const std::string& path, bool 
       "<p class=\"soft\">Correlation of numbers, correlation ratio of numbers and categories, "
       "Cramér's V of categories.</p>";
   page += kHtmlEnd;
-  ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, replace));
-  TRY(out.write({reinterpret_cast<const uint8_t*>(page.data()), page.size()}));
-  return out.commit();
+  return write_text_file(path, page, replace);
 }
 
 }  // namespace enxuto

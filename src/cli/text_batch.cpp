@@ -32,10 +32,6 @@ struct Counts {
   }
 };
 
-ByteView bytes_of(std::string_view text) {
-  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
-}
-
 // Whole lines of a file, and the bytes that they take.
 struct Lines {
   uint64_t count = 0, bytes = 0;
@@ -128,9 +124,7 @@ Result<Generation> TextWriter::answer(const std::string& text, std::optional<uin
 }
 
 Result<TextBatch> TextBatch::open(TextOptions& options) {
-  if (!options.force && file_exists(options.output))
-    return Status::usage(fmt::format("{} exists", options.output),
-                         "choose another name, or --force to replace it");
+  TRY(check_is_free(options.output, options.force));
   ASSIGN_OR_RETURN(WorkFolder folder, WorkFolder::open(options.output + ".batch"));
   TextBatch batch(std::move(folder));
   if (batch.folder_.has(kRecord)) {
@@ -175,9 +169,7 @@ Status TextBatch::settle(const TextOptions& options, const std::string& schema,
         fmt::format("{} was begun with other options, prompts or model", folder_.path()),
         "give the same ones, or --force to begin anew");
   TRY(folder_.remove(kResults));
-  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(folder_.path(kRecord), true));
-  TRY(file.write(bytes_of(to_text(record))));
-  return file.commit();
+  return write_text_file(folder_.path(kRecord), to_text(record), /*replace=*/true);
 }
 
 Status TextBatch::run(const TextOptions& options, const std::string& schema, TextWriter& writer) {
@@ -221,7 +213,7 @@ Status TextBatch::finish(const TextOptions& options) {
   std::vector<char> piece(size_t{1} << 16);
   for (;;) {
     ASSIGN_OR_RETURN(const uint64_t n, from.read(piece));
-    TRY(to.write(bytes_of({piece.data(), n})));
+    TRY(to.write(std::string_view(piece.data(), n)));
     if (n < piece.size()) break;
   }
   TRY(to.commit());

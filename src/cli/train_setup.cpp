@@ -248,9 +248,7 @@ TrainSetup empty_setup(const TrainOptions& o, WorkFolder folder) {
 Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
                                 const Progress& progress) {
   TRY(check_options(o));
-  if (!o.force && !o.resume && file_exists(o.output))
-    return Status::usage(fmt::format("{} exists", o.output),
-                         "choose another name, or --force to replace it");
+  TRY(check_is_free(o.output, o.force || o.resume));
   ASSIGN_OR_RETURN(WorkFolder folder, WorkFolder::open(o.output + ".training"));
   TrainSetup setup = empty_setup(o, std::move(folder));
   const Status done = fill(ranks, setup, progress);

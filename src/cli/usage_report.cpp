@@ -138,7 +138,7 @@ Status UsageReport::finish(Json results, std::string (*page)(const Json& report)
   report.update(results);
   report["memory"] = memory_json();
   const std::string text = options_.report_file.ends_with(".html") ? page(report) : to_text(report);
-  TRY(file_->write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+  TRY(file_->write(text));
   TRY(file_->commit());
   file_.reset();
   return {};

@@ -41,7 +41,7 @@ Status SafetensorsWriter::begin() {
   const uint64_t bytes = text.size();
   std::memcpy(size, &bytes, sizeof size);
   TRY(out_.write(size));
-  return out_.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  return out_.write(text);
 }
 
 Status SafetensorsWriter::write(ByteView bytes) {

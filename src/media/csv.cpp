@@ -147,7 +147,7 @@ Status CsvWriter::add(std::span<const std::string> row) {
     line_ += '"';
   }
   line_ += '\n';
-  return file_.write({reinterpret_cast<const uint8_t*>(line_.data()), line_.size()});
+  return file_.write(line_);
 }
 
 }  // namespace enxuto

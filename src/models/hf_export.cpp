@@ -75,7 +75,7 @@ std::string shard_name(size_t shard, size_t n) {
 
 Status write_text(OutputFolder& folder, const std::string& name, const std::string& text) {
   ASSIGN_OR_RETURN(OutputFile out, folder.file(name));
-  TRY(out.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+  TRY(out.write(text));
   return out.commit();
 }
 

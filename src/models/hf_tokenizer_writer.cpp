@@ -167,8 +167,7 @@ class JsonText {
  public:
   explicit JsonText(OutputFile& out) : out_(out) {}
   void raw(std::string_view text) {
-    if (status_.ok())
-      status_ = out_.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+    if (status_.ok()) status_ = out_.write(text);
     first_ = true;
   }
   void element(std::string_view text) {

@@ -136,9 +136,7 @@ Result<std::string> read_text_file(const std::string& path, uint64_t limit) {
 Result<OutputFile> OutputFile::create(const std::string& path, bool replace) {
   if (is_directory(path))
     return Status::usage(fmt::format("{} is a folder", path), "name a file to write");
-  if (!replace && file_exists(path))
-    return Status::usage(fmt::format("{} exists already", path),
-                         "choose another name, or say --force to replace it");
+  TRY(check_is_free(path, replace));
   std::string part = fmt::format("{}.part-{}", path, ::getpid());
   const int fd = fault_here(FaultPoint::kWrite)
                      ? (errno = EIO, -1)
@@ -196,6 +194,10 @@ Status OutputFile::write(ByteView bytes) {
   return {};
 }
 
+Status OutputFile::write(std::string_view text) {
+  return write({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
+
 Status OutputFile::write_at(uint64_t offset, ByteView bytes) {
   TRY(flush());
   return write_through(bytes.data(), bytes.size(), offset);
@@ -234,9 +236,21 @@ Status OutputFile::commit() {
   return {};
 }
 
+Status write_text_file(const std::string& path, std::string_view text, bool replace) {
+  ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path, replace));
+  TRY(file.write(text));
+  return file.commit();
+}
+
 bool file_exists(const std::string& path) {
   struct stat info;
   return ::lstat(path.c_str(), &info) == 0;
+}
+
+Status check_is_free(const std::string& path, bool replace) {
+  if (replace || !file_exists(path)) return {};
+  return Status::usage(fmt::format("{} exists already", path),
+                       "choose another name, or say --force to replace it");
 }
 
 bool is_directory(const std::string& path) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
 
@@ -76,6 +77,7 @@ class OutputFile {
   ~OutputFile();
 
   Status write(ByteView bytes);                      // appends, buffered
+  Status write(std::string_view text);               // likewise
   Status write_at(uint64_t offset, ByteView bytes);  // overwrites bytes already written
   Status flush();
   // Room on the disk for so many bytes, where the file system can promise it: kFailed says that it
@@ -95,7 +97,12 @@ class OutputFile {
   std::unique_ptr<uint8_t[]> buffer_;
 };
 
+// A file of this text.
+Status write_text_file(const std::string& path, std::string_view text, bool replace);
+
 bool file_exists(const std::string& path);
+// kUsage where there is such a file and `replace` was not said.
+Status check_is_free(const std::string& path, bool replace);
 bool is_directory(const std::string& path);
 // Whether both names lead to the same file (also by links).
 bool same_file(const std::string& a, const std::string& b);

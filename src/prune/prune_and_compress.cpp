@@ -69,9 +69,7 @@ class PruneAndCompress {
                              "write the result under another name");
     if (is_directory(output_path_))
       return Status::usage(fmt::format("{} is a folder", output_path_), "name a file to write");
-    if (!request_.replace_output && file_exists(output_path_))
-      return Status::usage(fmt::format("{} exists already", output_path_),
-                           "choose another name, or say --force to replace it");
+    TRY(check_is_free(output_path_, request_.replace_output));
     ASSIGN_OR_RETURN(parameters_, count_parameters(*model_));
     ASSIGN_OR_RETURN(smallest_, smallest_file_bytes(model_, request_));
     TRY(check_size());
