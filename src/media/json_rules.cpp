@@ -8,7 +8,7 @@ using State = JsonAutomaton::State;
 // More characters left, or missing, than this count as this many: longer tokens are not used in a
 // string whose length is bounded.
 constexpr uint64_t kCounted = 64;
-constexpr size_t kMostMaskBytes = size_t{4} << 20;
+constexpr size_t kMostMaskBytes = size_t{8} << 20;
 constexpr uint64_t kAutomatonBytes = uint64_t{16} << 20;
 
 bool is_in_string(const JsonAutomaton& automaton, uint32_t id) {
@@ -32,7 +32,7 @@ Result<std::unique_ptr<JsonRules>> JsonRules::create(std::string_view schema,
 
 uint64_t JsonRules::table_bytes(const Tokenizer& tokenizer) {
   return TokenPieces::table_bytes(tokenizer) + tokenizer.vocabulary_size() * sizeof(uint32_t) +
-         2 * kMostMaskBytes + kAutomatonBytes;
+         kMostMaskBytes + kAutomatonBytes;
 }
 
 JsonRules::JsonRules(JsonGrammar grammar, const Tokenizer& tokenizer)
@@ -40,17 +40,16 @@ JsonRules::JsonRules(JsonGrammar grammar, const Tokenizer& tokenizer)
       automaton_(grammar_),
       pieces_(tokenizer),
       places_(tokenizer.vocabulary_size(), UINT32_MAX),
-      start_(automaton_.start()),
-      state_(start_),
+      state_(automaton_.start()),
       allowed_(tokenizer.vocabulary_size()) {
   for (size_t i = 0; i < places_.size(); ++i)
     if (tokenizer.ends_generation(static_cast<Token>(i))) ends_.push_back(static_cast<Token>(i));
   for (size_t i = 0; i < pieces_.size(); ++i) places_[pieces_.token(i)] = static_cast<uint32_t>(i);
-  fewest_ = pieces_.spell(automaton_.finish(start_));
+  fewest_ = pieces_.spell(automaton_.finish(state_));
 }
 
 void JsonRules::begin(uint64_t most_tokens) {
-  state_ = start_ = automaton_.start();
+  state_ = automaton_.start();
   left_ = most_tokens;
   rest_ = fewest_;
   ended_ = false;
@@ -86,7 +85,8 @@ void JsonRules::accept(Token token) {
     rest_.erase(rest_.begin());
   else
     rest_.clear();
-  if (automaton_.is_large() || masks_.size() * places_.size() / 8 > kMostMaskBytes) forget();
+  const size_t mask_bytes = (masks_.size() + in_strings_.size()) * places_.size() / 8;
+  if (automaton_.is_large() || mask_bytes > kMostMaskBytes) forget();
 }
 
 bool JsonRules::begins(std::string_view text) {
@@ -98,9 +98,8 @@ bool JsonRules::accepts(std::string_view text) {
 }
 
 const JsonRules::Mask& JsonRules::mask_of(State state) {
-  const auto [known, is_new] = masks_.try_emplace(state, Mask{TokenSet(places_.size()), 0});
-  Mask& mask = known->second;
-  if (!is_new) return mask;
+  if (const auto known = masks_.find(state); known != masks_.end()) return known->second;
+  Mask& mask = masks_.emplace(state, Mask{TokenSet(places_.size()), 0}).first->second;
   const auto step = [&](State from, uint8_t byte, size_t, State& next) {
     next = automaton_.step(from, byte);
     return next != JsonAutomaton::kDead;
@@ -115,10 +114,9 @@ const JsonRules::Mask& JsonRules::mask_of(State state) {
 const JsonRules::InString& JsonRules::in_string(CharState state, uint64_t least, uint64_t most) {
   least = std::min(least, kCounted);
   if (most != kNoLimit) most = std::min(most, kCounted);
-  const auto [known, is_new] =
-      in_strings_.try_emplace({state, least, most}, InString{TokenSet(places_.size()), {}});
-  InString& result = known->second;
-  if (!is_new) return result;
+  const std::tuple key(state, least, most);
+  if (const auto known = in_strings_.find(key); known != in_strings_.end()) return known->second;
+  InString& result = in_strings_.emplace(key, InString{TokenSet(places_.size()), {}}).first->second;
   struct Inside {
     CharState state;
     uint32_t characters = 0, end = 0;  // end: bytes of the piece with which it was closed; 0: open
@@ -141,13 +139,6 @@ const JsonRules::InString& JsonRules::in_string(CharState state, uint64_t least,
   return result;
 }
 
-void JsonRules::add(const TokenSet& tokens) {
-  if (allowed_.empty())
-    allowed_ = tokens;
-  else
-    tokens.for_each([&](Token token) { allowed_.add(token); });
-}
-
 bool JsonRules::add_fitting(State from, const TokenSet& tokens) {
   bool all = true;
   tokens.for_each([&](Token token) {
@@ -161,7 +152,7 @@ bool JsonRules::add_fitting(State from, const TokenSet& tokens) {
 bool JsonRules::add_outside(State state) {
   const Mask& mask = mask_of(state);
   if (mask.worst >= left_) return add_fitting(state, mask.tokens);
-  add(mask.tokens);
+  allowed_.add(mask.tokens);
   return true;
 }
 
@@ -175,7 +166,7 @@ bool JsonRules::add_in_string(uint32_t id) {
   // A token inside cuts a character at most: so many bytes more.
   const State here = automaton_.state_of({id});
   if (can_finish(here, finish_char(CharState::kThree).size()))
-    add(tokens.inside);
+    allowed_.add(tokens.inside);
   else
     all = add_fitting(here, tokens.inside);
   const State after = automaton_.after(id);
@@ -206,6 +197,7 @@ bool JsonRules::can_finish(State state, uint64_t more) {
 void JsonRules::forget() {
   state_ = automaton_.forget_all_but(state_);
   masks_.clear();
+  in_strings_.clear();
   tokens_left_.clear();
 }
 

@@ -44,7 +44,6 @@ class JsonRules : public TokenRules {
   JsonRules(JsonGrammar grammar, const Tokenizer& tokenizer);
   const Mask& mask_of(JsonAutomaton::State state);
   const InString& in_string(CharState state, uint64_t least, uint64_t most);
-  void add(const TokenSet& tokens);
   // False where some could follow, and leave too few tokens.
   bool add_fitting(JsonAutomaton::State from, const TokenSet& tokens);
   bool add_outside(JsonAutomaton::State state);
@@ -61,7 +60,7 @@ class JsonRules : public TokenRules {
   std::unordered_map<JsonAutomaton::State, Mask> masks_;
   std::map<std::tuple<CharState, uint64_t, uint64_t>, InString> in_strings_;
   std::unordered_map<JsonAutomaton::State, uint64_t> tokens_left_;  // as spelled
-  JsonAutomaton::State start_, state_;
+  JsonAutomaton::State state_;
   uint64_t left_ = 0;
   bool ended_ = false;
   TokenSet allowed_;

@@ -5,7 +5,8 @@
 namespace enxuto {
 
 void MusicRules::add(Event event, uint32_t begin, uint32_t end) {
-  for (uint32_t i = begin; i < end; ++i) set_.add(tokens_.token(event, i));
+  const Token first = tokens_.token(event, begin);
+  set_.add(first, first + static_cast<Token>(end) - static_cast<Token>(begin));
 }
 
 void MusicRules::add_other(Event event, int64_t than, uint32_t begin) {

@@ -21,6 +21,9 @@ class TokenSet {
   void add(Token first, Token end) {  // all of [first, end)
     for (Token token = first; token < end; ++token) add(token);
   }
+  void add(const TokenSet& others) {  // of the same vocabulary
+    for (size_t i = 0; i < words_.size(); ++i) words_[i] |= others.words_[i];
+  }
   void remove(Token token) { words_[word(token)] &= ~(uint64_t{1} << bit(token)); }
   void clear() { words_.assign(words_.size(), 0); }
   bool empty() const {
