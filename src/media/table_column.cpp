@@ -36,6 +36,8 @@ Status Column::check() const {
   for (size_t i = 0; i < m.knots.size(); ++i)
     if (!(std::abs(m.knots[i]) <= 1e300) || (i > 0 && !(m.knots[i - 1] < m.knots[i])))
       return unsound("its knots do not ascend");
+  const double span = m.knots.empty() ? 0 : m.knots.back() - m.knots.front();
+  if (m.step > 0 && span / m.step > 0x1p54) return unsound("its step is too small");
   if (m.parts == 0 || m.parts > 4096) return unsound("its parts");
   if (n_outcomes() == 0) return unsound("nothing that it could say");
   if (!are_shares(m.rare_shares, m.rare.size()) || !are_shares(m.shares, n_outcomes()))

@@ -1,6 +1,7 @@
 #include "media/vector_quantizer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "data/shuffled_order.h"
 #include "platform/interrupt.h"
@@ -44,9 +45,7 @@ Result<VectorQuantizer> VectorQuantizer::learn(std::span<const float> vectors, u
     ASSIGN_OR_RETURN(const std::vector<float> codebook,
                      quantizer.k_means(left, seed + stage, progress));
     quantizer.add_stage(codebook);
-    quantizer.nearest(left, codebook, half_squares_of(codebook, dimensions), codes);
-    for (size_t i = 0; i < left.size(); ++i)
-      left[i] -= codebook[size_t{codes[i / dimensions]} * dimensions + i % dimensions];
+    quantizer.code_stage(stage, left, codes);
   }
   return quantizer;
 }
@@ -56,6 +55,8 @@ Result<VectorQuantizer> VectorQuantizer::of(std::vector<float> codebooks, uint32
   const size_t size = size_t{n_codes} * dimensions;
   if (size == 0 || codebooks.empty() || codebooks.size() % size != 0)
     return Status::bad_input("codebooks of another size than the file says");
+  if (!std::ranges::all_of(codebooks, [](float value) { return std::isfinite(value); }))
+    return Status::bad_input("codebooks of what are no numbers");
   ASSIGN_OR_RETURN(const Dense dense, Dense::load());
   VectorQuantizer quantizer(dense, dimensions, n_codes);
   for (size_t at = 0; at < codebooks.size(); at += size)
@@ -67,7 +68,7 @@ Result<VectorQuantizer> VectorQuantizer::of(std::vector<float> codebooks, uint32
 void VectorQuantizer::nearest(std::span<const float> vectors, std::span<const float> codebook,
                               std::span<const float> half_squares,
                               std::span<uint32_t> codes) const {
-  std::vector<float> products(kTogether * n_codes_);
+  std::vector<float> products(std::min(kTogether, codes.size()) * n_codes_);
   for (size_t begin = 0; begin < codes.size(); begin += kTogether) {
     const size_t n = std::min(kTogether, codes.size() - begin);
     dense_.multiply(static_cast<int64_t>(n), n_codes_, dimensions_, 1,
@@ -121,19 +122,22 @@ Result<std::vector<float>> VectorQuantizer::k_means(std::span<const float> vecto
   return codebook;
 }
 
+void VectorQuantizer::code_stage(uint32_t stage, std::span<float> left,
+                                 std::span<uint32_t> codes) const {
+  const std::span<const float> book = codebook(stage);
+  nearest(left, book, std::span(half_squares_).subspan(size_t{stage} * n_codes_, n_codes_), codes);
+  for (size_t i = 0; i < codes.size(); ++i)
+    for (uint32_t d = 0; d < dimensions_; ++d)
+      left[i * dimensions_ + d] -= book[size_t{codes[i]} * dimensions_ + d];
+}
+
 void VectorQuantizer::encode(std::span<const float> vectors, std::span<uint32_t> codes) const {
   std::vector<float> left(vectors.begin(), vectors.end());
   const size_t n = vectors.size() / dimensions_;
   std::vector<uint32_t> of_stage(n);
   for (uint32_t stage = 0; stage < n_stages_; ++stage) {
-    const std::span<const float> book = codebook(stage);
-    nearest(left, book, std::span(half_squares_).subspan(size_t{stage} * n_codes_, n_codes_),
-            of_stage);
-    for (size_t i = 0; i < n; ++i) {
-      codes[i * n_stages_ + stage] = of_stage[i];
-      for (uint32_t d = 0; d < dimensions_; ++d)
-        left[i * dimensions_ + d] -= book[size_t{of_stage[i]} * dimensions_ + d];
-    }
+    code_stage(stage, left, of_stage);
+    for (size_t i = 0; i < n; ++i) codes[i * n_stages_ + stage] = of_stage[i];
   }
 }
 

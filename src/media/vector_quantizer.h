@@ -22,7 +22,6 @@ class VectorQuantizer {
   static Result<VectorQuantizer> of(std::vector<float> codebooks, uint32_t dimensions,
                                     uint32_t n_codes);
 
-  uint32_t dimensions() const { return dimensions_; }
   uint32_t n_codes() const { return n_codes_; }  // of a stage
   uint32_t n_stages() const { return n_stages_; }
   std::span<const float> codebooks() const { return codebooks_; }
@@ -38,6 +37,8 @@ class VectorQuantizer {
   void add_stage(std::span<const float> codebook);
   void nearest(std::span<const float> vectors, std::span<const float> codebook,
                std::span<const float> half_squares, std::span<uint32_t> codes) const;
+  // The codes of `left`, which are taken off it.
+  void code_stage(uint32_t stage, std::span<float> left, std::span<uint32_t> codes) const;
   Result<std::vector<float>> k_means(std::span<const float> vectors, uint64_t seed,
                                      const Progress& progress) const;
 
