@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "data/text_files.h"
@@ -32,11 +33,6 @@ std::optional<std::string_view> string_at_any(JsonElement from, const std::strin
   return std::nullopt;
 }
 
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "" : path.substr(0, slash + 1);
-}
-
 Result<std::string> list_at(const std::string& path) {
   if (!is_directory(path)) return path;
   for (const char* name : kNames)
@@ -59,10 +55,12 @@ Status CaptionList::add(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string list, list_at(path));
   ASSIGN_OR_RETURN(std::shared_ptr<const MappedFile> file, MappedFile::open(list));
   const std::string_view text = text_of(*file);
+  uint32_t line = 0;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
+    ++line;
     if (!is_blank(text.substr(begin, end - begin)))
-      entries_.push_back({static_cast<uint32_t>(lists_.size()), begin});
+      entries_.push_back({static_cast<uint32_t>(lists_.size()), line, begin});
     begin = end + 1;
   }
   lists_.push_back(std::move(file));
@@ -70,8 +68,7 @@ Status CaptionList::add(const std::string& path) {
 }
 
 std::string CaptionList::place_of(const Entry& entry) const {
-  const std::string_view before = text_of(*lists_[entry.list]).substr(0, entry.begin);
-  return fmt::format("{}:{}", lists_[entry.list]->path(), 1 + std::ranges::count(before, '\n'));
+  return fmt::format("{}:{}", lists_[entry.list]->path(), entry.line);
 }
 
 Result<Caption> CaptionList::at(size_t i) const {
@@ -85,8 +82,8 @@ Result<Caption> CaptionList::at(size_t i) const {
   const auto text = string_at_any(json->root, kTextKeys);
   if (!file || file->empty() || !text)
     return Status::bad_input(place_of(entry) + ": no object with a file and a text");
-  const bool absolute = file->front() == '/';
-  return Caption{(absolute ? "" : folder_of(list.path())) + std::string(*file), std::string(*text)};
+  const auto folder = std::filesystem::path(list.path()).parent_path();
+  return Caption{(folder / *file).string(), std::string(*text)};
 }
 
 }  // namespace enxuto

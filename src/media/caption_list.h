@@ -31,8 +31,8 @@ class CaptionList {
 
  private:
   struct Entry {
-    uint32_t list;
-    uint64_t begin;  // of the line, in the list
+    uint32_t list, line;  // line: from 1
+    uint64_t begin;       // of the line, in the list
   };
   Status add(const std::string& path);
   std::string place_of(const Entry& entry) const;

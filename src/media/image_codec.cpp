@@ -11,7 +11,7 @@
 namespace enxuto {
 namespace {
 
-constexpr uint32_t kPatch = 4, kMostSide = 64, kMostCodes = 1 << 16, kMostCaption = 256;
+constexpr uint32_t kMostSide = 64, kMostCodes = 1 << 16, kMostCaption = 256;
 constexpr const char* kSide = "enxuto.media.image.side";
 constexpr const char* kChannels = "enxuto.media.image.channels";
 constexpr const char* kCodes = "enxuto.media.image.codes";
@@ -35,23 +35,24 @@ Result<uint32_t> number_at(const Metadata& metadata, const char* key, uint64_t m
 class ImageRules : public TokenRules {
  public:
   ImageRules(size_t vocabulary, Token first, const VectorQuantizer& quantizer, uint32_t n_tokens)
-      : n_stages_(quantizer.n_stages()), left_(n_tokens), none_(vocabulary) {
-    const auto n = static_cast<Token>(quantizer.n_codes());
-    for (uint32_t stage = 0; stage < n_stages_; ++stage, first += n) {
-      stages_.emplace_back(vocabulary);
-      stages_.back().add(first, first + n);
-    }
+      : first_(first),
+        n_codes_(static_cast<Token>(quantizer.n_codes())),
+        n_stages_(quantizer.n_stages()),
+        n_tokens_(n_tokens),
+        set_(vocabulary) {}
+  const TokenSet& allowed() override {
+    set_.clear();
+    if (at_ == n_tokens_) return set_;
+    const Token first = first_ + static_cast<Token>(at_ % n_stages_) * n_codes_;
+    set_.add(first, first + n_codes_);
+    return set_;
   }
-  const TokenSet& allowed() override { return left_ ? stages_[stage_] : none_; }
-  void accept(Token) override {
-    left_--;
-    stage_ = (stage_ + 1) % n_stages_;
-  }
+  void accept(Token) override { ++at_; }
 
  private:
-  uint32_t n_stages_, left_, stage_ = 0;
-  TokenSet none_;
-  std::vector<TokenSet> stages_;
+  Token first_, n_codes_;
+  uint32_t n_stages_, n_tokens_, at_ = 0;
+  TokenSet set_;
 };
 
 }  // namespace
@@ -148,8 +149,7 @@ std::vector<std::string> ImageCodec::unknown_words(std::string_view caption) con
   return words;
 }
 
-// (patches, kPatch, kPatch, channels), in [-1, 1]
-std::vector<float> ImageCodec::patches_of(const Picture& picture) {
+std::vector<float> patches_of(const Picture& picture) {
   std::vector<float> values;
   values.reserve(picture.pixels.size());
   const uint32_t run = kPatch * picture.channels;

@@ -21,6 +21,10 @@
 
 namespace enxuto {
 
+inline constexpr uint32_t kPatch = 4;  // pixels of its side
+// (patches, kPatch, kPatch, channels), in [-1, 1]. The picture's sides are multiples of kPatch.
+std::vector<float> patches_of(const Picture& picture);
+
 class ImageCodec : public MediaCodec {
  public:
   static Result<std::unique_ptr<MediaCodec>> learn(const CodecRequest& request,
@@ -46,7 +50,6 @@ class ImageCodec : public MediaCodec {
   uint32_t n_tokens() const;         // of a picture
   double bytes_per_picture() const;  // of its codes, at their bits
   uint32_t side() const { return shape_.side; }
-  uint32_t channels() const { return shape_.channels; }
   // Of pictures that codebooks were not made from, in dB; 0: there were none.
   double psnr() const { return psnr_; }
 
@@ -59,10 +62,8 @@ class ImageCodec : public MediaCodec {
       : shape_(shape), quantizer_(std::move(quantizer)) {}
   Status name_tokens(Metadata text);
   Status read_tokens(const Metadata& metadata);
-  static std::vector<float> patches_of(const Picture& picture);
   void measure(std::span<const Picture> pictures);
 
-  friend class ImageTrainer;
   Shape shape_;
   VectorQuantizer quantizer_;
   double psnr_ = 0;

@@ -16,7 +16,7 @@
 namespace enxuto {
 namespace {
 
-constexpr uint32_t kMostAutoSide = 32, kStep = 4;
+constexpr uint32_t kMostAutoSide = 32;
 constexpr size_t kLooked = 64;   // pictures whose size and colour tell those of all
 constexpr size_t kHeldOut = 64;  // that the quantizer is measured on
 constexpr size_t kMostPatches = 1 << 16;
@@ -30,8 +30,9 @@ class Sample {
  public:
   Sample(const CaptionList& list, uint64_t seed) : list_(list), order_(list.size(), seed) {}
   // False at the end.
-  bool next(Picture& picture) {
+  Result<bool> next(Picture& picture) {
     while (at_ < list_.size()) {
+      if (interrupted()) return Status::interrupted();
       const Result<Caption> caption = list_.at(order_[at_++]);
       Result<Picture> read =
           caption.ok() ? read_png(caption->file) : Result<Picture>(caption.status());
@@ -61,13 +62,15 @@ Result<Looks> look_at(Sample& sample) {
   Looks looks;
   Picture picture;
   std::set<uint32_t> sides;
-  for (size_t i = 0; i < kLooked && sample.next(picture); ++i) {
+  for (size_t i = 0; i < kLooked; ++i) {
+    ASSIGN_OR_RETURN(const bool any, sample.next(picture));
+    if (!any) break;
     sides.insert({picture.width, picture.height});
     if (!is_grey(picture)) looks.channels = 3;
   }
   if (sides.empty()) return sample.first_error();
   if (sides.size() == 1 && *sides.begin() < kMostAutoSide)
-    looks.side = std::max(kStep, *sides.begin() / kStep * kStep);
+    looks.side = std::max(kPatch, *sides.begin() / kPatch * kPatch);
   sample.again();
   return looks;
 }
@@ -154,57 +157,49 @@ class PictureWriter {
   DataCounts counts_;
 };
 
-}  // namespace
-
-class ImageTrainer {
- public:
-  static Result<std::unique_ptr<MediaCodec>> learn(const CodecRequest& request,
-                                                   const Progress& progress) {
-    ASSIGN_OR_RETURN(const CaptionList list, CaptionList::open(request.paths));
-    Sample sample(list, request.seed);
-    ASSIGN_OR_RETURN(const Looks looks, look_at(sample));
-    ASSIGN_OR_RETURN(Captions captions, read_captions(list));
-    std::vector<Picture> held_out;
-    std::vector<float> patches = take(sample, looks, list.size(), held_out);
-    if (patches.empty()) return Status::bad_input("too few pictures can be read to learn from");
-    const uint32_t dimensions = kStep * kStep * looks.channels;
-    ASSIGN_OR_RETURN(VectorQuantizer quantizer,
-                     VectorQuantizer::learn(patches, dimensions, kCodesOfStage,
-                                            looks.channels == 1 ? 1 : 2, request.seed, progress));
-    std::unique_ptr<ImageCodec> codec(
-        new ImageCodec({looks.side, looks.channels, captions.most_tokens}, std::move(quantizer)));
-    codec->words_ = std::move(captions.words);
-    TRY(codec->name_tokens(captions.text));
-    codec->measure(held_out);
-    TRY(codec->name_tokens(captions.text));
-    return std::unique_ptr<MediaCodec>(std::move(codec));
-  }
-
- private:
-  // Patches to learn from; the first pictures, a tenth at most, are held out.
-  static std::vector<float> take(Sample& sample, const Looks& looks, size_t n_listed,
-                                 std::vector<Picture>& held_out) {
-    const size_t values = size_t{looks.side} * looks.side * looks.channels;
-    const size_t most = kMostPatches * kStep * kStep * looks.channels / values;
-    const size_t measured = std::min(kHeldOut, n_listed / 10);
-    std::vector<float> patches;
-    Picture picture;
-    for (size_t i = 0; i < measured + most && sample.next(picture); ++i) {
-      picture = squared(picture, looks.side, looks.channels);
-      if (i < measured) {
-        held_out.push_back(picture);
-        continue;
-      }
-      const std::vector<float> own = ImageCodec::patches_of(picture);
-      patches.insert(patches.end(), own.begin(), own.end());
+// Patches to learn from; the first pictures, a tenth at most, are held out.
+Result<std::vector<float>> take(Sample& sample, const Looks& looks, size_t n_listed,
+                                std::vector<Picture>& held_out) {
+  const size_t values = size_t{looks.side} * looks.side * looks.channels;
+  const size_t most = kMostPatches * kPatch * kPatch * looks.channels / values;
+  const size_t measured = std::min(kHeldOut, n_listed / 10);
+  std::vector<float> patches;
+  Picture picture;
+  for (size_t i = 0; i < measured + most; ++i) {
+    ASSIGN_OR_RETURN(const bool any, sample.next(picture));
+    if (!any) break;
+    picture = squared(picture, looks.side, looks.channels);
+    if (i < measured) {
+      held_out.push_back(picture);
+      continue;
     }
-    return patches;
+    const std::vector<float> own = patches_of(picture);
+    patches.insert(patches.end(), own.begin(), own.end());
   }
-};
+  if (patches.empty()) return Status::bad_input("too few pictures can be read to learn from");
+  return patches;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<MediaCodec>> ImageCodec::learn(const CodecRequest& request,
                                                       const Progress& progress) {
-  return ImageTrainer::learn(request, progress);
+  ASSIGN_OR_RETURN(const CaptionList list, CaptionList::open(request.paths));
+  Sample sample(list, request.seed);
+  ASSIGN_OR_RETURN(const Looks looks, look_at(sample));
+  ASSIGN_OR_RETURN(Captions captions, read_captions(list));
+  std::vector<Picture> held_out;
+  ASSIGN_OR_RETURN(const std::vector<float> patches, take(sample, looks, list.size(), held_out));
+  const uint32_t dimensions = kPatch * kPatch * looks.channels;
+  ASSIGN_OR_RETURN(VectorQuantizer quantizer,
+                   VectorQuantizer::learn(patches, dimensions, kCodesOfStage,
+                                          looks.channels == 1 ? 1 : 2, request.seed, progress));
+  std::unique_ptr<ImageCodec> codec(
+      new ImageCodec({looks.side, looks.channels, captions.most_tokens}, std::move(quantizer)));
+  codec->words_ = std::move(captions.words);
+  codec->measure(held_out);
+  TRY(codec->name_tokens(std::move(captions.text)));
+  return std::unique_ptr<MediaCodec>(std::move(codec));
 }
 
 void ImageCodec::measure(std::span<const Picture> pictures) {
