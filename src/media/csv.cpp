@@ -21,11 +21,6 @@ char delimiter_of(std::string_view line) {
   return *std::ranges::max_element(known, {}, count);
 }
 
-Status is_no_text(const std::string& path) {
-  return Status::bad_input(fmt::format("{} is no CSV text: it has bytes of zero", path),
-                           "give CSV in UTF-8 (or Latin-1); UTF-16 has to be converted");
-}
-
 }  // namespace
 
 // Fields one after the other in one text; the first `taken` rows were handed out.
@@ -64,8 +59,7 @@ CsvReader::CsvReader(InputFile file, char delimiter)
     : file_(std::move(file)),
       delimiter_(delimiter),
       parser_(new csv_parser, free_parser),
-      parsed_(std::make_unique<Parsed>()),
-      piece_(kPieceBytes) {
+      parsed_(std::make_unique<Parsed>()) {
   csv_init(parser_.get(), 0);
   csv_set_blk_size(parser_.get(), kPieceBytes);
   csv_set_space_func(parser_.get(), [](unsigned char) { return 0; });  // spaces are part of fields
@@ -80,23 +74,28 @@ Result<CsvReader> CsvReader::open(const std::string& path) {
   return reader;
 }
 
-// The first piece tells of the rest.
-Status CsvReader::begin() {
-  ASSIGN_OR_RETURN(const uint64_t n, file_.read(piece_));
-  std::string_view piece(piece_.data(), n);
-  n_bytes_ = n, complete_ = n < piece_.size();
-  if (piece.find('\0') != std::string_view::npos) return is_no_text(file_.path());
-  if (piece.starts_with(kByteOrderMark)) piece.remove_prefix(kByteOrderMark.size());
-  delimiter_ = delimiter_of(piece.substr(0, piece.find_first_of("\r\n")));
-  csv_set_delim(parser_.get(), static_cast<unsigned char>(delimiter_));
-  piece_.resize(n);
-  piece_.erase(piece_.begin(), piece_.begin() + static_cast<ptrdiff_t>(n - piece.size()));
-  TRY(parse_piece());
+Status CsvReader::fill() {
   piece_.resize(kPieceBytes);
-  return {};
+  ASSIGN_OR_RETURN(const uint64_t n, file_.read(piece_));
+  n_bytes_ += n, complete_ = n < piece_.size();
+  piece_.resize(n);
+  if (std::ranges::find(piece_, '\0') == piece_.end()) return {};
+  return Status::bad_input(fmt::format("{} is no CSV text: it has bytes of zero", file_.path()),
+                           "give CSV in UTF-8 (or Latin-1); UTF-16 has to be converted");
 }
 
-Status CsvReader::parse_piece() {
+// The first piece tells of the rest.
+Status CsvReader::begin() {
+  TRY(fill());
+  if (std::string_view(piece_.data(), piece_.size()).starts_with(kByteOrderMark))
+    piece_.erase(piece_.begin(), piece_.begin() + kByteOrderMark.size());
+  const std::string_view piece(piece_.data(), piece_.size());
+  delimiter_ = delimiter_of(piece.substr(0, piece.find_first_of("\r\n")));
+  csv_set_delim(parser_.get(), static_cast<unsigned char>(delimiter_));
+  return parse();
+}
+
+Status CsvReader::parse() {
   const auto field = [](void* bytes, size_t size, void* parsed) {
     static_cast<Parsed*>(parsed)->add_field(bytes, size);
   };
@@ -120,12 +119,8 @@ Result<bool> CsvReader::next(CsvRow& row) {
   while (!parsed_->has_row()) {
     if (complete_) return false;
     parsed_->drop_taken();
-    ASSIGN_OR_RETURN(const uint64_t n, file_.read(piece_));
-    n_bytes_ += n, complete_ = n < piece_.size();
-    piece_.resize(n);
-    if (std::ranges::find(piece_, '\0') != piece_.end()) return is_no_text(file_.path());
-    TRY(parse_piece());
-    piece_.resize(kPieceBytes);
+    TRY(fill());
+    TRY(parse());
   }
   parsed_->take(row);
   ++n_rows_;
@@ -136,7 +131,7 @@ Status CsvWriter::add(std::span<const std::string> row) {
   const char special[] = {delimiter_, '"', '\r', '\n'};
   line_.clear();
   for (const std::string& field : row) {
-    if (!line_.empty() || &field != row.data()) line_ += delimiter_;
+    if (&field != row.data()) line_ += delimiter_;
     const bool is_blank_line = row.size() == 1 && field.empty();
     if (!is_blank_line && field.find_first_of({special, 4}) == std::string::npos) {
       line_ += field;

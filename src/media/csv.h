@@ -39,7 +39,8 @@ class CsvReader {
  private:
   struct Parsed;  // complete rows, and what is there of the next one
   CsvReader(InputFile file, char delimiter);
-  Status parse_piece();
+  Status fill();   // the next piece of the file
+  Status parse();  // what is in it
   Status begin();
 
   InputFile file_;

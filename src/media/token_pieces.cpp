@@ -3,6 +3,8 @@
 #include <bitset>
 #include <numeric>
 
+#include "tokenizer/unicode.h"
+
 namespace enxuto {
 namespace {
 
@@ -11,9 +13,7 @@ bool is_cut(std::string_view text) {
   size_t more = 0;  // bytes of it that are there, after its first
   while (more < text.size() && (text[text.size() - 1 - more] & 0xC0) == 0x80) ++more;
   if (more == text.size()) return false;
-  const auto first = static_cast<uint8_t>(text[text.size() - 1 - more]);
-  const size_t needed = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : first >= 0xC0 ? 1 : 0;
-  return more < needed;
+  return more + 1 < utf8_length(text[text.size() - 1 - more]);
 }
 
 bool can_follow_all(const std::vector<std::string>& pieces) {
