@@ -8,7 +8,6 @@ the learned part again and leaves the test alone.
 """
 import json
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,6 @@ import speed
 import torch_venv
 
 CACHE = torch_venv.VENV.parent / "tables"
-PROGRAM = pathlib.Path(os.environ.get("ENXUTO", speed.ROOT / "build/enxuto"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on a busy machine scikit-learn's threads wait for each other
 ISLP = "ISLP==0.6.0"
 NEEDED = ["pandas==2.3.3", "scikit-learn==1.9.1", "scipy", "joblib", "threadpoolctl", "narwhals", "python-dateutil", "pytz",
@@ -45,15 +43,12 @@ def add_options(parser):
 
 def fetch():
     """The tables, where they are not there yet, and the libraries."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    try:
-        __import__("ctgan"), __import__("sklearn")
-    except ImportError:
-        subprocess.run([*pip, "install", "-q", "--no-cache-dir", "--no-deps", *NEEDED], check=True)
+    torch_venv.need(["ctgan", "sklearn"], NEEDED)
     if all((CACHE / f"{name}.csv").exists() for name in TABLES):
         return
     CACHE.mkdir(parents=True, exist_ok=True)
-    subprocess.run([*pip, "download", "-q", "--no-deps", "-d", CACHE, ISLP], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-q", "--no-deps", "-d", CACHE,
+                    ISLP], check=True)
     with zipfile.ZipFile(next(CACHE.glob("*.whl"))) as wheel:
         for name in TABLES:
             (CACHE / f"{name}.csv").write_bytes(wheel.read(f"ISLP/data/{name}.csv"))
@@ -115,15 +110,15 @@ class Judge:
 
 def run_enxuto(*command):
     """What it prints as JSON. Its peak RSS is in there: what wait4 says of it is this process's own, before exec."""
-    return json.loads(speed.run([PROGRAM, *command, "--json"])[0])
+    return json.loads(speed.run([speed.PROGRAM, *command, "--json"])[0])
 
 
-def ours(args, name, paths, method, seed):
-    """A simulated table, our report of it, and what training took."""
+def ours(paths, method, seed):
+    """A simulated table, and our report of it."""
     import pandas
     out, model = paths["scratch"] / "made.csv", paths["model"]
     report = run_enxuto("create", "table", model, "-o", out, "--force", "--rows", paths["rows"], "--method", method,
-                           "--seed", seed, "--compare", paths["learned"], "--holdout", paths["test"])
+                        "--seed", seed, "--compare", paths["learned"], "--holdout", paths["test"])
     return pandas.read_csv(out, keep_default_na=False), report
 
 
@@ -176,20 +171,22 @@ def measure_table(args, name, scratch):
     print(f"\n{name}, {judge.kind} of {judge.target}: {real:.4f} by {len(learned)} real rows, {len(test)} to test on")
     print(f"{'':14}{'efficacy':>10}{'of real':>9}{'reverse':>9}{'columns':>9}{'pairs':>8}{'copied':>8}{'nearest':>9}"
           f"{'held':>8}{'MiB':>8}{'s':>7}", flush=True)
-    peak, seconds = train_ours(args, name, paths)
-    found = {}
+    trained = train_ours(args, name, paths)
+    found = {}  # by method: its score, and the peak memory and seconds of training
     for method in args.methods:
         rows, reports = [], []
         if method in ("CTGAN", "TVAE"):
-            files, peak, seconds = train_rival(args, name, paths, method)
+            files, *cost = train_rival(args, name, paths, method)
             rows = [pandas.read_csv(file, keep_default_na=False) for file in files]
         else:
+            cost = trained
             for seed in args.seeds:
-                table, report = ours(args, name, paths, method, seed)
+                table, report = ours(paths, method, seed)
                 rows.append(table), reports.append(report["comparison"])
         scores = [judge.score(table, test) for table in rows]
         reverse = statistics.mean(judge.score(learned, table) for table in rows)
-        found[method] = statistics.mean(scores), peak, seconds, reverse
+        peak, seconds = cost
+        found[method] = statistics.mean(scores), peak, seconds
         line = f"{method:14}{found[method][0]:>10.4f}{found[method][0] / real:>9.3f}{reverse:>9.4f}"
         if reports:
             c = reports[0]
@@ -200,7 +197,7 @@ def measure_table(args, name, scratch):
         print(line + f"{peak / MIB:>8.0f}{seconds:>7.0f}   {' '.join(f'{s:.3f}' for s in scores)}", flush=True)
     for method, (score, *_) in found.items():
         yield f"table {name}: {judge.kind} of {judge.target} learned from {method} : from real rows", "score", score, real
-    for rival_method in set(found) & {"CTGAN", "TVAE"}:
+    for rival_method in set(found) & {"CTGAN", "TVAE"} if "network" in found else ():
         yield f"table {name}: efficacy of network : {rival_method}", "score", found["network"][0], found[rival_method][0]
         yield f"table {name}: peak RSS of training : {rival_method}", "bytes", found["network"][1], found[rival_method][1]
         yield f"table {name}: seconds of training : {rival_method}", "s", found["network"][2], found[rival_method][2]
