@@ -4,10 +4,7 @@ Fashion-MNIST (Debian's dataset-fashion-mnist). The classifier is scikit-learn's
 scaled to [0, 1]; the peer of its score on ours is its score on the 10,000 real pictures of the test. The codec's error is
 measured on pictures that its codebooks were not made from.
 """
-import gzip
 import json
-import os
-import pathlib
 import subprocess
 import sys
 
@@ -15,7 +12,6 @@ import speed
 import torch_venv
 
 CACHE = torch_venv.VENV.parent / "pictures"
-PROGRAM = pathlib.Path(os.environ.get("ENXUTO", speed.ROOT / "build/enxuto"))
 NEEDED = ["scikit-learn==1.9.1", "scipy", "joblib", "threadpoolctl", "narwhals", "pillow"]
 SIDE, GAP = 28, 2
 
@@ -26,11 +22,7 @@ def add_options(parser):
 
 
 def fetch():
-    try:
-        __import__("sklearn"), __import__("PIL")
-    except ImportError:
-        subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-cache-dir",
-                        "--no-deps", *NEEDED], check=True)
+    torch_venv.need(["sklearn", "PIL"], NEEDED)
     folder = CACHE / "fashion"
     if not (CACHE / "fashion-test/captions.jsonl").exists():
         subprocess.run([sys.executable, speed.ROOT / "tools/fetch_pictures.py", "fashion", folder], check=True)
@@ -39,17 +31,16 @@ def fetch():
 
 def train(data, scratch):
     model = scratch / "fashion.gguf"
-    subprocess.run([PROGRAM, "train", "--media", "image", "--data", data, "--params", "1M", "--epochs", "2", "--compute",
-                    "bf16", "--batch-size", "32", "-o", model], check=True)
+    subprocess.run([speed.PROGRAM, "train", "--media", "image", "--data", data, "--params", "1M", "--epochs", "2",
+                    "--compute", "bf16", "--batch-size", "32", "-o", model], check=True)
     return model
 
 
 def real(part):
     import numpy
-    folder = pathlib.Path("/usr/share/datasets/fashion-mnist")
-    pixels = gzip.decompress((folder / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
-    labels = gzip.decompress((folder / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
-    return (numpy.frombuffer(pixels, numpy.uint8).reshape(-1, SIDE * SIDE) / 255.0, numpy.frombuffer(labels, numpy.uint8))
+    from fetch_pictures import fashion_bytes
+    pixels, labels = (numpy.frombuffer(found, numpy.uint8) for found in fashion_bytes(part))
+    return pixels.reshape(-1, SIDE * SIDE) / 255.0, labels
 
 
 def made(model, kind, n, scratch):
@@ -57,8 +48,8 @@ def made(model, kind, n, scratch):
     import numpy
     from PIL import Image
     sheet = scratch / "sheet.png"
-    subprocess.run([PROGRAM, "create", "image", model, kind, "-o", sheet, "--n", str(n), "--seed", "1", "--force", "--json"],
-                   check=True, capture_output=True)
+    subprocess.run([speed.PROGRAM, "create", "image", model, kind, "-o", sheet, "--n", str(n), "--seed", "1", "--force",
+                    "--json"], check=True, capture_output=True)
     pixels = numpy.asarray(Image.open(sheet).convert("L")) / 255.0
     columns = (pixels.shape[1] + GAP) // (SIDE + GAP)
     corners = [(i // columns * (SIDE + GAP), i % columns * (SIDE + GAP)) for i in range(n)]
@@ -71,7 +62,7 @@ def measure(args, scratch):
     from fetch_pictures import CLOTHES
     from sklearn.neural_network import MLPClassifier
     model = args.image_model or train(data, scratch)
-    medium = json.loads(subprocess.run([PROGRAM, "inspect", model, "--json"], check=True, capture_output=True,
+    medium = json.loads(subprocess.run([speed.PROGRAM, "inspect", model, "--json"], check=True, capture_output=True,
                                        text=True).stdout)["medium"]
     yield "create image: codec, a grey picture of 28 x 28", "bytes", medium["bytes_per_picture"], SIDE * SIDE
     yield "create image: codec's PSNR on pictures it was not made from", "dB", medium["psnr"], None

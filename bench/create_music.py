@@ -4,8 +4,6 @@ The model is trained where it is not there yet (~/.cache/enxuto/create; some twe
 `create music` reports, as it is and compressed.
 """
 import json
-import os
-import pathlib
 import statistics
 import subprocess
 import sys
@@ -13,7 +11,6 @@ import sys
 import speed
 import torch_venv
 
-PROGRAM = pathlib.Path(os.environ.get("ENXUTO", speed.ROOT / "build/enxuto"))
 TOOLS = speed.ROOT / "tools"
 CACHE = torch_venv.VENV.parent / "create"
 
@@ -30,7 +27,7 @@ def compressed(model, bits, *options):
     """The model with so many bits a weight, beside it."""
     out = model.with_suffix(f".{bits}.gguf")
     if not out.exists():
-        run(PROGRAM, "compress", model, "-o", out, "--bpw", bits, *options)
+        run(speed.PROGRAM, "compress", model, "-o", out, "--bpw", bits, *options)
     return out
 
 
@@ -41,10 +38,10 @@ def measure(args, scratch, seeds=8, bars=16):
     if not chorales.exists():
         run(sys.executable, TOOLS / "fetch_chorales.py", chorales)
     if not model.exists():
-        run(PROGRAM, "train", "--media", "music", "--data", train, "--params", "1M", "--epochs", "7", "--batch-size",
+        run(speed.PROGRAM, "train", "--media", "music", "--data", train, "--params", "1M", "--epochs", "7", "--batch-size",
             "4", "--compute", "bf16", "-o", model)
     tune = scratch / "tune.mid"
-    command = [PROGRAM, "create", "music", model, "-o", tune, "--force", "--bars", bars, "--json", "--compare", train]
+    command = [speed.PROGRAM, "create", "music", model, "-o", tune, "--force", "--bars", bars, "--json", "--compare", train]
     tunes = [json.loads(run(*command, "--seed", seed)) for seed in range(1, seeds + 1)]
     heard = json.loads(run(*command, "--held-out", held_out))["held_out"]
     yield "music, held out: network beside k-grams", "nats", heard["nll_per_note"], heard["k_gram_nll_per_note"]

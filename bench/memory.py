@@ -20,7 +20,6 @@ from cgroup import Cgroup, cgroups_work
 
 MIB = 1 << 20
 ALLOWANCE = 2 * MIB
-PROGRAM = speed.ROOT / "build/enxuto"
 PROMPT = "The first thing that a visitor sees is"
 DEMO_TEXT = speed.ROOT / "bench/demo.txt"
 
@@ -38,7 +37,7 @@ def run(command, limit=None):
 
 def plan(model, goal, options, memory=None):
     """The plan's total, and whether it fits."""
-    command = [PROGRAM, "plan", model, "--for", goal, "--json", "--memory", memory or "1TiB", *options]
+    command = [speed.PROGRAM, "plan", model, "--for", goal, "--json", "--memory", memory or "1TiB", *options]
     output = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False).stdout
     return json.loads(output)["total_bytes"]
 
@@ -59,7 +58,7 @@ def cells(model, contexts, kv_formats, goals, scratch):
                     "eval": ["eval", model, scratch / "text.txt", "--chunks", 1],
                     "compress": ["compress", model, "-o", scratch / "out.gguf", "--force", "--bpw", 5],
                 }[goal]
-                yield name, goal, options, [PROGRAM, *command, *options]
+                yield name, goal, options, [speed.PROGRAM, *command, *options]
 
 
 def check(name, goal, options, command, model, args):
@@ -93,7 +92,7 @@ def peak_rss(command):
 def beside_peer(peer, model, repeat):
     """Median peak RSS of ours and of the peer's at context 2,048, taken in turns."""
     common = ["-m", model, "-p", "Once upon a time", "-n", 32, "-c", 2048, "-t", 2, "--temp", 0]
-    pairs = [(peak_rss([PROGRAM, "run", *common]), peak_rss([peer / "llama-completion", "-no-cnv", *common]))
+    pairs = [(peak_rss([speed.PROGRAM, "run", *common]), peak_rss([peer / "llama-completion", "-no-cnv", *common]))
              for _ in range(repeat)]
     return [statistics.median(side) for side in zip(*pairs)]
 

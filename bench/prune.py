@@ -23,7 +23,7 @@ JUDGED = {"kld": ("mean KLD", "nats", r"^Mean +KLD: *([-0-9.]+)"),
 
 def prune(args, model, path, options):
     """The report of enxuto prune."""
-    output, _ = speed.run([quality.PROGRAM, "prune", model, "-o", path, "--force", "--json", "-t", args.threads,
+    output, _ = speed.run([speed.PROGRAM, "prune", model, "-o", path, "--force", "--json", "-t", args.threads,
                            "--calibration", args.calibration, "--effort", args.effort, *options])
     return json.loads(output)
 
@@ -39,14 +39,14 @@ def decode_ratio(args, path, repeat=5):
     speeds = [[], []]
     for _ in range(repeat):
         for model, found in zip((args.model, path), speeds):
-            output, _ = speed.run([quality.PROGRAM, "bench", model, "-t", args.threads, "--prefill", 16, "--decode", 64,
+            output, _ = speed.run([speed.PROGRAM, "bench", model, "-t", args.threads, "--prefill", 16, "--decode", 64,
                                    "--repeat", 1, "--json"])
             found.append(json.loads(output)["decode_tokens_per_second"])
     return [statistics.median(found) for found in speeds]
 
 
 def peak(model, threads):
-    return speed.write([quality.PROGRAM, "run"], model, threads, 32)[0]
+    return speed.write([speed.PROGRAM, "run"], model, threads, 32)[0]
 
 
 def compare(args, bench, scratch):
@@ -89,7 +89,7 @@ def cut_vocabulary(args, scratch):
     print(f"{args.vocabulary.stem}: {report['tokens']:,} tokens, {report['file_bytes']:,} of {report['input_bytes']:,} bytes")
     bits = []
     for model in (path, args.vocabulary):
-        output, _ = speed.run([quality.PROGRAM, "eval", model, args.text, "--chunks", args.vocabulary_chunks, "-t", args.threads,
+        output, _ = speed.run([speed.PROGRAM, "eval", model, args.text, "--chunks", args.vocabulary_chunks, "-t", args.threads,
                                "--json"])
         bits.append(json.loads(output)["bits_per_byte"])
     print(f"bits per byte of text {bits[0]:.4f}, of the whole model {bits[1]:.4f}: {bits[0] / bits[1]:.4f}")

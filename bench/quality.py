@@ -16,7 +16,6 @@ import time
 
 import speed
 
-PROGRAM = speed.ROOT / "build/enxuto"
 CACHE = pathlib.Path.home() / ".cache/enxuto/quality"
 CONTEXT = 512
 ATTEMPTS = 10  # llama-perplexity sometimes ends before its last lines are written
@@ -71,7 +70,7 @@ class Quality:
 
     def ours(self, size, path):
         state = ["--state", self.args.state] if self.args.state else []
-        _, spent = took([PROGRAM, "compress", self.args.model, "-o", path, "--force", "--size", size, "--calibration",
+        _, spent = took([speed.PROGRAM, "compress", self.args.model, "-o", path, "--force", "--size", size, "--calibration",
                          self.args.calibration, "--effort", self.args.effort, "-t", self.args.threads, *state])
         return {"bytes": path.stat().st_size, **spent}
 

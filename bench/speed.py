@@ -3,7 +3,8 @@
 The model is dropped from the page cache first, so that how it lies there is not left to whoever
 wrote it. Runs alternate (ours, peer, ours, ...), so that a busy machine disturbs both alike;
 medians are printed. The peer: a folder with llama-bench and llama-completion, from ENXUTO_PEER_BIN, or the
-newest ~/.cache/enxuto-peer/*/bin. --record appends the figures to bench/results.csv.
+newest ~/.cache/enxuto-peer/*/bin. ENXUTO names another program than build/enxuto, here and for
+the other benchmarks. --record appends the figures to bench/results.csv.
 """
 import argparse
 import csv
@@ -18,6 +19,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = pathlib.Path(os.environ.get("ENXUTO", ROOT / "build/enxuto"))
 RESULTS = ROOT / "bench" / "results.csv"
 FIELDS = ["date", "machine", "commit", "command", "unit", "ours", "peer", "ratio"]
 
@@ -42,7 +44,7 @@ def run(command):
 
 
 def ours_speed(model, threads, args):
-    output, _ = run([ROOT / "build/enxuto", "bench", model, "-t", threads, "--prefill", args.prefill,
+    output, _ = run([PROGRAM, "bench", model, "-t", threads, "--prefill", args.prefill,
                      "--decode", args.decode, "--repeat", 1, "--json"])
     report = json.loads(output)
     return report["prefill_tokens_per_second"], report["decode_tokens_per_second"]
@@ -83,7 +85,7 @@ def measure(args, peer):
                    statistics.median(pair[i] for pair in ours),
                    statistics.median(pair[i] for pair in theirs) if peer else None)
     threads = args.threads[-1]
-    ours_run, peer_run = [ROOT / "build/enxuto", "run"], [peer / "llama-completion", "-no-cnv"] if peer else None
+    ours_run, peer_run = [PROGRAM, "run"], [peer / "llama-completion", "-no-cnv"] if peer else None
     seconds = [[], []]
     for _ in range(args.repeat):
         for program, times in zip((ours_run, peer_run), seconds):

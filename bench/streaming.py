@@ -55,7 +55,7 @@ def run_within(limit, command):
 
 
 def ours(args, mib, draft):
-    command = [speed.ROOT / "build/enxuto", "run", args.model, "--memory", f"{mib}MiB", "-c", 2048, "-t",
+    command = [speed.PROGRAM, "run", args.model, "--memory", f"{mib}MiB", "-c", 2048, "-t",
                args.threads, "-p", PROMPT, "-n", args.tokens, "--temp", 0, "--json"]
     code, out, err = run_within(mib << 20, command + ([] if draft else ["--draft", 0]))
     if code != 0:

@@ -6,6 +6,7 @@ stands in their place that has all of their names, each a function that answers 
 no GPU, as train_peer.py does not. Where torch does not load with it, the libraries are installed.
 """
 import collections
+import importlib
 import os
 import pathlib
 import re
@@ -18,6 +19,7 @@ PYTHON = VENV / "bin/python"
 TORCH = "torch==2.15.0"
 NEEDED = ["numpy==2.4.6", "gguf==0.19.0", "filelock", "fsspec", "jinja2", "networkx", "setuptools", "sympy",
           "typing-extensions"]
+INSTALL = ["-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-cache-dir"]
 ABSENT = r"lib(cu|nccl|nvrtc|nvshmem)"
 ABSENT_NAMES = r"(__cuda|cuda|cublas|cudnn|cufft|cusparse|cusolver|nccl|nvrtc|nvshmem|cupti|cuFile|cu[A-Z])"
 NO_DEVICE = 100  # CUDA's number
@@ -65,7 +67,7 @@ def make():
         return
     print(f"installing {TORCH} into {VENV} (500 MB to fetch)", file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-cache-dir"]
+    pip = [PYTHON, *INSTALL]
     subprocess.run([*pip, *NEEDED], check=True)
     subprocess.run([*pip, "--no-deps", TORCH], check=True)
     try:
@@ -75,6 +77,15 @@ def make():
     if not works():
         print("installing all that torch asks for (5 GB)", file=sys.stderr, flush=True)
         subprocess.run([*pip, "--force-reinstall", TORCH], check=True)
+
+
+def need(modules, packages):
+    """Installs the packages, without what those ask for, where one of the modules is not there yet."""
+    try:
+        for module in modules:
+            importlib.import_module(module)
+    except ImportError:
+        subprocess.run([sys.executable, *INSTALL, "--no-deps", *packages], check=True)
 
 
 def enter():

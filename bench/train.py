@@ -28,7 +28,6 @@ import speed
 from cgroup import Cgroup, cgroups_work
 
 MIB = 1 << 20
-PROGRAM = speed.ROOT / "build/enxuto"
 CACHE = torch_venv.VENV.parent / "train"
 SHAPES = {"gpt2-124m": {"layers": 12, "width": 768, "heads": 12, "ffn": 2048, "vocabulary": 50257, "context": 1024},
           "small": {"layers": 2, "width": 128, "heads": 4, "ffn": 256, "vocabulary": 4096, "context": 1024}}
@@ -128,7 +127,7 @@ class Bench:
 
     def ours(self, case, memory=None):
         batch, context, options, _ = CASES[case]
-        return [PROGRAM, "train", self.model, "--data", self.text, "-o", self.scratch / "out.gguf", "--force", "--steps",
+        return [speed.PROGRAM, "train", self.model, "--data", self.text, "-o", self.scratch / "out.gguf", "--force", "--steps",
                 self.args.steps, "--batch-size", batch, "--context", context, "--lr", self.args.lr, "--schedule",
                 "constant", "--warmup", 0, "--weight-decay", WEIGHT_DECAY, "--clip", 0, "--no-shuffle", "--validation", 0, "-t",
                 self.args.threads, "--metrics", self.metrics, "--json", *options, *(["--memory", memory] if memory else [])]

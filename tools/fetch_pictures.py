@@ -64,11 +64,16 @@ def emoji_pictures():
                 yield entry["image"], picture, [name] if short == name else [name, short]
 
 
-def fashion_pictures(part):
+def fashion_bytes(part):
+    """Pixels and labels of a part, "train" or "t10k": a byte each."""
     def numbers(kind, header):
         with gzip.open(FASHION / f"{part}-{kind}-ubyte.gz") as file:
             return file.read()[header:]
-    pixels, labels = numbers("images-idx3", 16), numbers("labels-idx1", 8)
+    return numbers("images-idx3", 16), numbers("labels-idx1", 8)
+
+
+def fashion_pictures(part):
+    pixels, labels = fashion_bytes(part)
     for i, label in enumerate(labels):
         yield f"{i:05}.png", png(28, 28, pixels[i * 784:(i + 1) * 784]), [CLOTHES[label]]
 

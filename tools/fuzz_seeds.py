@@ -91,6 +91,8 @@ def json_schema_seeds():
                    {"$ref": "#/$defs/t", "$defs": {"t": {"type": "object", "properties": {
                        "l": {"$ref": "#/$defs/t"}, "v": {"const": {"k": [True]}}}}}}):
         yield b"\x07\x05" + json.dumps(schema).encode()
+
+
 def midi_seeds():
     """Formats 0 to 2, running status, drums, a tempo, a meter; ticks of quarters and of seconds."""
     head = bytes([0, 0xFF, 0x51, 3, 7, 0xA1, 0x20, 0, 0xFF, 0x58, 4, 3, 2, 24, 8])
