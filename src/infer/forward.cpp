@@ -133,9 +133,9 @@ Status Forward::multiply(const float* x, int64_t n, std::initializer_list<Linear
     const MatrixView w = view(*layer.w);
     jobs[n_jobs++] = {w, floats(layer.bias), layer.y, w.rows};
     streamed |= weights_.streams() && w.data == layer.w->data.data();
-    const int64_t own = sharing(w.type);
+    const int64_t own = sharing(w, n);
     alike &= own == 0 || shared == 0 || own == shared;
-    shared = std::max(shared, own);
+    if (own != 0) shared = own;
   }
   if (!alike) {
     for (const Linear& layer : layers) TRY(multiply(x, n, {layer}));
@@ -152,12 +152,14 @@ Status Forward::multiply(const float* x, int64_t n, std::initializer_list<Linear
   return {};
 }
 
-// Of the input's values that share a scale in its 8-bit codes; 0: this format reads floats.
-int64_t Forward::sharing(Type type) const {
-  if (!k_.reads_codes(type)) return 0;
+// Of the input's values that share a scale in its 8-bit codes; 0: this format reads floats; or
+// kInBf16.
+int64_t Forward::sharing(const MatrixView& w, int64_t n) const {
+  if (rounding() == Rounding::kFastest && k_.multiplies_bf16(w.type, w.columns, n)) return kInBf16;
+  if (!k_.reads_codes(w.type)) return 0;
   constexpr int64_t kSuperBlock = 256;
   const bool coarse =
-      input_scales_ == InputScales::kOfLlamaCpp && find_codec(type)->block_values == kSuperBlock;
+      input_scales_ == InputScales::kOfLlamaCpp && find_codec(w.type)->block_values == kSuperBlock;
   return coarse ? kSuperBlock : kFineScale;
 }
 

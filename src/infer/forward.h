@@ -57,7 +57,7 @@ class Forward {
   Status linear(Operator op, const float* x, int64_t n, std::initializer_list<Linear> layers);
   Status multiply(const float* x, int64_t n, std::initializer_list<Linear> layers);
   void add_adapter(const float* x, int64_t n, std::initializer_list<Linear> layers);
-  int64_t sharing(Type type) const;
+  int64_t sharing(const MatrixView& w, int64_t n) const;
   Rounding rounding() const;
   Status stream(const Tensor& tensor, const MatmulJob& job, int64_t n);
   void norm(const float* x, const Tensor* weight, const Tensor* bias, int64_t n, float* y);

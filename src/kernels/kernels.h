@@ -1,8 +1,8 @@
 // The maths of a forward pass, chosen once at start for the machine's instruction set.
 //
 // A unit per instruction set (isa/) fills a KernelTable; reference/ is the scalar oracle that all
-// are compared with. ENXUTO_ISA=reference|avx2|avx512vnni|avx512vbmi|neon|neondot pins one. Kernels
-// cannot fail: shapes are checked by the caller.
+// are compared with. ENXUTO_ISA=reference|avx2|avx512vnni|avx512vbmi|avx512bf16|amx|neon|neondot
+// pins one. Kernels cannot fail: shapes are checked by the caller.
 #pragma once
 
 #include <cstdint>
@@ -102,6 +102,16 @@ struct KernelTable {
   void (*matmul_rows)(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                       int64_t n_tokens, TileWeights weights, float* y, int64_t y_stride,
                       float* scratch);
+
+  // Whether products of so many tokens with this type may be made in bf16, where weights may be
+  // rescaled: columns in pairs, sums in f32.
+  bool (*multiplies_bf16)(Type type, int64_t columns, int64_t n_tokens);
+  // As matmul_rows, of tokens' rows x in bf16, x_stride apart, at least sixteen of them or as many
+  // as multiplies_bf16 takes; of BF16 and all types of blocks, rounded to bf16; columns is a
+  // multiple of 32. Null: the table has none.
+  void (*matmul_rows_bf16)(const MatrixView& w, int64_t begin, int64_t end, const uint16_t* x,
+                           int64_t x_stride, int64_t n_tokens, float* y, int64_t y_stride,
+                           float* scratch);
 
   // Of f32 alone, as rounding hands errors on; b is read once.
   void (*add_product)(const FewRowsProduct& product);

@@ -20,7 +20,10 @@ void run_rows(const KernelTable& k, const MatmulBuffers& buffers, const MatmulJo
               int64_t begin, int64_t end, int64_t n_tokens, Rounding rounding, float* scratch) {
   const auto weights =
       rounding == Rounding::kFastest ? TileWeights::kRescaled : TileWeights::kExact;
-  if (rounding != Rounding::kOfOneToken || n_tokens == 1) {
+  if (buffers.in_bf16 && k.multiplies_bf16(job.w.type, job.w.columns, n_tokens)) {
+    k.matmul_rows_bf16(job.w, begin, end, buffers.rounded, job.w.columns, n_tokens, job.y + begin,
+                       job.y_stride, scratch);
+  } else if (rounding != Rounding::kOfOneToken || n_tokens == 1) {
     k.matmul_rows(job.w, begin, end, buffers.rows, n_tokens, weights, job.y + begin, job.y_stride,
                   scratch);
   } else {  // a unit of rows stays in cache while the tokens pass
@@ -34,15 +37,22 @@ void run_rows(const KernelTable& k, const MatmulBuffers& buffers, const MatmulJo
     k.add(job.bias + begin, end - begin, job.y + t * job.y_stride + begin);
 }
 
+// Codes, scales, sums and shifts, or, where that is more and may be wanted, numbers in bf16.
+uint64_t input_bytes(uint64_t tokens, uint64_t columns) {
+  const uint64_t codes = align_up(tokens * columns, kAlign) +
+                         align_up(tokens * (columns / 32) * sizeof(float), kAlign) +
+                         align_up(tokens * (columns / 16) * sizeof(float), kAlign) +
+                         align_up(tokens * (columns / 32) * sizeof(int32_t), kAlign);
+  if (!kernels().matmul_rows_bf16) return codes;
+  return std::max(codes, align_up(tokens * columns * sizeof(uint16_t), kAlign));
+}
+
 }  // namespace
 
 uint64_t MatmulBuffers::bytes(int64_t max_tokens, int64_t max_columns, int n_threads) {
   const auto tokens = static_cast<uint64_t>(max_tokens);
   const auto columns = static_cast<uint64_t>(max_columns);
-  return align_up(tokens * sizeof(PreparedRow), kAlign) + align_up(tokens * columns, kAlign) +
-         align_up(tokens * (columns / 32) * sizeof(float), kAlign) +
-         align_up(tokens * (columns / 16) * sizeof(float), kAlign) +
-         align_up(tokens * (columns / 32) * sizeof(int32_t), kAlign) +
+  return align_up(tokens * sizeof(PreparedRow), kAlign) + input_bytes(tokens, columns) +
          static_cast<uint64_t>(n_threads) * kKernelScratchFloats * sizeof(float);
 }
 
@@ -57,10 +67,13 @@ MatmulBuffers::MatmulBuffers(uint8_t* memory, int64_t max_tokens_, int64_t max_c
     return part;
   };
   rows = reinterpret_cast<PreparedRow*>(take(tokens * sizeof(PreparedRow)));
+  rounded = reinterpret_cast<uint16_t*>(memory);
+  uint8_t* const after_input = memory + input_bytes(tokens, columns);
   codes = reinterpret_cast<int8_t*>(take(tokens * columns));
   scales = reinterpret_cast<float*>(take(tokens * (columns / 32) * sizeof(float)));
   sums = reinterpret_cast<float*>(take(tokens * (columns / 16) * sizeof(float)));
   shifts = reinterpret_cast<int32_t*>(take(tokens * (columns / 32) * sizeof(int32_t)));
+  memory = after_input;
   scratch = reinterpret_cast<float*>(
       take(static_cast<uint64_t>(n_threads) * kKernelScratchFloats * sizeof(float)));
 }
@@ -71,11 +84,15 @@ void prepare_input(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffer
     buffers.rows[t] = {x + t * x_stride, buffers.codes + t * columns,
                        buffers.scales + t * (columns / 32), buffers.sums + t * (columns / 16),
                        buffers.shifts + t * (columns / 32)};
+  buffers.in_bf16 = sharing == kInBf16;
   if (sharing == 0) return;
   team.parallel_for(n_tokens, std::max<int64_t>(1, 8192 / columns),
                     [&](int64_t begin, int64_t end, int) {
                       for (int64_t t = begin; t < end; ++t)
-                        k.prepare(columns, sharing, buffers.rows[t]);
+                        if (sharing == kInBf16)
+                          k.round_to_bf16(x + t * x_stride, columns, buffers.rounded + t * columns);
+                        else
+                          k.prepare(columns, sharing, buffers.rows[t]);
                     });
 }
 
@@ -106,9 +123,16 @@ void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, cons
             int64_t x_stride, int64_t n_tokens, std::span<const MatmulJob> jobs,
             Rounding rounding) {
   if (jobs.empty() || n_tokens <= 0) return;
-  bool codes = false;
-  for (const MatmulJob& job : jobs) codes |= k.reads_codes(job.w.type);
-  prepare_input(k, team, buffers, x, x_stride, jobs[0].w.columns, n_tokens, codes ? kFineScale : 0);
+  bool codes = false, bf16 = false;
+  for (const MatmulJob& job : jobs)
+    if (rounding == Rounding::kFastest && k.multiplies_bf16(job.w.type, job.w.columns, n_tokens))
+      bf16 = true;
+    else
+      codes |= k.reads_codes(job.w.type);
+  prepare_input(k, team, buffers, x, x_stride, jobs[0].w.columns, n_tokens,
+                codes  ? kFineScale
+                : bf16 ? kInBf16
+                       : 0);
   multiply(k, team, buffers, n_tokens, jobs, rounding);
 }
 

@@ -26,6 +26,9 @@ struct MatmulBuffers {
   float* thread_scratch(int thread) const { return scratch + thread * kKernelScratchFloats; }
 
   PreparedRow* rows;  // (max_tokens)
+  // The input's codes, and what belongs to them; or all of it in bf16, in the same place.
+  uint16_t* rounded;
+  bool in_bf16 = false;
   int8_t* codes;
   float* scales;
   float* sums;
@@ -41,6 +44,7 @@ enum class Rounding { kFastest, kExact, kOfOneToken };
 
 // Scales of the input's 8-bit codes: one for each so many values.
 inline constexpr int64_t kFineScale = 32;
+inline constexpr int64_t kInBf16 = -1;  // the input in bf16 instead
 
 // x: (n_tokens, columns), rows x_stride floats apart; all jobs have that many columns. The result
 // does not depend on the number of threads.
@@ -49,7 +53,8 @@ void matmul(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, cons
             Rounding rounding = Rounding::kExact);
 
 // The same in two steps, for matrices that arrive one after the other. sharing: values that have a
-// scale in common in the input's 8-bit codes, or 0 where no matrix reads those.
+// scale in common in the input's 8-bit codes; 0 where no matrix reads those; kInBf16 where each
+// that would read them may multiply bf16 instead (multiplies_bf16, Rounding::kFastest).
 void prepare_input(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, const float* x,
                    int64_t x_stride, int64_t columns, int64_t n_tokens, int64_t sharing);
 void multiply(const KernelTable& k, ThreadTeam& team, MatmulBuffers& buffers, int64_t n_tokens,

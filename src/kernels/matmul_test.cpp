@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/random_floats.h"
 #include "kernels/tables.h"
 
 namespace enxuto {
@@ -113,6 +114,37 @@ TEST(Matmul, FillsItsRowsAndNothingElse) {
           ASSERT_TRUE(std::isnan(got.v[i]));
       }
     }
+}
+
+// BF16 alone may be multiplied as it is; beside a matrix that reads codes it is met by floats.
+TEST(Matmul, RoundsToBf16WhereThatIsFaster) {
+  constexpr int64_t kColumns = 512, kRows = 77, kTokens = 40;
+  const Weights bf16(Type::BF16, kRows, kColumns, 1), blocks(Type::Q4_K, kRows, kColumns, 2);
+  const std::vector<float> x = random_floats(static_cast<size_t>(kTokens * kColumns), 3);
+  const uint64_t bytes = MatmulBuffers::bytes(kTokens, kColumns, 3);
+  auto* memory = static_cast<uint8_t*>(std::aligned_alloc(64, bytes));
+  MatmulBuffers buffers(memory, kTokens, kColumns, 3);
+  const auto run = [&](const KernelTable& table, int n_threads, Rounding rounding, bool beside) {
+    std::vector<float> y(static_cast<size_t>(kTokens * kRows), NAN), other = y;
+    const MatmulJob jobs[] = {{bf16.view, nullptr, y.data(), kRows},
+                              {blocks.view, nullptr, other.data(), kRows}};
+    ThreadTeam team(n_threads);
+    matmul(table, team, buffers, x.data(), kColumns, kTokens, std::span(jobs, beside ? 2 : 1),
+           rounding);
+    return y;
+  };
+  for (const KernelTable* table : available_kernels()) {
+    const auto exact = run(*table, 1, Rounding::kExact, false);
+    const auto fastest = run(*table, 1, Rounding::kFastest, false);
+    const bool rounds = table->multiplies_bf16(Type::BF16, kColumns, kTokens);
+    EXPECT_EQ(same(exact, fastest), !rounds) << table->isa;
+    for (size_t i = 0; i < exact.size(); ++i) ASSERT_NEAR(fastest[i], exact[i], 0.3) << table->isa;
+    EXPECT_TRUE(same(run(*table, 3, Rounding::kFastest, false), fastest)) << table->isa;
+    const bool both = table->multiplies_bf16(Type::Q4_K, kColumns, kTokens);
+    EXPECT_TRUE(same(run(*table, 2, Rounding::kFastest, true), both ? fastest : exact))
+        << table->isa;
+  }
+  std::free(memory);
 }
 
 // The choice is made once a process, so each pin needs one of its own.

@@ -11,7 +11,8 @@ namespace enxuto {
 namespace {
 
 struct Choice {
-  std::array<const KernelTable*, 4> available = {&kReferenceKernels};
+  std::array<const KernelTable*, 6> available = {&kReferenceKernels};
+  KernelTable bf16, amx;
   size_t n_available = 1;
   const KernelTable* chosen = &kReferenceKernels;
   std::string error;
@@ -20,12 +21,25 @@ struct Choice {
     if (usable) available[n_available++] = &table;
   }
 
+#ifdef ENXUTO_X86_KERNELS
+  static KernelTable with(const Bf16Kernels& own) {
+    KernelTable table = kAvx512VbmiKernels;
+    table.isa = own.isa;
+    table.multiplies_bf16 = own.multiplies_bf16;
+    table.matmul_rows_bf16 = own.matmul_rows_bf16;
+    return table;
+  }
+#endif
+
   Choice() {
 #ifdef ENXUTO_X86_KERNELS
     const CpuFeatures& cpu = cpu_features();
     offer(kAvx2Kernels, cpu.avx2);
     offer(kAvx512VnniKernels, cpu.avx512vnni);
     offer(kAvx512VbmiKernels, cpu.avx512vbmi);
+    const bool can = cpu.avx512vbmi && cpu.avx512bf16;
+    offer(bf16 = with(kAvx512Bf16), can);
+    offer(amx = with(kAmx), can && cpu.amx_bf16);
 #elif defined(ENXUTO_ARM_KERNELS)
     offer(kNeonKernels, true);
     offer(kNeonDotKernels, cpu_features().dot_products);

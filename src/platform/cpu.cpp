@@ -4,6 +4,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -20,6 +22,13 @@ uint64_t saved_registers() {
   return static_cast<uint64_t>(high) << 32 | low;
 }
 
+// Linux keeps tiles from processes that have not asked for them: their 8 KiB would make every
+// signal's frame larger.
+bool tiles_are_granted() {
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 CpuFeatures probe() {
   CpuFeatures features = {};
   uint32_t a, b, c, d;
@@ -33,7 +42,9 @@ CpuFeatures probe() {
   features.avx512vnni = features.avx2 && all(saved, 0xe6) && bit(b, 16) && bit(b, 17) &&
                         bit(b, 30) && bit(b, 31) && bit(c, 11);  // F, DQ, BW, VL; VNNI
   features.avx512vbmi =
-      features.avx512vnni && bit(c, 1) && bit(c, 8) && bit(b, 8);  // VBMI; GFNI; BMI2
+      features.avx512vnni && bit(c, 1) && bit(c, 8) && bit(b, 8);      // VBMI; GFNI; BMI2
+  const bool tiles = bit(d, 24) && bit(d, 22) && all(saved, 0x60000);  // AMX-TILE, AMX-BF16
+  features.amx_bf16 = features.avx512vnni && tiles && tiles_are_granted();
   features.avx512bf16 = features.avx512vnni && __get_cpuid_count(7, 1, &a, &b, &c, &d) && bit(a, 5);
   return features;
 }

@@ -6,7 +6,6 @@
 #include "kernels/generic/attend.h"
 #include "kernels/generic/backward.h"
 #include "kernels/generic/cache_row.h"
-#include "kernels/generic/codebooks.h"
 #include "kernels/generic/elementwise.h"
 #include "kernels/generic/float_rows.h"
 #include "kernels/generic/learning.h"
@@ -15,93 +14,10 @@
 #include "kernels/generic/rescaled_tile.h"
 #include "kernels/generic/row_dot.h"
 #include "kernels/generic/tile.h"
+#include "kernels/generic/with_format.h"
 #include "kernels/tables.h"
 
 namespace enxuto::generic {
-
-// Calls f.operator()<F>() with the format of a type; false where it has no kernel of its own.
-template <class V, class Function>
-bool with_format(Type type, const Function& f) {
-  switch (type) {
-    case Type::Q4_0:
-      f.template operator()<Q4_0<V>>();
-      return true;
-    case Type::Q4_1:
-      f.template operator()<Q4_1<V>>();
-      return true;
-    case Type::Q5_0:
-      f.template operator()<Q5_0<V>>();
-      return true;
-    case Type::Q5_1:
-      f.template operator()<Q5_1<V>>();
-      return true;
-    case Type::Q8_0:
-      f.template operator()<Q8_0<V>>();
-      return true;
-    case Type::Q2_0:
-      f.template operator()<Q2_0<V>>();
-      return true;
-    case Type::Q2_K:
-      f.template operator()<Q2_K<V>>();
-      return true;
-    case Type::Q3_K:
-      f.template operator()<Q3_K<V>>();
-      return true;
-    case Type::Q4_K:
-      f.template operator()<Q4_K<V>>();
-      return true;
-    case Type::Q5_K:
-      f.template operator()<Q5_K<V>>();
-      return true;
-    case Type::Q6_K:
-      f.template operator()<Q6_K<V>>();
-      return true;
-    case Type::IQ4_NL:
-      f.template operator()<IQ4_NL<V>>();
-      return true;
-    case Type::IQ4_XS:
-      f.template operator()<IQ4_XS<V>>();
-      return true;
-    case Type::Q1_0:
-      f.template operator()<Q1_0<V>>();
-      return true;
-    case Type::NVFP4:
-      f.template operator()<NVFP4<V>>();
-      return true;
-    case Type::TQ1_0:
-      f.template operator()<TQ1_0<V>>();
-      return true;
-    case Type::MXFP4:
-      f.template operator()<MXFP4<V>>();
-      return true;
-    case Type::IQ1_S:
-      f.template operator()<IQ1_S<V>>();
-      return true;
-    case Type::IQ1_M:
-      f.template operator()<IQ1_M<V>>();
-      return true;
-    case Type::IQ2_XXS:
-      f.template operator()<IQ2_XXS<V>>();
-      return true;
-    case Type::IQ2_XS:
-      f.template operator()<IQ2_XS<V>>();
-      return true;
-    case Type::IQ2_S:
-      f.template operator()<IQ2_S<V>>();
-      return true;
-    case Type::IQ3_XXS:
-      f.template operator()<IQ3_XXS<V>>();
-      return true;
-    case Type::IQ3_S:
-      f.template operator()<IQ3_S<V>>();
-      return true;
-    case Type::TQ2_0:
-      f.template operator()<TQ2_0<V>>();
-      return true;
-    default:
-      return false;
-  }
-}
 
 template <class V>
 bool reads_codes(Type type) {
@@ -155,6 +71,8 @@ constexpr KernelTable make_table(const char* isa) {
       .prepare = prepare<V>,
       .reads_codes = reads_codes<V>,
       .matmul_rows = matmul_rows<V, T>,
+      .multiplies_bf16 = [](Type, int64_t, int64_t) { return false; },
+      .matmul_rows_bf16 = nullptr,
       .add_product = add_product<V, T>,
       .rms_norm = rms_norm<V>,
       .layer_norm = layer_norm<V>,

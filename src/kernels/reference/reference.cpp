@@ -40,9 +40,10 @@ void prepare(int64_t columns, int64_t sharing, const PreparedRow& row) {
 
 bool reads_codes(Type) { return false; }
 
-// Decodes a row piece by piece, since scratch is of a fixed size.
-void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
-                 int64_t n_tokens, TileWeights, float* y, int64_t y_stride, float* scratch) {
+// Decodes a row piece by piece, since scratch is of a fixed size. value(t, i): of token t.
+template <class Value>
+void multiply_rows(const MatrixView& w, int64_t begin, int64_t end, int64_t n_tokens,
+                   const Value& value, float* y, int64_t y_stride, float* scratch) {
   const Codec& codec = *find_codec(w.type);
   constexpr int64_t kPiece = 4096;
   for (int64_t r = begin; r < end; ++r) {
@@ -53,11 +54,24 @@ void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const Prepared
         const int64_t n = std::min(kPiece, w.columns - c);
         codec.decode(row + codec.row_bytes(static_cast<uint64_t>(c)), scratch,
                      static_cast<size_t>(n));
-        for (int64_t i = 0; i < n; ++i) sum += double{scratch[i]} * x[t].values[c + i];
+        for (int64_t i = 0; i < n; ++i) sum += double{scratch[i]} * value(t, c + i);
       }
       y[t * y_stride + r - begin] = static_cast<float>(sum);
     }
   }
+}
+
+void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
+                 int64_t n_tokens, TileWeights, float* y, int64_t y_stride, float* scratch) {
+  const auto value = [x](int64_t t, int64_t i) { return x[t].values[i]; };
+  multiply_rows(w, begin, end, n_tokens, value, y, y_stride, scratch);
+}
+
+void matmul_rows_bf16(const MatrixView& w, int64_t begin, int64_t end, const uint16_t* x,
+                      int64_t x_stride, int64_t n_tokens, float* y, int64_t y_stride,
+                      float* scratch) {
+  const auto value = [=](int64_t t, int64_t i) { return bf16_to_f32(x[t * x_stride + i]); };
+  multiply_rows(w, begin, end, n_tokens, value, y, y_stride, scratch);
 }
 
 void add_product(const FewRowsProduct& p) {
@@ -197,6 +211,8 @@ const KernelTable kReferenceKernels = {
     .prepare = prepare,
     .reads_codes = reads_codes,
     .matmul_rows = matmul_rows,
+    .multiplies_bf16 = [](Type, int64_t, int64_t) { return false; },
+    .matmul_rows_bf16 = matmul_rows_bf16,
     .add_product = add_product,
     .rms_norm = rms_norm,
     .layer_norm = layer_norm,
