@@ -33,7 +33,9 @@ TEST_F(ExportCommand, WritesAFolderThatTransformersKnows) {
   const Json json = Json::parse(outcome.out);
   EXPECT_EQ(json["type"], "BF16");
   EXPECT_EQ(json["tensor_bytes"], size_of(folder_ + "/model.safetensors"));
+#if !defined(__SANITIZE_ADDRESS__)  // which has memory of its own
   EXPECT_LE(json["peak_rss_bytes"], 1.1 * json["planned_bytes"].get<double>());
+#endif
   const Json config = Json::parse(read_whole(folder_ + "/config.json"));
   EXPECT_EQ(config["architectures"], Json({"LlamaForCausalLM"}));
   EXPECT_EQ(config["dtype"], "bfloat16");
