@@ -5,7 +5,8 @@
 
 - a room includes only its own headers and those of rooms above it in src/CMakeLists.txt, and no header that is not there;
 - intrinsics and #if of instruction sets stand in src/kernels/isa only;
-- every room has a README.md of at most 25 lines, and stands in src/CMakeLists.txt.
+- every room has a README.md of at most 25 lines, and stands in src/CMakeLists.txt;
+- no two headers define a type of the same name (functions of the one would be linked in place of the other's).
 """
 import pathlib
 import re
@@ -13,6 +14,7 @@ import sys
 
 README_LINES = 25
 INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
+TYPE = re.compile(r"(?:class|struct|union|enum class) (?:\[\[\w+\]\] )?(?:alignas\(\w+\) )?(\w+)(?: final)?(?: : [^;]*)? \{")
 INSTRUCTION_SET = re.compile(r"\s*#\s*(?:include\s+<(?:\w*mmintrin|immintrin|x86intrin|arm_neon|arm_sve)\.h>|"
                              r"(?:if|ifdef|ifndef|elif)\b.*__(?:AVX|SSE|FMA|F16C|BMI|ARM_(?:NEON|FEATURE)))")
 
@@ -38,7 +40,21 @@ def check_line(src, path, line, order):
     return None
 
 
+def types_defined_twice(repository):
+    """Of a namespace's own types, which begin a line; those of isa/ and generic/ have a namespace for each unit."""
+    places = {}
+    headers = [path for folder in ("src", "tests") for path in sorted((repository / folder).rglob("*.h"))]
+    for path in headers:
+        if repository / "src/kernels" in path.parents and path.parent.name in ("isa", "generic"):
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            found = TYPE.match(line)
+            if found and places.setdefault(found[1], path) != path:
+                yield path, number, f"{found[1]} is also a type of {places[found[1]].relative_to(repository)}"
+
+
 def offences(repository):
+    yield from types_defined_twice(repository)
     src = repository / "src"
     order = rooms_in_order(src)
     for room in sorted(path.name for path in src.iterdir() if path.is_dir()):

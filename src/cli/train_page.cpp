@@ -30,13 +30,14 @@ std::string headline(const Json& r) {
   html += card("Steps", count(r["steps"]),
                fmt::format("of {} x {} tokens, in {}", count(r["batch_size"]), count(r["context"]),
                            rough_time(r["seconds"].get<double>())));
-  html += card("Loss", loss(r["loss"]), "nats, of the last step");
-  if (!r["validation_loss"].is_null())
-    html += card("On texts it did not learn from", loss(r["validation_loss"]),
+  html += card("Loss", loss(r["curve"].back()["loss"]), "nats, of the last step");
+  if (!r["validations"].empty() && !r["best_step"].is_null())
+    html += card("On texts it did not learn from", loss(r["validations"].back()["loss"]),
                  fmt::format("best {} after step {}", loss(r["best_validation_loss"]),
                              count(r["best_step"])));
-  html += card("Speed", fmt::format("{:.0f} tokens/s", r["tokens_per_second"].get<double>()),
-               "of the median step");
+  if (!r["tokens_per_second"].is_null())
+    html += card("Speed", fmt::format("{:.0f} tokens/s", r["tokens_per_second"].get<double>()),
+                 "of the median step");
   return html + "</div>\n";
 }
 

@@ -118,13 +118,13 @@ Json train_json(const TrainResult& r, const TrainSetup& setup) {
           {"parameters", r.parameters},
           {"steps", r.state.step},
           {"ended_early", r.ended_early},
-          {"loss", r.last.result.loss},
+          {"loss", or_null(r.last.step > 0, r.last.result.loss)},
           {"kld", json_of(r.last.result.kld)},
           {"validation_kld", json_of(r.validation_kld)},
-          {"validation_loss", or_null(r.state.best_step > 0, r.validation_loss)},
+          {"validation_loss", json_of(r.validation_loss)},
           {"best_validation_loss", or_null(r.state.best_step > 0, r.state.best_loss)},
           {"best_step", or_null(r.state.best_step > 0, r.state.best_step)},
-          {"tokens_per_second", r.tokens_per_second},
+          {"tokens_per_second", or_null(r.last.step > 0, r.tokens_per_second)},
           {"seconds", r.seconds},
           {"context", setup.request.context},
           {"batch_size", setup.request.sequences},
@@ -146,14 +146,19 @@ void print_train(const TrainResult& r, const TrainSetup& setup) {
   fmt::print("{}: {} parameters, {} steps{} in {}\n", setup.options.output,
              format_count(r.parameters), format_count(r.state.step),
              r.ended_early ? " (no better any more)" : "", rough_time(r.seconds));
-  fmt::print("loss {:.3f}", r.last.result.loss);
-  if (r.state.best_step > 0)
+  if (r.last.step > 0)
+    fmt::print("loss {:.3f}", r.last.result.loss);
+  else
+    fmt::print("no step was left to do");
+  if (r.validation_loss)
     fmt::print(
         ", on texts it did not learn from {:.3f} (perplexity {:.1f}){}; best {:.3f} after step {}",
-        r.validation_loss, std::exp(r.validation_loss), kld_text(r.validation_kld),
+        *r.validation_loss, std::exp(*r.validation_loss), kld_text(r.validation_kld),
         r.state.best_loss, format_count(r.state.best_step));
-  fmt::print("\n{:.0f} tokens/s, planned {}, at the peak {}\n", r.tokens_per_second,
-             format_bytes(r.planned_bytes), format_bytes(r.peak_rss_bytes));
+  fmt::print("\n");
+  if (r.last.step > 0) fmt::print("{:.0f} tokens/s, ", r.tokens_per_second);
+  fmt::print("planned {}, at the peak {}\n", format_bytes(r.planned_bytes),
+             format_bytes(r.peak_rss_bytes));
 }
 
 }  // namespace enxuto

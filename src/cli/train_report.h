@@ -52,7 +52,7 @@ struct TrainResult {
   RunState state;
   bool ended_early = false;
   uint64_t parameters = 0;
-  double validation_loss = 0;                 // the last one; where state.best_step is not 0
+  std::optional<double> validation_loss;      // the last one
   std::optional<double> validation_kld;       // likewise, where there is a teacher
   double seconds = 0, tokens_per_second = 0;  // of all steps; the median step's
   uint64_t planned_bytes = 0, peak_rss_bytes = 0;

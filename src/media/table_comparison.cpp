@@ -15,10 +15,10 @@ namespace {
 constexpr size_t kMostRows = 20000, kMostNearRows = 1000, kMostSearchedRows = 5000;
 constexpr uint64_t kMostBytes = uint64_t{64} << 20, kSeed = 1;
 
-Result<RowSample> sample_of(const std::string& path, const TableSchema& schema,
-                            const Progress& progress) {
+Result<SampledRows> sample_of(const std::string& path, const TableSchema& schema,
+                              const Progress& progress) {
   TableRows table({path}, schema.names());
-  RowSample sample(kMostRows, kMostBytes, kSeed);
+  SampledRows sample(kMostRows, kMostBytes, kSeed);
   TRY(table.read(progress, "comparing", [&](const CsvRow& row) {
     sample.add(row);
     return Status();
@@ -35,7 +35,7 @@ std::string joined(std::span<const std::string_view> row) {
   return all;
 }
 
-std::unordered_set<std::string> whole_rows(const RowSample& sample) {
+std::unordered_set<std::string> whole_rows(const SampledRows& sample) {
   std::unordered_set<std::string> rows;
   for (const auto& row : sample.rows()) {
     const CsvRow views(row.begin(), row.end());
@@ -45,7 +45,7 @@ std::unordered_set<std::string> whole_rows(const RowSample& sample) {
 }
 
 // Share of the sample's rows that the file has, all of which is looked at.
-Result<double> copied_share(const RowSample& sample, const std::string& path) {
+Result<double> copied_share(const SampledRows& sample, const std::string& path) {
   std::unordered_set<std::string> wanted = whole_rows(sample), found;
   TableRows table({path});
   TRY(table.read({}, "", [&](const CsvRow& row) {
@@ -196,8 +196,8 @@ void compare_pairs(const TableSchema& schema, const CodedTable& real, const Code
 Result<TableComparison> compare_tables(const TableSchema& schema, const std::string& made,
                                        const std::string& real, const std::string& held,
                                        const Progress& progress) {
-  ASSIGN_OR_RETURN(const RowSample real_rows, sample_of(real, schema, progress));
-  ASSIGN_OR_RETURN(const RowSample made_rows, sample_of(made, schema, progress));
+  ASSIGN_OR_RETURN(const SampledRows real_rows, sample_of(real, schema, progress));
+  ASSIGN_OR_RETURN(const SampledRows made_rows, sample_of(made, schema, progress));
   TableComparison all;
   all.real_rows = real_rows.seen(), all.made_rows = made_rows.seen();
   TableCoder coder(schema);
@@ -218,7 +218,7 @@ Result<TableComparison> compare_tables(const TableSchema& schema, const std::str
   all.made = nearest_rows(of_made, of_real);
   ASSIGN_OR_RETURN(all.made.copied, copied_share(made_rows, real));
   if (held.empty()) return all;
-  ASSIGN_OR_RETURN(const RowSample held_rows, sample_of(held, schema, progress));
+  ASSIGN_OR_RETURN(const SampledRows held_rows, sample_of(held, schema, progress));
   all.held_rows = held_rows.seen();
   all.held = nearest_rows(coder.code(held_rows.rows()), of_real);
   ASSIGN_OR_RETURN(all.held->copied, copied_share(held_rows, real));

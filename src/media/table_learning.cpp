@@ -24,7 +24,7 @@ constexpr size_t kRowsOfBin = 100, kRowsOfCell = 8, kMostBins = 16, kMostParts =
 using Counts = std::map<std::string, uint64_t>;
 using Counted = std::pair<std::string, uint64_t>;
 
-Counts count_texts(const RowSample::Rows& rows, size_t column) {
+Counts count_texts(const SampledRows::Rows& rows, size_t column) {
   Counts counts;
   for (const auto& row : rows) ++counts[row[column]];
   return counts;
@@ -120,7 +120,7 @@ Result<Column> with_shares(ColumnModel m, const Counts& counts) {
 }
 
 Result<Column> learn_column(const std::string& name, const ColumnProfile& profile,
-                            const RowSample::Rows& rows, size_t column) {
+                            const SampledRows::Rows& rows, size_t column) {
   ColumnModel m;
   m.name = name;
   profile.describe(m);
@@ -137,9 +137,9 @@ Result<Column> learn_column(const std::string& name, const ColumnProfile& profil
 
 Result<LearnedTable> learn_table(const CodecRequest& request, const Progress& progress) {
   TableRows table(request.paths);
-  RowSample sample(kMostSampleRows,
-                   std::min(kMostSampleBytes, std::max<uint64_t>(request.memory_bytes / 4, 1)),
-                   request.seed);
+  SampledRows sample(kMostSampleRows,
+                     std::min(kMostSampleBytes, std::max<uint64_t>(request.memory_bytes / 4, 1)),
+                     request.seed);
   std::vector<ColumnProfile> profiles;
   TRY(table.read(progress, "reading the table", [&](const CsvRow& row) {
     profiles.resize(row.size());

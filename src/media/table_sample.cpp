@@ -101,14 +101,14 @@ Status TableRows::read(const Progress& progress, const char* stage,
                            "give CSV whose first row names the columns");
 }
 
-void RowSample::put(size_t place, const CsvRow& row) {
+void SampledRows::put(size_t place, const CsvRow& row) {
   std::vector<std::string>& kept = rows_[place];
   if (!kept.empty()) bytes_ -= bytes_of(kept);
   kept.assign(row.begin(), row.end());
   bytes_ += bytes_of(kept);
 }
 
-void RowSample::add(const CsvRow& row) {
+void SampledRows::add(const CsvRow& row) {
   ++seen_;
   if (seen_ <= most_rows_ && rows_.size() + 1 == seen_) {
     const size_t place = std::uniform_int_distribution<size_t>(0, rows_.size())(random_);

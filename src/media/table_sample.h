@@ -41,9 +41,9 @@ class TableRows {
   DataCounts counts_;
 };
 
-class RowSample {
+class SampledRows {
  public:
-  RowSample(size_t most_rows, uint64_t most_bytes, uint64_t seed)
+  SampledRows(size_t most_rows, uint64_t most_bytes, uint64_t seed)
       : most_rows_(most_rows), most_bytes_(most_bytes), random_(seed) {}
   void add(const CsvRow& row);
   using Rows = std::vector<std::vector<std::string>>;

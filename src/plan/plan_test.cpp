@@ -73,7 +73,7 @@ TEST(Plan, SharesScratchBetweenWhatIsNeverAliveTogether) {
   const uint64_t two = lay_out_session(model, twice)->scratch.bytes;
   const uint64_t per_token = (two - one) / InferenceRequest().batch;
   EXPECT_GE(per_token, 4u * (576 + 576 + 2 * 1536));
-  EXPECT_LE(per_token, 4u * (576 + 576 + 2 * 1536) + 2600);
+  EXPECT_LE(per_token, 4u * (576 + 576 + 2 * 1536) + 2u * 1536 + 300);  // its input in bf16
 }
 
 TEST(Plan, SlidingLayersKeepTheirWindowAndABatch) {

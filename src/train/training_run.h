@@ -26,7 +26,7 @@ struct RunSettings {
 };
 
 struct StepReport {
-  uint64_t step;
+  uint64_t step;  // from 1
   StepResult result;
   float rate;
   double seconds;                         // of the step

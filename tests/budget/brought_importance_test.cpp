@@ -12,7 +12,7 @@ constexpr const char* kName = "blk.1.ffn_down.weight";
 constexpr Type kCoarse = Type::Q4_0;
 
 // Of 8-bit weights: their columns are not scaled, so what is written is near what there was.
-class BroughtImportance : public Budget {
+class BroughtImportance : public CompressBudget {
  protected:
   Result<CompressReport> bring(const std::string& imatrix, const std::string& save = {}) {
     CompressRequest request;

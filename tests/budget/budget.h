@@ -11,7 +11,7 @@
 
 namespace enxuto {
 
-class Budget : public testing::Test {
+class CompressBudget : public testing::Test {
  protected:
   Result<CompressReport> run(const Model& model, uint64_t target, int n_threads = 2,
                              std::vector<Type> types = {}) {

@@ -8,7 +8,7 @@ bool same_bytes(const Model& a, const Model& b, const std::string& name) {
   return std::ranges::equal(a.find(name)->data, b.find(name)->data);
 }
 
-class ScaledColumns : public Budget {
+class ScaledColumns : public CompressBudget {
  protected:
   void compress_to(const Model& model, std::vector<Type> types, double share) {
     const auto target = static_cast<uint64_t>(share * static_cast<double>(model.file_bytes));

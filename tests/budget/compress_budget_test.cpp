@@ -20,7 +20,7 @@ TinyModel tiny(const char* architecture, uint32_t width) {
   return tiny_model(options);
 }
 
-TEST_F(Budget, FilesAreAtMostTheTargetAndLoadAgain) {
+TEST_F(CompressBudget, FilesAreAtMostTheTargetAndLoadAgain) {
   for (const char* architecture : {"llama", "qwen2", "gemma3", "deci", "gpt2"}) {
     const TemporaryModel model(tiny(architecture, 96), Type::F16);
     // Learned positions stay as they are.
@@ -45,7 +45,7 @@ TEST_F(Budget, FilesAreAtMostTheTargetAndLoadAgain) {
 
 // At the fast effort some layers are surveyed, and answer for what the others may be, even where
 // they may not be that themselves.
-TEST_F(Budget, PinsOfSomeLayersDoNotChangeWhatOthersCost) {
+TEST_F(CompressBudget, PinsOfSomeLayersDoNotChangeWhatOthersCost) {
   const TemporaryModel model(tiny_model({.n_layers = 8}), Type::F16);
   CompressRequest request;
   request.target_bytes = model.get()->file_bytes;
@@ -69,7 +69,7 @@ TEST_F(Budget, PinsOfSomeLayersDoNotChangeWhatOthersCost) {
 
 // A GGUF file wants the rows of a llama's q and k, and the elements of their biases, in another
 // order than the folder has them.
-TEST_F(Budget, AFolderBecomesTheGgufFileOfItsWeights) {
+TEST_F(CompressBudget, AFolderBecomesTheGgufFileOfItsWeights) {
   TinyOptions options;
   options.rope_factors = false;
   options.attention_bias = true;
@@ -87,7 +87,7 @@ TEST_F(Budget, AFolderBecomesTheGgufFileOfItsWeights) {
   }
 }
 
-TEST_F(Budget, AFolderInOtherFormatsAnswersAsTheFolder) {
+TEST_F(CompressBudget, AFolderInOtherFormatsAnswersAsTheFolder) {
   for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3"}) {
     TinyOptions options;
     options.architecture = architecture;
@@ -162,7 +162,7 @@ double output_error(const Tensor& from, const Tensor& to, const std::vector<floa
   return error / energy;
 }
 
-TEST_F(Budget, ErrorsOfTheOutputsAreAsPlanned) {
+TEST_F(CompressBudget, ErrorsOfTheOutputsAreAsPlanned) {
   // One layer: at this width all formats are tried, which is slow under sanitizers.
   const TemporaryModel model({.architecture = "llama", .width = 256, .n_layers = 1}, Type::F16);
   const auto report = run(*model.get(), model.get()->file_bytes / 3);
@@ -179,7 +179,7 @@ TEST_F(Budget, ErrorsOfTheOutputsAreAsPlanned) {
   }
 }
 
-TEST_F(Budget, OneByteBelowTheSmallestIsRefusedAndTheSmallestIsNot) {
+TEST_F(CompressBudget, OneByteBelowTheSmallestIsRefusedAndTheSmallestIsNot) {
   const TemporaryModel model(tiny("qwen3", 96), Type::F16);
   const auto refused = run(*model.get(), 1000);
   ASSERT_EQ(refused.status().code(), Code::kDoesNotFit);
@@ -192,7 +192,7 @@ TEST_F(Budget, OneByteBelowTheSmallestIsRefusedAndTheSmallestIsNot) {
   EXPECT_EQ(report->file_bytes, smallest);
 }
 
-TEST_F(Budget, WhereEverythingFitsNothingChanges) {
+TEST_F(CompressBudget, WhereEverythingFitsNothingChanges) {
   const TemporaryModel model(tiny("llama", 96), Type::Q8_0);
   const auto report = run(*model.get(), uint64_t{1} << 30);
   ASSERT_TRUE(report.ok()) << report.status().what();
@@ -204,7 +204,7 @@ TEST_F(Budget, WhereEverythingFitsNothingChanges) {
   }
 }
 
-TEST_F(Budget, TheSameInputGivesTheSameFileWhateverTheThreads) {
+TEST_F(CompressBudget, TheSameInputGivesTheSameFileWhateverTheThreads) {
   const TemporaryModel model(tiny("llama", 96), Type::F16);
   const auto bytes = [&](int n_threads) {
     EXPECT_TRUE(run(*model.get(), model.get()->file_bytes / 2, n_threads).ok());
@@ -216,7 +216,7 @@ TEST_F(Budget, TheSameInputGivesTheSameFileWhateverTheThreads) {
   EXPECT_TRUE(bytes(3) == expected);
 }
 
-TEST_F(Budget, AWeightThatIsNoNumberIsNamed) {
+TEST_F(CompressBudget, AWeightThatIsNoNumberIsNamed) {
   for (const std::string name :
        {"token_embd.weight", "blk.1.attn_norm.weight", "blk.2.attn_k.bias", "blk.1.ffn_up.weight"})
     for (const float damage : {NAN, INFINITY}) {

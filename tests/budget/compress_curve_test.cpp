@@ -8,7 +8,7 @@
 namespace enxuto {
 namespace {
 
-class CompressCurve : public Budget {
+class CompressCurve : public CompressBudget {
  protected:
   Result<CompressReport> curve_of(uint64_t target, const std::string& output,
                                   std::vector<Type> types = {}) {

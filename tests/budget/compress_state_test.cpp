@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kStages[] = {"calibrating", "probing", "measuring", "writing"};
 
-class CompressState : public Budget {
+class CompressState : public CompressBudget {
  protected:
   void SetUp() override { install_interrupt_handler(); }
   void TearDown() override {

@@ -9,7 +9,7 @@
 namespace enxuto {
 namespace {
 
-class PruneAuto : public Budget {
+class PruneAuto : public CompressBudget {
  protected:
   Result<ChosenCompression> prune_auto(const std::shared_ptr<const Model>& model, uint64_t target,
                                        uint64_t memory_bytes = 0) {

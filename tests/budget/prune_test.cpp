@@ -15,7 +15,7 @@
 namespace enxuto {
 namespace {
 
-class Prune : public Budget {
+class Prune : public CompressBudget {
  protected:
   Result<PruneReport> prune_model(const std::shared_ptr<const Model>& model, PruneRequest request) {
     request.effort = Effort::kFast;

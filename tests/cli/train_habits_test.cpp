@@ -165,10 +165,11 @@ TEST_F(TrainHabits, AReportTellsOfTheWholeRun) {
   learn(with(run, {"--steps", "9", "--resume", "--report", page}));
   const std::string html = read_whole(page);
   for (const char* part :
-       {"loss, nats", "learning rate", "tokens/s", "As planned", "&lt;b&gt;the", "batch-size=4"})
+       {"loss, nats", "learning rate", "tokens/s", "MiB planned", "&lt;b&gt;the", "batch-size=4"})
     EXPECT_THAT(html, HasSubstr(part));
   EXPECT_THAT(html, Not(HasSubstr("<b>the")));
   EXPECT_THAT(html, Not(HasSubstr("nan")));
+  EXPECT_THAT(html, Not(HasSubstr("<b>0")));  // no step was left, and the losses are known
 }
 
 TEST_F(TrainHabits, AnAverageGoesOnBitForBit) {
