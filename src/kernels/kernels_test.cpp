@@ -268,7 +268,7 @@ void expect_bf16_near_reference(const KernelTable& k, const Matrix& m, int64_t n
         size += std::fabs(double{row[i]} *
                           bf16_to_f32(x.values[static_cast<size_t>(t * x.stride) + i]));
       const auto i = static_cast<size_t>(t * w.rows + r);
-      const double of_weights = w.type == Type::BF16 ? 0 : 0x1p-9;
+      const double of_weights = w.type == Type::BF16 ? 0 : 0x1p-8;
       ASSERT_NEAR(got[i], expected[i], (of_weights + 1e-5) * size)
           << m.codec.name << " " << w.rows << "x" << w.columns << " row " << r << " token " << t
           << " of " << n_tokens;
