@@ -493,6 +493,8 @@ void add_eval(CLI::App& app, Action& action) {
       "Tokens of a chunk, of which the second half is scored (default: 512, of a medium its own)",
       4, kMostTokens);
   c.number("--chunks", c.options->chunks, "Most chunks to use (default: all)", 1, kMostTokens);
+  c.command->add_flag("--as-run", c.options->as_run,
+                      "Round as run does with a prompt, not as llama.cpp");
   c.cache_types(false);
   c.report();
   c.json();

@@ -70,6 +70,7 @@ Status eval_command(const EvalOptions& options) {
   const Budget budget = memory_budget(options);
   const uint32_t chunk = options.chunk_tokens ? options.chunk_tokens : chunk_tokens_of(*model);
   EvaluateOptions how{evaluation_request(chunk, options.threads()), options.chunks};
+  how.as_run = options.as_run;
   how.request.tokenizer_bytes = tokenizer->table_bytes();
   how.request.kv = options.kv;
   ASSIGN_OR_RETURN(how.request.adapter, named_adapter(options, *model));

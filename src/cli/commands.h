@@ -159,6 +159,7 @@ struct EvalOptions : CommonOptions {
   std::string reference;
   uint32_t chunk_tokens = 0;  // 0: kChunkTokens, of a model of a medium its own context
   uint32_t chunks = 0;        // 0: all
+  bool as_run = false;
 };
 
 struct BenchOptions : CommonOptions {

@@ -1,6 +1,6 @@
 // Perplexity, KL divergence and top-1 agreement by llama-perplexity's rule: chunks of 512 tokens,
 // each opened by BOS where the model wants one, the second half of each scored. Activations are
-// rounded as there (InputScales::kOfLlamaCpp).
+// rounded as there (InputScales::kOfLlamaCpp), unless it is to be as run has it.
 #pragma once
 
 #include <span>
@@ -16,6 +16,7 @@ namespace enxuto {
 struct EvaluateOptions {
   InferenceRequest request;  // evaluation_request(), and what share_evaluation() reads
   uint32_t max_chunks = 0;   // 0: all
+  bool as_run = false;       // the model's products are those of run, not of llama.cpp
 };
 
 struct Evaluation {

@@ -127,6 +127,7 @@ StreamStatistics Session::stream_statistics() const { return state_->weights->st
 ThreadTeam& Session::team() { return state_->forward->team(); }
 float* Session::hidden_buffer() { return state_->forward->hidden(); }
 float* Session::logits_buffer() { return state_->logits.data(); }
+void Session::set_rounding(Rounding rounding) { state_->forward->set_rounding(rounding); }
 void Session::set_input_scales(InputScales scales) { state_->forward->set_input_scales(scales); }
 void Session::set_operator_times(OperatorTimes* times) {
   state_->forward->set_operator_times(times);

@@ -55,6 +55,8 @@ class Session {
   uint32_t rewind(uint32_t n_tokens);
   void set_hooks(ForwardHooks hooks);
   void set_input_scales(InputScales scales);
+  // Of run_layers() and logits(); feed() has its own. kExact at first.
+  void set_rounding(Rounding rounding);
   // Passes add to it what their operators take; null: they do not.
   void set_operator_times(OperatorTimes* times);
 

@@ -72,6 +72,20 @@ TEST(Evaluate, ScoresTheSecondHalfOfEachChunk) {
   EXPECT_NEAR(e->perplexity, std::exp(nll / (3 * (kChunk / 2 - 1))), 1e-3 * e->perplexity);
 }
 
+// An outlier spoils the other codes of its 256, which share a scale as llama.cpp has it, and those
+// of its 32 as run has it.
+TEST(Evaluate, RoundsAsRunDoesWhereThatIsAskedFor) {
+  const TinyModel tiny = tiny_model(TinyOptions::of("llama", Type::Q6_K));
+  const TemporaryModel model(tiny, Type::Q6_K), reference(tiny, Type::F32);
+  EvaluateOptions how = options();
+  const auto as_llama_cpp = evaluate_with_tokenizer(model.get(), reference.get(), text(), how, {});
+  how.as_run = true;
+  const auto as_run = evaluate_with_tokenizer(model.get(), reference.get(), text(), how, {});
+  ASSERT_TRUE(as_llama_cpp.ok() && as_run.ok());
+  EXPECT_LT(as_run->kld_mean, 0.7 * as_llama_cpp->kld_mean);
+  EXPECT_GT(as_run->kld_mean, 0);
+}
+
 TEST(Evaluate, NamesTheTensorThatHoldsNoNumbers) {
   TinyModel tiny = tiny_model({});
   const TemporaryModel sound(tiny, Type::F32);
