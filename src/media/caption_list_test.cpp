@@ -36,7 +36,6 @@ class CaptionListTest : public testing::Test {
 
 TEST_F(CaptionListTest, ACsvSaysWhatJsonLinesSay) {
   const std::vector<std::string> said = {"a.png: red heart", "b/c.png: a \"cat\", sitting"};
-  const ScratchFolder other;
   EXPECT_EQ(
       entries("captions.csv", "file,text\na.png,red heart\nb/c.png,\"a \"\"cat\"\", sitting\"\n"),
       said);
@@ -67,7 +66,7 @@ TEST_F(CaptionListTest, ACsvWithoutItsColumnsIsRefusedAtItsPlace) {
   EXPECT_THAT(entries("captions.csv", "name,text\na.png,red\n"),
               ElementsAre(EndsWith("captions.csv:1: no header with a file and a text")));
   EXPECT_THAT(entries("captions.csv", "file,text\na.png,\"red\n" + std::string(2 << 20, 'x')),
-              ElementsAre(EndsWith("captions.csv:2: a field without an end")));
+              ElementsAre(EndsWith("captions.csv:2: a row without an end")));
   EXPECT_THAT(entries("captions.csv", "file,text\n"), ElementsAre(HasSubstr("no captions in")));
 }
 

@@ -50,11 +50,10 @@ Result<CsvRecord> first_csv_row(std::string_view text, char delimiter) {
     if (csv_parse(parser.get(), piece.data(), piece.size(), field, row, &found) < piece.size())
       return Status::failed("no memory left for a field of CSV");
     at += piece.size();
-    if (csv_get_buffer_size(parser.get()) > CsvReader::kMostBytes ||
-        found.fields.size() > CsvReader::kMostFields)
-      return Status::bad_input("a field without an end", kOpenQuote);
+    if (found.rows == 0 && at > CsvReader::kMostBytes)
+      return Status::bad_input("a row without an end", kOpenQuote);
   }
-  if (found.rows == 0) csv_fini(parser.get(), field, row, &found);
+  csv_fini(parser.get(), field, row, &found);
   if (found.rows > 1)
     return Status::bad_input("several rows on a line", "end lines with LF or CRLF");
   return CsvRecord{std::move(found.fields), at};

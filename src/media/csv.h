@@ -63,7 +63,7 @@ struct CsvRecord {
   size_t bytes = 0;  // with its line end
 };
 // The row that a text begins with, for whom has to find it again. Blank lines before it count as
-// its own. kBadInput as CsvReader's, and where lines end with CR alone.
+// its own. kBadInput where it has over kMostBytes, and where lines end with CR alone.
 Result<CsvRecord> first_csv_row(std::string_view text, char delimiter);
 
 // Rows into a file, with quotes where they are needed.

@@ -102,7 +102,8 @@ TEST_F(Csv, RowsByThemselvesAreThoseOfTheWhole) {
 TEST_F(Csv, ARowByItselfEndsSomewhere) {
   const std::string open = "1,\"2\n" + std::string(CsvReader::kMostBytes + 100'000, 'x');
   EXPECT_THAT(first_csv_row(open, ',').status().todo(), HasSubstr("quote"));
-  EXPECT_THAT(first_csv_row("a,b\r1,2\r", ',').status().todo(), HasSubstr("LF"));
+  for (const char* text : {"a,b\r1,2\r", "a,b\r1,2"})
+    EXPECT_THAT(first_csv_row(text, ',').status().todo(), HasSubstr("LF"));
 }
 
 TEST_F(Csv, WhatIsWrittenIsReadAgain) {
