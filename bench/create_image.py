@@ -11,13 +11,13 @@ import sys
 import speed
 import torch_venv
 
-CACHE = torch_venv.VENV.parent / "pictures"
-NEEDED = ["scikit-learn==1.9.1", "scipy", "joblib", "threadpoolctl", "narwhals", "pillow"]
+CACHE = torch_venv.VENV.parent / "create"
+NEEDED = ["scikit-learn==1.9.1", "scipy", "joblib", "threadpoolctl", "narwhals", "cloudpickle", "pillow"]
 SIDE, GAP = 28, 2
 
 
 def add_options(parser):
-    parser.add_argument("--image-model", help="a trained one; else it is trained first (about half an hour)")
+    parser.add_argument("--image-model", help="a trained one, instead of the one that is trained first and kept (a quarter of an hour)")
     parser.add_argument("--pictures", type=int, default=100, help="of each kind")
 
 
@@ -29,10 +29,11 @@ def fetch():
     return folder
 
 
-def train(data, scratch):
-    model = scratch / "fashion.gguf"
-    subprocess.run([speed.PROGRAM, "train", "--media", "image", "--data", data, "--params", "1M", "--epochs", "2",
-                    "--compute", "bf16", "--batch-size", "32", "-o", model], check=True)
+def trained(data):
+    model = CACHE / "fashion.gguf"
+    if not model.exists():
+        subprocess.run([speed.PROGRAM, "train", "--media", "image", "--data", data, "--params", "1M", "--epochs", "2",
+                        "--compute", "bf16", "--batch-size", "32", "-o", model], check=True)
     return model
 
 
@@ -61,7 +62,7 @@ def measure(args, scratch):
     data = fetch()
     from fetch_pictures import CLOTHES
     from sklearn.neural_network import MLPClassifier
-    model = args.image_model or train(data, scratch)
+    model = args.image_model or trained(data)
     medium = json.loads(subprocess.run([speed.PROGRAM, "inspect", model, "--json"], check=True, capture_output=True,
                                        text=True).stdout)["medium"]
     yield "create image: codec, a grey picture of 28 x 28", "bytes", medium["bytes_per_picture"], SIDE * SIDE

@@ -1,12 +1,14 @@
 """Simulated tables: is a classifier that learned from them as good, on real rows, as one that learned from real rows?
 
 Tables are ISLP's Wage, Default and Credit (PyPI); a fifth of each is kept for the test, and nobody learns from it. For
-each method (network, copula, independent; CTGAN and TVAE of PyPI's ctgan) as many rows are made as were learned from.
+each method (network, the same compressed, copula, independent; CTGAN and TVAE of PyPI's ctgan) as many rows are made as
+were learned from.
 Efficacy is the mean score of gradient boosting and of a linear model: area under the ROC curve, or R2. "reverse" is
 learned from real rows and tested on simulated ones. Options and numbers of bins were chosen with --tune, which splits
 the learned part again and leaves the test alone.
 """
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -16,6 +18,7 @@ import zipfile
 
 import speed
 import torch_venv
+from create_music import compressed
 
 CACHE = torch_venv.VENV.parent / "tables"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on a busy machine scikit-learn's threads wait for each other
@@ -28,13 +31,14 @@ SHAPE = ["--layers", "2", "--width", "64", "--heads", "2"]
 OPTIONS = {"Wage": ["--layers", "1", *SHAPE[2:], "--batch-size", "64", "--steps", "3000", "--lr", "0.008"],
            "Default": [*SHAPE, "--batch-size", "64", "--steps", "2500", "--lr", "0.004"],
            "Credit": [*SHAPE, "--batch-size", "32", "--steps", "1600", "--lr", "0.004"]}
-METHODS = ["network", "copula", "independent", "TVAE", "CTGAN"]
+COMPRESSED = {"network-8.5": 8.5, "network-4.5": 4.5}  # bits of a weight
+METHODS = ["network", *COMPRESSED, "copula", "independent", "TVAE", "CTGAN"]
 MIB = 1 << 20
 
 
 def add_options(parser):
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS[:4])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS[:-1])
     parser.add_argument("--tune", action="store_true", help="validate within what is learned from; the test is left alone")
     parser.add_argument("--train-options", nargs="*", help="of enxuto train, instead of those found best")
     parser.add_argument("--rival-epochs", type=int, default=300)
@@ -117,6 +121,8 @@ def ours(paths, method, seed):
     """A simulated table, and our report of it."""
     import pandas
     out, model = paths["scratch"] / "made.csv", paths["model"]
+    if method in COMPRESSED:
+        model, method = compressed(model, COMPRESSED[method], "--calibration", paths["learned"]), "network"
     report = run_enxuto("create", "table", model, "-o", out, "--force", "--rows", paths["rows"], "--method", method,
                         "--seed", seed, "--compare", paths["learned"], "--holdout", paths["test"])
     return pandas.read_csv(out, keep_default_na=False), report
@@ -197,6 +203,10 @@ def measure_table(args, name, scratch):
         print(line + f"{peak / MIB:>8.0f}{seconds:>7.0f}   {' '.join(f'{s:.3f}' for s in scores)}", flush=True)
     for method, (score, *_) in found.items():
         yield f"table {name}: {judge.kind} of {judge.target} learned from {method} : from real rows", "score", score, real
+    for method in set(found) & set(COMPRESSED):
+        judged = run_enxuto("eval", compressed(paths["model"], COMPRESSED[method]), paths["test"], "--reference", paths["model"])
+        yield (f"table {name}: a token of rows held out by {method} : network", "nats", math.log(judged["perplexity"]),
+               math.log(judged["reference_perplexity"]))
     for rival_method in set(found) & {"CTGAN", "TVAE"} if "network" in found else ():
         yield f"table {name}: efficacy of network : {rival_method}", "score", found["network"][0], found[rival_method][0]
         yield f"table {name}: peak RSS of training : {rival_method}", "bytes", found["network"][1], found[rival_method][1]

@@ -1,4 +1,5 @@
-// Bytes as a list of captions: each line is an entry, or refused with its place.
+// Bytes as a list of captions, JSON lines and CSV: each entry can be used, or is refused with its
+// place.
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,10 +9,12 @@
 #include "fuzz.h"
 #include "media/caption_list.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+namespace {
+
+void read_as(const std::string& extension, const uint8_t* data, size_t size) {
   using namespace enxuto;
-  static const std::string path =
-      "/dev/shm/enxuto-captions-fuzz-" + std::to_string(::getpid()) + ".jsonl";
+  const std::string path =
+      "/dev/shm/enxuto-captions-fuzz-" + std::to_string(::getpid()) + extension;
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
   const auto list = CaptionList::open({path});
@@ -22,5 +25,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         "a file, or the place of what is wrong");
   }
   std::remove(path.c_str());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  read_as(".jsonl", data, size);
+  read_as(".csv", data, size);
   return 0;
 }

@@ -105,11 +105,18 @@ def midi_seeds():
             b"MTrk" + struct.pack(">I", len(chunk)) + chunk for chunk in chunks)
 
 
+def captions_seeds():
+    """Both forms of a list."""
+    yield b'{"file": "a.png", "text": "red heart"}\n\n{"image": "b.png", "caption": "a cat"}\n'
+    yield b'\xef\xbb\xbffile_name;caption\r\na.png;"red\r\nheart"\r\n\r\nb.png;"a ""cat"""'
+
+
 def main():
     for target, seeds in (("codecs_fuzz", codecs_seeds()), ("gguf_fuzz", gguf_seeds()),
                           ("safetensors_fuzz", safetensors_seeds()), ("imatrix_fuzz", imatrix_seeds()),
                           ("token_file_fuzz", token_file_seeds()), ("json_lines_fuzz", json_lines_seeds()),
-                          ("json_schema_fuzz", json_schema_seeds()), ("midi_fuzz", midi_seeds()), ("table_fuzz", table_seeds())):
+                          ("json_schema_fuzz", json_schema_seeds()), ("midi_fuzz", midi_seeds()), ("table_fuzz", table_seeds()),
+                          ("captions_fuzz", captions_seeds())):
         folder = pathlib.Path(sys.argv[1]) / target
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):

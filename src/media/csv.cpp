@@ -8,20 +8,56 @@ namespace enxuto {
 namespace {
 
 constexpr size_t kPieceBytes = size_t{64} << 10;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+constexpr const char* kOpenQuote = "is there a quote that nothing closes?";
 
 void free_parser(csv_parser* parser) {
   csv_free(parser);
   delete parser;
 }
 
-char delimiter_of(std::string_view line) {
+CsvParser parser_of() {
+  CsvParser parser(new csv_parser, free_parser);
+  csv_init(parser.get(), 0);
+  csv_set_blk_size(parser.get(), kPieceBytes);
+  csv_set_space_func(parser.get(), [](unsigned char) { return 0; });  // spaces are part of fields
+  return parser;
+}
+
+}  // namespace
+
+char csv_delimiter_of(std::string_view line) {
   const std::string_view known = ",;\t";
   const auto count = [&](char c) { return std::ranges::count(line, c); };
   return *std::ranges::max_element(known, {}, count);
 }
 
-}  // namespace
+// A line at a time: a row ends where a line does, and libcsv does not say where.
+Result<CsvRecord> first_csv_row(std::string_view text, char delimiter) {
+  struct Found {
+    std::vector<std::string> fields;
+    size_t rows = 0;
+  } found;
+  const auto field = [](void* bytes, size_t size, void* out) {
+    static_cast<Found*>(out)->fields.emplace_back(static_cast<const char*>(bytes), size);
+  };
+  const auto row = [](int, void* out) { ++static_cast<Found*>(out)->rows; };
+  const CsvParser parser = parser_of();
+  csv_set_delim(parser.get(), static_cast<unsigned char>(delimiter));
+  size_t at = 0;
+  while (found.rows == 0 && at < text.size()) {
+    std::string_view piece = text.substr(at, kPieceBytes);
+    if (const size_t end = piece.find('\n'); end < piece.size()) piece = piece.substr(0, end + 1);
+    if (csv_parse(parser.get(), piece.data(), piece.size(), field, row, &found) < piece.size())
+      return Status::failed("no memory left for a field of CSV");
+    at += piece.size();
+    if (found.rows == 0 && at > CsvReader::kMostBytes)
+      return Status::bad_input("a row without an end", kOpenQuote);
+  }
+  csv_fini(parser.get(), field, row, &found);
+  if (found.rows > 1)
+    return Status::bad_input("several rows on a line", "end lines with LF or CRLF");
+  return CsvRecord{std::move(found.fields), at};
+}
 
 // Fields one after the other in one text; the first `taken` rows were handed out.
 struct CsvReader::Parsed {
@@ -58,12 +94,8 @@ struct CsvReader::Parsed {
 CsvReader::CsvReader(InputFile file, char delimiter)
     : file_(std::move(file)),
       delimiter_(delimiter),
-      parser_(new csv_parser, free_parser),
-      parsed_(std::make_unique<Parsed>()) {
-  csv_init(parser_.get(), 0);
-  csv_set_blk_size(parser_.get(), kPieceBytes);
-  csv_set_space_func(parser_.get(), [](unsigned char) { return 0; });  // spaces are part of fields
-}
+      parser_(parser_of()),
+      parsed_(std::make_unique<Parsed>()) {}
 CsvReader::CsvReader(CsvReader&&) noexcept = default;
 CsvReader::~CsvReader() = default;
 
@@ -90,7 +122,7 @@ Status CsvReader::begin() {
   if (std::string_view(piece_.data(), piece_.size()).starts_with(kByteOrderMark))
     piece_.erase(piece_.begin(), piece_.begin() + kByteOrderMark.size());
   const std::string_view piece(piece_.data(), piece_.size());
-  delimiter_ = delimiter_of(piece.substr(0, piece.find_first_of("\r\n")));
+  delimiter_ = csv_delimiter_of(piece.substr(0, piece.find_first_of("\r\n")));
   csv_set_delim(parser_.get(), static_cast<unsigned char>(delimiter_));
   return parse();
 }
@@ -112,7 +144,7 @@ Status CsvReader::parse() {
   if (csv_get_buffer_size(parser_.get()) <= kMostBytes && open <= kMostFields) return {};
   return Status::bad_input(fmt::format("{}: a field without an end after row {}", file_.path(),
                                        n_rows_ + parsed_->row_ends.size()),
-                           "is there a quote that nothing closes?");
+                           kOpenQuote);
 }
 
 Result<bool> CsvReader::next(CsvRow& row) {

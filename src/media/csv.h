@@ -16,6 +16,7 @@
 namespace enxuto {
 
 using CsvRow = std::vector<std::string_view>;
+using CsvParser = std::unique_ptr<csv_parser, void (*)(csv_parser*)>;
 
 class CsvReader {
  public:
@@ -45,12 +46,25 @@ class CsvReader {
 
   InputFile file_;
   char delimiter_ = ',';
-  std::unique_ptr<csv_parser, void (*)(csv_parser*)> parser_;
+  CsvParser parser_;
   std::unique_ptr<Parsed> parsed_;
   std::vector<char> piece_;
   bool complete_ = false;
   uint64_t n_rows_ = 0, n_bytes_ = 0;
 };
+
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+// The one of , ; and tab that a line has most of.
+char csv_delimiter_of(std::string_view line);
+
+// A row by itself, and what of the text it took.
+struct CsvRecord {
+  std::vector<std::string> fields;
+  size_t bytes = 0;  // with its line end
+};
+// The row that a text begins with, for whom has to find it again. Blank lines before it count as
+// its own. kBadInput where it has over kMostBytes, and where lines end with CR alone.
+Result<CsvRecord> first_csv_row(std::string_view text, char delimiter);
 
 // Rows into a file, with quotes where they are needed.
 class CsvWriter {

@@ -85,6 +85,27 @@ TEST_F(Csv, RowsAcrossPieces) {
                 ElementsAre(std::to_string(i), std::to_string(i * 2)));
 }
 
+TEST_F(Csv, RowsByThemselvesAreThoseOfTheWhole) {
+  const std::string long_field(200'000, 'x');
+  const std::string text =
+      "a;b\r\n\n\"x\n; \"\"y\"\"\";z\n\r\n\"" + long_field + "\n\";2\nlast;\"open";
+  Rows rows;
+  for (size_t at = 0; at < text.size();) {
+    const auto row = first_csv_row(std::string_view(text).substr(at), ';');
+    ASSERT_TRUE(row.ok()) << row.status().what();
+    rows.push_back(row->fields);
+    at += row->bytes;
+  }
+  EXPECT_EQ(rows, *read(text));
+}
+
+TEST_F(Csv, ARowByItselfEndsSomewhere) {
+  const std::string open = "1,\"2\n" + std::string(CsvReader::kMostBytes + 100'000, 'x');
+  EXPECT_THAT(first_csv_row(open, ',').status().todo(), HasSubstr("quote"));
+  for (const char* text : {"a,b\r1,2\r", "a,b\r1,2"})
+    EXPECT_THAT(first_csv_row(text, ',').status().todo(), HasSubstr("LF"));
+}
+
 TEST_F(Csv, WhatIsWrittenIsReadAgain) {
   const Rows rows = {{"a", "b;c"}, {"\"quoted\"", "line\r\nend"}, {"", ""}, {" x ", "\xE9"}};
   const auto again = read(written(rows, ';'));
