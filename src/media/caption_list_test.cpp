@@ -12,6 +12,7 @@ namespace {
 using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 class CaptionListTest : public testing::Test {
  protected:
@@ -23,7 +24,9 @@ class CaptionListTest : public testing::Test {
     std::vector<std::string> found;
     for (size_t i = 0; i < list->size(); ++i) {
       const auto caption = list->at(i);
-      if (caption.ok()) EXPECT_THAT(caption->file, HasSubstr(scratch_.path() + "/"));
+      if (caption.ok()) {
+        EXPECT_THAT(caption->file, StartsWith(scratch_.path() + "/"));
+      }
       found.push_back(caption.ok()
                           ? caption->file.substr(scratch_.path().size() + 1) + ": " + caption->text
                           : caption.status().what());
@@ -46,10 +49,10 @@ TEST_F(CaptionListTest, ACsvSaysWhatJsonLinesSay) {
 }
 
 TEST_F(CaptionListTest, ColumnsOfACsvMayStandAnywhere) {
-  EXPECT_THAT(
-      entries("metadata.csv",
-              "\xEF\xBB\xBFcaption;id;file_name\r\none; 1;1.png\r\n\r\n\"two\nlines\";2;2.png"),
-      ElementsAre("1.png: one", "2.png: two\nlines"));
+  EXPECT_THAT(entries("metadata.csv",
+                      "\xEF\xBB\xBF"
+                      "caption;id;file_name\r\none; 1;1.png\r\n\r\n\"two\nlines\";2;2.png"),
+              ElementsAre("1.png: one", "2.png: two\nlines"));
 }
 
 TEST_F(CaptionListTest, RowsOfACsvThatCannotBeUsedAreNamedByTheirLine) {
