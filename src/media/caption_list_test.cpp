@@ -24,12 +24,12 @@ class CaptionListTest : public testing::Test {
     std::vector<std::string> found;
     for (size_t i = 0; i < list->size(); ++i) {
       const auto caption = list->at(i);
-      if (!caption.ok()) {
-        found.push_back(caption.status().what());
-        continue;
+      if (caption.ok()) {
+        EXPECT_THAT(caption->file, StartsWith(scratch_.path() + "/"));
       }
-      EXPECT_THAT(caption->file, StartsWith(scratch_.path() + "/"));
-      found.push_back(caption->file.substr(scratch_.path().size() + 1) + ": " + caption->text);
+      found.push_back(caption.ok()
+                          ? caption->file.substr(scratch_.path().size() + 1) + ": " + caption->text
+                          : caption.status().what());
     }
     return found;
   }
