@@ -10,6 +10,7 @@
 #include "cli/output_name.h"
 #include "data/train_bpe.h"
 #include "models/blank.h"
+#include "platform/heap.h"
 #include "train/teacher.h"
 #include "train/training_run.h"
 
@@ -180,6 +181,7 @@ Status find_data(const Ranks& ranks, TrainSetup& setup, const Progress& progress
                              "give the same files, or begin anew with --force");
   const uint32_t context = setup.request.context;
   ASSIGN_OR_RETURN(setup.data, Sequences::create(*file, context, o.validation, o.seed, o.shuffle));
+  give_back_heap();  // what tokenizers and codecs were made of
   return {};
 }
 

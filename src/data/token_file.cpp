@@ -25,9 +25,8 @@ struct Header {
 static_assert(sizeof(Header) == 128);
 
 constexpr uint64_t kMostVocabulary = uint64_t{1} << 31;
-constexpr uint64_t kKeptBytes = 32 * kMiB;  // of the mapping, that stay ours
-constexpr uint64_t kBlock = kMiB;           // tokens, or bytes of bits, checked at a time
-constexpr uint64_t kTouchedBytes = kMiB;    // that the kernel may map around what is read
+constexpr uint64_t kBlock = kMiB / 4;     // tokens, or bytes of bits, checked at a time
+constexpr uint64_t kTouchedBytes = kMiB;  // that the kernel may map around what is read
 
 uint32_t width_for(uint64_t vocabulary) { return vocabulary <= 65536 ? 2 : 4; }
 
@@ -169,7 +168,8 @@ void TokenFile::read_learned(uint64_t first, std::span<uint8_t> learned) const {
 // kernel's to drop.
 void TokenFile::count_read(uint64_t bytes) const {
   const uint64_t touched = std::max(bytes, kTouchedBytes);
-  if (read_bytes_->fetch_add(touched, std::memory_order_relaxed) + touched < kKeptBytes) return;
+  if (read_bytes_->fetch_add(touched, std::memory_order_relaxed) + touched < kKeptTokenBytes)
+    return;
   read_bytes_->store(0, std::memory_order_relaxed);
   if (file_) file_->let_go();
 }

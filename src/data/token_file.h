@@ -22,6 +22,9 @@
 
 namespace enxuto {
 
+// Of a mapped token file, that stay in this process's memory at most.
+inline constexpr uint64_t kKeptTokenBytes = uint64_t{3} << 20;
+
 // What became of texts.
 struct DataCounts {
   uint64_t documents = 0;

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/share.h"
+#include "data/token_file.h"
 #include "plan/compression_plan.h"
 #include "plan/pieces.h"
 
@@ -321,6 +322,9 @@ Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& reque
   ASSIGN_OR_RETURN(const MemoryMap session, plan_inference(model, l.inference));
   for (const MemoryPart& part : session.parts)
     if (request.lora_rank || part.kind != PartKind::kMapped) map.parts.push_back(part);
+  map.parts.push_back({owner::kData, kKeptTokenBytes,
+                       "pages of the token file that was read last, however large it is", step,
+                       PartKind::kProcess});
   map.parts.push_back(dense_library_part(request.n_threads));
   if (request.ranks > 1)
     map.parts.push_back(

@@ -26,6 +26,7 @@ inline constexpr const char* kAveraged = "averaged weights";
 inline constexpr const char* kCheckpoints = "checkpoints";
 inline constexpr const char* kKeptActivations = "kept activations";
 inline constexpr const char* kHiddenStates = "hidden states";
+inline constexpr const char* kData = "data";
 inline constexpr const char* kTeacher = "the teacher's word";
 inline constexpr const char* kPass = "a layer, there and back";
 inline constexpr const char* kRanks = "OpenMPI";

@@ -11,4 +11,6 @@ void bound_heap() {
   ::mallopt(M_TRIM_THRESHOLD, kLargeBytes);
 }
 
+void give_back_heap() { ::malloc_trim(0); }
+
 }  // namespace enxuto

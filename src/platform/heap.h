@@ -8,4 +8,7 @@ namespace enxuto {
 // back at once.
 void bound_heap();
 
+// After work whose many small pieces are freed: their pages go back wherever they lie.
+void give_back_heap();
+
 }  // namespace enxuto

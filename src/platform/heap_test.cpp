@@ -35,6 +35,21 @@ TEST(Heap, GivesBackWhatThreadsTookInSmallAndInLargePieces) {
   }
   EXPECT_LT(current_rss_bytes(), before + 8 * kMiB);
 }
+
+TEST(Heap, GivesBackWhatLiesBelowAPieceInUse) {
+  bound_heap();
+  const uint64_t before = current_rss_bytes();
+  std::vector<std::unique_ptr<char[]>> pieces;
+  for (int i = 0; i < 4096; ++i) {
+    pieces.push_back(std::make_unique<char[]>(4096));
+    std::fill_n(pieces.back().get(), 4096, 'x');
+  }
+  const auto in_use = std::make_unique<char[]>(4096);
+  pieces.clear();
+  give_back_heap();
+  EXPECT_LT(current_rss_bytes(), before + 4 * kMiB);
+  EXPECT_EQ(in_use[0], 0);
+}
 #endif
 
 }  // namespace
