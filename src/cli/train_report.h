@@ -48,7 +48,7 @@ class TrainProgress {
 };
 
 struct TrainResult {
-  StepReport last;
+  StepReport last{};
   RunState state;
   bool ended_early = false;
   uint64_t parameters = 0;
