@@ -40,8 +40,8 @@ constexpr uint64_t kCovarianceUnit = 256;
 constexpr uint64_t kBlock = 4096;  // what direct reads and writes are made of
 // Of each state of the search: how it was reached; and the states of one item while they are made.
 constexpr uint64_t kTraceBytes = 8, kSearchBytes = 12 * kMiB;
-// oneDNN, measured: the pages of its code and what it compiles, which is most for AVX-512 with BF16;
-// the panels that a thread packs.
+// oneDNN, measured: the pages of its code and what it compiles, which is most for AVX-512 with
+// BF16; the panels that a thread packs.
 constexpr uint64_t kDenseLibraryBytes = 13 * kMiB, kDensePanelBytes = 5 * kMiB / 2;
 constexpr uint64_t kOutputBytes = 1 << 20;  // that a file gathers before they are written
 constexpr uint64_t kFloat = sizeof(float), kDouble = sizeof(double);
