@@ -12,7 +12,6 @@ namespace {
 
 struct Choice {
   std::array<const KernelTable*, 6> available = {&kReferenceKernels};
-  KernelTable bf16, amx;
   size_t n_available = 1;
   const KernelTable* chosen = &kReferenceKernels;
   std::string error;
@@ -22,6 +21,7 @@ struct Choice {
   }
 
 #ifdef ENXUTO_X86_KERNELS
+  KernelTable bf16, amx;
   static KernelTable with(const Bf16Kernels& own) {
     KernelTable table = kAvx512VbmiKernels;
     table.isa = own.isa;

@@ -7,8 +7,8 @@
 namespace enxuto {
 namespace {
 
-// The eight registers. Assembly, since intrinsics want their number as a literal; only kernels
-// below, between configure() and release(), may touch them.
+// The eight registers. Assembly, since intrinsics want their number as a literal; only
+// matmul_rows_bf16() configures them, and what it calls may touch them.
 struct AmxRegisters {
   // As LDTILECFG reads it.
   struct alignas(64) Shapes {
@@ -51,13 +51,11 @@ struct AmxTile : Avx512PairTile {
   static void multiply_pairs(const Tile& tile, int64_t from, int64_t n, const uint16_t* x,
                              int64_t x_stride, int64_t n_tokens, int64_t n_rows, float* y,
                              int64_t y_stride) {
-    AmxRegisters::configure();
     generic::multiply_in_registers<AmxRegisters>(
         tile, n, x + from, x_stride, n_tokens, [&](const float* sums, int64_t t) {
           Floats sum[2][1] = {{load(sums)}, {load(sums + kLanes)}};
           generic::add_sums<AmxTile>(sum, from == 0, n_rows, y + t * y_stride, y_stride);
         });
-    AmxRegisters::release();
   }
 };
 
@@ -66,9 +64,17 @@ bool multiplies_bf16(Type type, int64_t columns, int64_t n_tokens) {
          columns % 32 == 0 && n_tokens >= AmxTile::kPairTokens;
 }
 
+void matmul_rows_bf16(const MatrixView& w, int64_t begin, int64_t end, const uint16_t* x,
+                      int64_t x_stride, int64_t n_tokens, float* y, int64_t y_stride,
+                      float* scratch) {
+  AmxRegisters::configure();
+  generic::matmul_rows_bf16<Avx512Vnni, AmxTile>(w, begin, end, x, x_stride, n_tokens, y, y_stride,
+                                                 scratch);
+  AmxRegisters::release();
+}
+
 }  // namespace
 
-constinit const Bf16Kernels kAmx = {"amx", multiplies_bf16,
-                                    generic::matmul_rows_bf16<Avx512Vnni, AmxTile>};
+constinit const Bf16Kernels kAmx = {"amx", multiplies_bf16, matmul_rows_bf16};
 
 }  // namespace enxuto
