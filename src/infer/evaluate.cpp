@@ -49,15 +49,16 @@ Result<std::vector<Token>> read_tokens(const Model& model, const Tokenizer& toke
 // One chunk through both models, side by side, a few rows of logits at a time.
 class ChunkScorer {
  public:
-  ChunkScorer(Session& model, Session* reference, bool as_run)
-      : model_(model), reference_(reference), as_run_(as_run) {}
+  // rounding: of the model's layers.
+  ChunkScorer(Session& model, Session* reference, Rounding rounding)
+      : model_(model), reference_(reference), rounding_(rounding) {}
 
   Status score(std::span<const Token> chunk, std::vector<RowScore>& scores) {
     const size_t first = chunk.size() / 2;
     for (size_t begin = 0; begin < chunk.size(); begin += model_.batch()) {
       if (interrupted()) return Status::interrupted();
       const size_t end = std::min(begin + model_.batch(), chunk.size());
-      if (as_run_) model_.set_rounding(Rounding::kFastest);
+      model_.set_rounding(rounding_);
       for (Session* session : {&model_, reference_})
         if (session) TRY(run(*session, chunk, begin, end));
       model_.set_rounding(Rounding::kExact);  // run makes no more than one row of logits
@@ -100,14 +101,15 @@ class ChunkScorer {
 
   Session& model_;
   Session* reference_;
-  bool as_run_;
+  Rounding rounding_;
 };
 
 Result<std::unique_ptr<Session>> open_for_scoring(std::shared_ptr<const Model> model,
-                                                  const InferenceRequest& request, bool as_run) {
+                                                  const InferenceRequest& request,
+                                                  InputScales scales) {
   if (request.memory_bytes) TRY(check_fits(*model, request, request.memory_bytes));
   ASSIGN_OR_RETURN(auto session, Session::open(std::move(model), request));
-  if (!as_run) session->set_input_scales(InputScales::kOfLlamaCpp);
+  session->set_input_scales(scales);
   return session;
 }
 
@@ -145,14 +147,16 @@ Result<Evaluation> evaluate_tokens(std::shared_ptr<const Model> model,
   const auto start = std::chrono::steady_clock::now();
   const uint32_t chunk_tokens = options.request.context;
   const EvaluationRequests requests = share_evaluation(options.request, reference != nullptr);
-  ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, requests.model, options.as_run));
+  const auto scales = options.as_run ? InputScales::kFine : InputScales::kOfLlamaCpp;
+  ASSIGN_OR_RETURN(const auto session, open_for_scoring(model, requests.model, scales));
   std::unique_ptr<Session> other;
   if (reference) {
-    ASSIGN_OR_RETURN(other, open_for_scoring(reference, requests.reference, /*as_run=*/false));
+    ASSIGN_OR_RETURN(other,
+                     open_for_scoring(reference, requests.reference, InputScales::kOfLlamaCpp));
   }
   const size_t n_chunks = tokens.size() / chunk_tokens;
   std::vector<RowScore> scores;
-  ChunkScorer scorer(*session, other.get(), options.as_run);
+  ChunkScorer scorer(*session, other.get(), options.as_run ? Rounding::kFastest : Rounding::kExact);
   for (size_t i = 0; i < n_chunks; ++i) {
     if (progress) progress("evaluating", static_cast<double>(i) / static_cast<double>(n_chunks));
     TRY(scorer.score(tokens.subspan(i * chunk_tokens, chunk_tokens), scores));
