@@ -30,7 +30,9 @@ std::string headline(const Json& r) {
   html += card("Steps", count(r["steps"]),
                fmt::format("of {} x {} tokens, in {}", count(r["batch_size"]), count(r["context"]),
                            rough_time(r["seconds"].get<double>())));
-  html += card("Loss", loss(r["curve"].back()["loss"]), "nats, of the last step");
+  const bool went_on = !r["loss"].is_null();  // else its history is all there is
+  html += card("Loss", loss(went_on ? r["loss"] : r["curve"].back()["loss"]),
+               went_on ? "nats, of the last step" : "nats, of the last steps");
   if (!r["validations"].empty() && !r["best_step"].is_null())
     html += card("On texts it did not learn from", loss(r["validations"].back()["loss"]),
                  fmt::format("best {} after step {}", loss(r["best_validation_loss"]),
