@@ -1,6 +1,6 @@
 """Bach's chorales (PyPI music21): a network beside k-grams on pieces held out, and tunes beside those.
 
-The model is trained where it is not there yet (~/.cache/enxuto/create; some twenty minutes); then it is judged by what
+The model is trained where it is not there yet (~/.cache/enxuto/create; three minutes); then it is judged by what
 `create music` reports, as it is and compressed.
 """
 import json
