@@ -89,7 +89,6 @@ Result<TeacherFile> TeacherFile::check(ByteView bytes, std::shared_ptr<const Map
   ASSIGN_OR_RETURN(file.shape_, read_header(bytes));
   file.rows_ = bytes.subspan(sizeof(Header));
   file.file_ = std::move(mapping);
-  file.read_bytes_ = std::make_shared<std::atomic<uint64_t>>(0);
   TRY(file.check_rows());
   if (file.file_) file.file_->let_go();
   return file;
@@ -133,11 +132,8 @@ void TeacherFile::read(uint64_t window, const TaughtRows& rows) const {
   count_read(shape_.context * row_bytes(shape_));
 }
 
-// As TokenFile::count_read.
 void TeacherFile::count_read(uint64_t bytes) const {
-  if (read_bytes_->fetch_add(bytes, std::memory_order_relaxed) + bytes < kKeptBytes) return;
-  read_bytes_->store(0, std::memory_order_relaxed);
-  if (file_) file_->let_go();
+  if (file_) file_->count_read(bytes, kKeptBytes);
 }
 
 Result<uint64_t> teacher_fingerprint(const std::vector<std::string>& files,

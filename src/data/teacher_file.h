@@ -8,7 +8,6 @@
 //       all other tokens together; -65504 where there is none
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -60,7 +59,6 @@ class TeacherFile {
   TeacherShape shape_;
   ByteView rows_;
   std::shared_ptr<const MappedFile> file_;  // none: bytes in memory
-  std::shared_ptr<std::atomic<uint64_t>> read_bytes_;
 };
 
 // Of the teacher's files (their names, sizes and times) and of what else decides what it says.

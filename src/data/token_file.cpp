@@ -100,7 +100,6 @@ Result<TokenFile> TokenFile::check(ByteView bytes, std::shared_ptr<const MappedF
   ASSIGN_OR_RETURN(const Header header, read_header(bytes));
   TokenFile file;
   file.file_ = std::move(mapping);
-  file.read_bytes_ = std::make_shared<std::atomic<uint64_t>>(0);
   file.width_ = header.width;
   file.vocabulary_ = header.vocabulary;
   file.fingerprint_ = header.fingerprint;
@@ -164,14 +163,8 @@ void TokenFile::read_learned(uint64_t first, std::span<uint8_t> learned) const {
   if (!bits_.empty()) count_read(learned.size() / 8);
 }
 
-// A mapping's pages count as this process's memory until it lets them go, though they are the
-// kernel's to drop.
 void TokenFile::count_read(uint64_t bytes) const {
-  const uint64_t touched = std::max(bytes, kTouchedBytes);
-  if (read_bytes_->fetch_add(touched, std::memory_order_relaxed) + touched < kKeptTokenBytes)
-    return;
-  read_bytes_->store(0, std::memory_order_relaxed);
-  if (file_) file_->let_go();
+  if (file_) file_->count_read(std::max(bytes, kTouchedBytes), kKeptTokenBytes);
 }
 
 TokenFileWriter::TokenFileWriter(OutputFile file, std::string path, uint64_t vocabulary,

@@ -8,7 +8,6 @@
 //       loss counts on predicting this token. Without them it counts on every token.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -67,7 +66,6 @@ class TokenFile {
   void count_read(uint64_t bytes) const;
 
   std::shared_ptr<const MappedFile> file_;  // none: bytes in memory
-  std::shared_ptr<std::atomic<uint64_t>> read_bytes_;
   ByteView tokens_, bits_;
   uint32_t width_ = 2;
   uint64_t vocabulary_ = 0, fingerprint_ = 0;

@@ -101,6 +101,12 @@ void MappedFile::let_go() const {
   if (data_) ::madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED);
 }
 
+void MappedFile::count_read(uint64_t bytes, uint64_t kept) const {
+  if (read_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes < kept) return;
+  read_bytes_.store(0, std::memory_order_relaxed);
+  let_go();
+}
+
 Result<InputFile> InputFile::open(const std::string& path) {
   InputFile file(path, ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   ASSIGN_OR_RETURN(file.size_, open_regular(path, file.fd_, &file.modified_));

@@ -2,6 +2,7 @@
 // synced.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -31,6 +32,9 @@ class MappedFile {
   void set_apart(ByteView part) const;
   // Its pages no longer count as this process's memory until they are looked at again.
   void let_go() const;
+  // So many bytes were read: let go, once they and those before are `kept` or more. A mapping's
+  // pages count as memory of the process until then, though they are the kernel's to drop.
+  void count_read(uint64_t bytes, uint64_t kept) const;
 
  private:
   MappedFile(std::string path, const uint8_t* data, uint64_t size)
@@ -38,6 +42,7 @@ class MappedFile {
   std::string path_;
   const uint8_t* data_;
   uint64_t size_;
+  mutable std::atomic<uint64_t> read_bytes_ = 0;  // since it was let go
 };
 
 // A regular file read from its start to its end, in pieces.
