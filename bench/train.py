@@ -31,11 +31,13 @@ MIB = 1 << 20
 CACHE = torch_venv.VENV.parent / "train"
 SHAPES = {"gpt2-124m": {"layers": 12, "width": 768, "heads": 12, "ffn": 2048, "vocabulary": 50257, "context": 1024},
           "small": {"layers": 2, "width": 128, "heads": 4, "ffn": 256, "vocabulary": 4096, "context": 1024}}
-# What each side is told. The last one: each side's best for memory.
+# What each side is told. bf16: each side's best for memory with AdamW; apollo: ours with next to no moments.
 CASES = {
     "4x256 f32": (4, 256, ["--weights", "f32", "--optimizer", "adamw"], ["--mode", "f32"]),
     "4x256 adamw8": (4, 256, ["--optimizer", "adamw8"], ["--mode", "f32"]),
     "4x256 amp": (4, 256, ["--compute", "bf16"], ["--mode", "amp"]),
+    "4x256 bf16": (4, 256, ["--weights", "bf16", "--optimizer", "adamw8", "--compute", "bf16"], ["--mode", "bf16", "--checkpointing"]),
+    "4x256 apollo": (4, 256, ["--weights", "bf16", "--optimizer", "apollo", "--compute", "bf16"], ["--mode", "bf16", "--checkpointing"]),
     "4x1024 f32": (4, 1024, ["--weights", "f32", "--optimizer", "adamw"], ["--mode", "f32"]),
     "4x1024 amp": (4, 1024, ["--compute", "bf16"], ["--mode", "amp"]),
     "4x1024 bf16": (4, 1024, ["--weights", "bf16", "--optimizer", "adamw8", "--compute", "bf16"], ["--mode", "bf16", "--checkpointing"]),
