@@ -28,7 +28,7 @@ namespace enxuto {
 
 // Longer lines of JSON lines count as corrupt. While a line is read it takes some four times its
 // bytes of memory where it is one long text, and up to fourteen times where it is mostly numbers.
-inline constexpr uint64_t kMostLineBytes = uint64_t{16} << 20;
+inline constexpr uint64_t kMostLineBytes = uint64_t{4} << 20;
 
 // Writes `out` in the place of what it was. Tokens are the same as of the whole text at once,
 // where the text has a place to cut within any MiB (tokenizer/text_cuts.h); else the pieces of the
