@@ -31,7 +31,8 @@ Means means_of(const Imatrix& imatrix) {
 
 Status write(const Means& means, const std::string& path) {
   ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, true));
-  std::vector<NamedMeans> named(means.begin(), means.end());
+  std::vector<NamedMeans> named;
+  for (const auto& [name, values] : means) named.push_back({name, values});
   TRY(write_imatrix(out, {"fuzz", 1, 512, 512}, named));
   return out.commit();
 }

@@ -22,7 +22,9 @@ from pathlib import Path
 import numpy as np
 
 ARCHITECTURES = ["llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"]
+MIXTURES = ["mixtral", "qwen2moe", "qwen3moe"]
 TYPES = ["F32", "F16", "Q8_0", "Q4_0"]
+MIXED_TYPES = ["F32", "Q8_0", "Q4_0"]
 WIDE = [("llama", "Q6_K")]  # with super-blocks: needs a width of 256
 TOKENS = [(7 * i * i + 11 * i + 5) % 288 for i in range(30)]
 ROWS = [12, 29]  # positions whose logits are kept
@@ -70,7 +72,8 @@ def main() -> None:
     stock = load_bindings(source, lib)
     cases = []
     with tempfile.TemporaryDirectory() as folder:
-        for architecture, type_name in [*itertools.product(ARCHITECTURES, TYPES), *WIDE]:
+        plain, mixed = itertools.product(ARCHITECTURES, TYPES), itertools.product(MIXTURES, MIXED_TYPES)
+        for architecture, type_name in [*plain, *mixed, *WIDE]:
             path = str(Path(folder) / f"{architecture}-{type_name}.gguf")
             subprocess.run([make_tiny, architecture, type_name, path], check=True)
             logits = stock_logits(stock, path)

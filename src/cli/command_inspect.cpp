@@ -81,6 +81,20 @@ Json layers_json(const HyperParameters& h) {
   return list;
 }
 
+// Of all parameters those that a token meets.
+uint64_t parameters_used(const Model& model) {
+  uint64_t used = 0;
+  for (const Tensor& t : model.tensors)
+    used += t.shape[2] == 1 ? t.count() : t.count() / t.shape[2] * model.hyper.n_experts_used;
+  return used;
+}
+
+std::string mixture_text(const HyperParameters& h) {
+  if (h.n_experts == 0) return {};
+  return fmt::format(" in each of {} experts, {} of them for a token", h.n_experts,
+                     h.n_experts_used);
+}
+
 void report_json(const Model& model, const Composition& made_of, bool tensors) {
   const HyperParameters& h = model.hyper;
   Json json = {{"architecture", h.architecture},
@@ -96,6 +110,9 @@ void report_json(const Model& model, const Composition& made_of, bool tensors) {
                {"kv_heads", h.n_kv_heads},
                {"head_width", h.key_dim},
                {"ffn_width", h.ffn_width},
+               {"experts", h.n_experts},
+               {"experts_used", h.n_experts_used},
+               {"parameters_used", parameters_used(model)},
                {"vocabulary", h.vocabulary},
                {"context", h.trained_context},
                {"sliding_window", h.sliding_window},
@@ -158,11 +175,13 @@ void report_text(const Model& model, const Composition& made_of, bool tensors) {
   fmt::print("{}\n", paint.bold(printable(h.name.empty() ? h.architecture : h.name)));
   line("architecture",
        fmt::format("{}, {} layers of width {}, {} heads ({} for keys and values), "
-                   "feed-forward {}",
+                   "feed-forward {}{}",
                    printable(h.architecture), h.n_layers, format_count(h.width),
                    range_text(h, &LayerWidths::n_heads), range_text(h, &LayerWidths::n_kv_heads),
-                   range_text(h, &LayerWidths::ffn_width)));
-  line("parameters", fmt::format("{}{}", format_count(made_of.total.parameters),
+                   range_text(h, &LayerWidths::ffn_width), mixture_text(h)));
+  const std::string used =
+      h.n_experts ? fmt::format(", {} for a token", format_count(parameters_used(model))) : "";
+  line("parameters", fmt::format("{}{}{}", format_count(made_of.total.parameters), used,
                                  model.tied() ? ", the head is the embedding again" : ""));
   line("file", fmt::format("{} ({} bytes), {:.2f} bits per weight", format_bytes(model.file_bytes),
                            format_count(model.file_bytes), made_of.total.bits_per_weight()));

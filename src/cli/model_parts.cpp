@@ -6,8 +6,17 @@
 namespace enxuto {
 namespace {
 
-enum Part : size_t { kEmbedding, kAttention, kFeedForward, kNorms, kHead, kOther, kPartCount };
-constexpr const char* kPartNames[kPartCount] = {"embedding", "attention", "feed-forward",
+enum Part : size_t {
+  kEmbedding,
+  kAttention,
+  kFeedForward,
+  kExperts,
+  kNorms,
+  kHead,
+  kOther,
+  kPartCount
+};
+constexpr const char* kPartNames[kPartCount] = {"embedding", "attention", "feed-forward", "experts",
                                                 "norms",     "head",      "other"};
 
 std::map<const Tensor*, Part> parts_of(const Model& model) {
@@ -17,6 +26,9 @@ std::map<const Tensor*, Part> parts_of(const Model& model) {
                             layer.k_bias, layer.v_bias, layer.qkv_bias, layer.attn_output_bias})
       part[t] = kAttention;
     for (const Tensor* t : {layer.gate, layer.up, layer.up_bias, layer.down, layer.down_bias})
+      part[t] = layer.router ? kExperts : kFeedForward;
+    for (const Tensor* t :
+         {layer.router, layer.shared_router, layer.shared_gate, layer.shared_up, layer.shared_down})
       part[t] = kFeedForward;
     for (const Tensor* t :
          {layer.attn_norm, layer.attn_norm_bias, layer.q_norm, layer.k_norm, layer.post_attn_norm,

@@ -22,6 +22,14 @@ bool can_scale(const std::vector<const Tensor*>& users, const std::vector<const 
   return std::ranges::all_of(users, fine) && std::ranges::all_of(makers, can_make);
 }
 
+// What the FFN's norm hands to.
+std::vector<const Tensor*> readers_of(const LayerWeights& w) {
+  std::vector<const Tensor*> all = {w.gate, w.up};
+  if (w.router) all.push_back(w.router);
+  if (w.shared_router) all.insert(all.end(), {w.shared_router, w.shared_gate, w.shared_up});
+  return all;
+}
+
 // What makes the output of a norm.
 std::vector<const Tensor*> norm(const Tensor* weight, const Tensor* bias) {
   return bias ? std::vector{weight, bias} : std::vector{weight};
@@ -44,12 +52,14 @@ Result<ColumnScales> ColumnScales::find(const Workbench& bench) {
     const LayerWeights& w = model.layers[l];
     TRY(offer({w.q, {w.q, w.k, w.v}, norm(w.attn_norm, w.attn_norm_bias), {}}));
     TRY(offer({w.qkv, {w.qkv}, norm(w.attn_norm, w.attn_norm_bias), {}}));
-    TRY(offer({w.gate, {w.gate, w.up}, norm(w.ffn_norm, w.ffn_norm_bias), {}}));
-    // Without a gate, what goes up does not arrive in proportion.
-    if (w.gate)
-      TRY(offer({w.down, {w.down}, {w.up}, {}}));
-    else
+    TRY(offer({w.gate, readers_of(w), norm(w.ffn_norm, w.ffn_norm_bias), {}}));
+    TRY(offer({w.shared_down, {w.shared_down}, {w.shared_up}, {}}));
+    // Without a gate, what goes up does not arrive in proportion; columns of one expert have
+    // nothing to do with those of another.
+    if (!w.gate)
       TRY(offer({w.up, {w.up}, norm(w.ffn_norm, w.ffn_norm_bias), {}}));
+    else if (!w.router)
+      TRY(offer({w.down, {w.down}, {w.up}, {}}));
     if (!model.hyper.attends(l)) continue;
     const LayerWidths widths = model.hyper.widths(l);
     Input attended{w.attn_output,

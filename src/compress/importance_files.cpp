@@ -32,7 +32,8 @@ Result<Importance> bring_importance(const std::string& path, const std::vector<W
   Importance importance;
   for (const Weight& weight : weights) {
     const ImatrixEntry* entry = weight.input ? imatrix.find(weight.tensor->name) : nullptr;
-    if (!entry || importance.contains(weight.input)) continue;
+    // Experts have a matrix each there, and share what their inputs are here: that is measured.
+    if (!entry || weight.tensor->shape[2] > 1 || importance.contains(weight.input)) continue;
     ASSIGN_OR_RETURN(const auto relative,
                      arena.take<float>(owner::kImportance, weight.input->columns()));
     TRY(bring(*weight.tensor, *entry, relative)
@@ -52,7 +53,8 @@ Status save_importance(OutputFile& file, const std::string& text_name,
   for (const auto& chunk : chunks) text.tokens += chunk.size();
   std::vector<NamedMeans> means;
   for (const Weight& weight : weights)
-    if (weight.input) means.emplace_back(weight.tensor->name, importance.at(weight.input));
+    if (weight.input)
+      means.push_back({weight.tensor->name, importance.at(weight.input), weight.tensor->shape[2]});
   return write_imatrix(file, text, means);
 }
 

@@ -10,9 +10,9 @@ std::vector<Weight> find_weights(const Model& model) {
   for (uint32_t l = 0; l < model.layers.size(); ++l) {
     const LayerWeights& w = model.layers[l];
     for (const Tensor* tensor : matrices_of(w)) {
-      const Tensor* input = tensor == w.k || tensor == w.v ? w.q
-                            : tensor == w.up && w.gate     ? w.gate
-                                                           : tensor;
+      const bool beside_gate =
+          w.gate && (tensor == w.up || tensor == w.shared_gate || tensor == w.shared_up);
+      const Tensor* input = tensor == w.k || tensor == w.v ? w.q : beside_gate ? w.gate : tensor;
       known[tensor] = {tensor, l, input, false};
     }
   }

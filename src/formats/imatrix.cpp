@@ -138,8 +138,8 @@ Status write_imatrix(OutputFile& out, const ImatrixText& text,
                      const std::vector<NamedMeans>& tensors) {
   const Metadata metadata = metadata_of(text);
   GgufWriter writer(out, metadata);
-  for (const auto& [name, means] : tensors) {
-    const uint64_t shape[] = {means.size(), 1}, one[] = {1, 1};
+  for (const auto& [name, means, matrices] : tensors) {
+    const uint64_t shape[] = {means.size(), matrices}, one[] = {1, matrices};
     TRY(writer.add(name + std::string(kSums), Type::F32, shape));
     TRY(writer.add(name + std::string(kCounts), Type::F32, one));
   }
@@ -148,11 +148,11 @@ Status write_imatrix(OutputFile& out, const ImatrixText& text,
     return writer.write({reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()});
   };
   const auto count = static_cast<float>(text.tokens);
-  for (const auto& [name, means] : tensors) {
+  for (const auto& [name, means, matrices] : tensors) {
     std::vector<float> sums(means.begin(), means.end());
     for (float& sum : sums) sum *= count;
-    TRY(write(sums));
-    TRY(write({&count, 1}));
+    for (uint64_t i = 0; i < matrices; ++i) TRY(write(sums));
+    TRY(write(std::vector<float>(matrices, count)));
   }
   return writer.finish();
 }

@@ -13,7 +13,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -49,8 +48,13 @@ struct ImatrixText {
   uint32_t chunks = 0, chunk_tokens = 0;
   uint64_t tokens = 0;
 };
-// (columns) mean squares of a tensor's input.
-using NamedMeans = std::pair<std::string, std::span<const float>>;
+// (columns) mean squares of a tensor's input, which are those of all its experts' where it has
+// some.
+struct NamedMeans {
+  std::string name;
+  std::span<const float> means;
+  uint64_t matrices = 1;
+};
 
 // In the GGUF form, as llama-quantize takes it. Does not commit.
 Status write_imatrix(OutputFile& out, const ImatrixText& text,

@@ -25,6 +25,9 @@ Forward::Forward(const Model& model, const SessionLayout& layout, WeightStream& 
   angles_ = piece(layout.scratch.angles);
   sliding_angles_ = piece(layout.scratch.sliding_angles);
   low_ = piece(layout.scratch.low);
+  shares_ = piece(layout.scratch.shares);
+  gathered_ = piece(layout.scratch.gathered);
+  met_ = reinterpret_cast<uint32_t*>(scratch + layout.scratch.met);
 }
 
 Status Forward::embed(std::span<const Token> tokens, float* x) {
@@ -59,7 +62,7 @@ Status Forward::run_layers(uint32_t begin, uint32_t end, uint32_t position, int6
   if (hyper_.sliding_window) sliding_rope_.fill(position, n, sliding_angles_);
   for (uint32_t l = begin; l < end; ++l) {
     if (hyper_.attends(l)) TRY(attention(l, position, n, x));
-    TRY(feed_forward(l, n, x));
+    TRY(model_.layers[l].router ? mixture(l, n, x) : feed_forward(l, n, x));
   }
   return {};
 }
@@ -105,9 +108,24 @@ Status Forward::head(const float* x, int64_t n, float* logits) {
 
 Status Forward::linear(Operator op, const float* x, int64_t n,
                        std::initializer_list<Linear> layers) {
+  for (const Linear& layer : layers) tell(x, n, {layer.w});
+  return compute(op, x, n, layers);
+}
+
+void Forward::tell(const float* x, int64_t n, std::initializer_list<const Tensor*> matrices) {
+  if (!hooks_.on_linear_input) return;
+  for (const Tensor* w : matrices)
+    if (w) hooks_.on_linear_input(*w, x, static_cast<int64_t>(w->columns()), n);
+}
+
+Status Forward::compute(Operator op, const float* x, int64_t n,
+                        std::initializer_list<Linear> layers) {
   OperatorTimer timer(times_, op);
-  for (const Linear& layer : layers)
-    timer.add(layer.w->row_bytes() * layer.w->rows(), static_cast<uint64_t>(n) * layer.w->count());
+  for (const Linear& layer : layers) {
+    const MatrixView w = view(layer);
+    timer.add(w.row_bytes * static_cast<uint64_t>(w.rows),
+              static_cast<uint64_t>(n * w.rows * w.columns));
+  }
   TRY(multiply(x, n, layers));
   if (!adapter_.empty()) add_adapter(x, n, layers);
   return {};
@@ -130,9 +148,9 @@ Status Forward::multiply(const float* x, int64_t n, std::initializer_list<Linear
   bool alike = true, streamed = false;
   const auto columns = static_cast<int64_t>(layers.begin()->w->columns());
   for (const Linear& layer : layers) {
-    const MatrixView w = view(*layer.w);
+    const MatrixView w = view(layer);
     jobs[n_jobs++] = {w, floats(layer.bias), layer.y, w.rows};
-    streamed |= weights_.streams() && w.data == layer.w->data.data();
+    streamed |= is_streamed(*layer.w);
     const int64_t own = sharing(w, n);
     alike &= own == 0 || shared == 0 || own == shared;
     if (own != 0) shared = own;
@@ -141,14 +159,12 @@ Status Forward::multiply(const float* x, int64_t n, std::initializer_list<Linear
     for (const Linear& layer : layers) TRY(multiply(x, n, {layer}));
     return {};
   }
-  if (hooks_.on_linear_input)
-    for (const Linear& layer : layers) hooks_.on_linear_input(*layer.w, x, columns, n);
   prepare_input(k_, team_, buffers_, x, columns, columns, n, shared);
   if (!streamed) {
     enxuto::multiply(k_, team_, buffers_, n, std::span(jobs, n_jobs), rounding());
     return {};
   }
-  for (size_t i = 0; i < n_jobs; ++i) TRY(stream(*layers.begin()[i].w, jobs[i], n));
+  for (size_t i = 0; i < n_jobs; ++i) TRY(stream(layers.begin()[i], jobs[i], n));
   return {};
 }
 
@@ -170,20 +186,22 @@ Rounding Forward::rounding() const {
 }
 
 // One matrix of several, whose input is prepared: slice by slice, unless it was replaced.
-Status Forward::stream(const Tensor& tensor, const MatmulJob& job, int64_t n) {
-  if (job.w.data != tensor.data.data()) {
+Status Forward::stream(const Linear& layer, const MatmulJob& job, int64_t n) {
+  if (!is_streamed(*layer.w)) {
     enxuto::multiply(k_, team_, buffers_, n, {&job, 1}, rounding());
     return {};
   }
-  const WeightPlan& plan = weights_.plan();
-  uint32_t u = plan.first_of[static_cast<size_t>(&tensor - model_.tensors.data())];
-  for (; u < plan.slices.size() && plan.slices[u].tensor == &tensor; ++u) {
-    const WeightPiece& piece = plan.slices[u];
+  const int64_t begin = std::max<int64_t>(0, layer.expert) * job.w.rows;
+  uint32_t u = weights_.first_slice(*layer.w, std::max<int64_t>(0, layer.expert));
+  for (int64_t done = 0; done < job.w.rows; ++u) {
+    const WeightPiece& piece = weights_.plan().slices[u];
     MatmulJob slice = job;
     ASSIGN_OR_RETURN(slice.w.data, weights_.acquire(u));
     slice.w.rows = static_cast<int64_t>(piece.n_rows);
-    slice.y += piece.first_row;
-    if (slice.bias) slice.bias += piece.first_row;
+    done = static_cast<int64_t>(piece.first_row) - begin;
+    slice.y += done;
+    if (slice.bias) slice.bias += done;
+    done += slice.w.rows;
     enxuto::multiply(k_, team_, buffers_, n, {&slice, 1}, rounding());
     weights_.release(u);
   }
@@ -222,6 +240,18 @@ MatrixView Forward::view(const Tensor& tensor) const {
     if (const MatrixView* other = hooks_.replacement(tensor)) return *other;
   return {tensor.type, weights_.data(tensor), static_cast<int64_t>(tensor.rows()),
           static_cast<int64_t>(tensor.columns()), tensor.row_bytes()};
+}
+
+MatrixView Forward::view(const Linear& layer) const {
+  MatrixView w = view(*layer.w);
+  if (layer.expert < 0) return w;
+  w.rows = static_cast<int64_t>(layer.w->shape[1]);
+  w.data += static_cast<uint64_t>(layer.expert * w.rows) * w.row_bytes;
+  return w;
+}
+
+bool Forward::is_streamed(const Tensor& tensor) const {
+  return weights_.streams() && view(tensor).data == tensor.data.data();
 }
 
 const float* Forward::floats(const Tensor* tensor) const {

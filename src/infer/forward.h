@@ -18,8 +18,9 @@ namespace enxuto {
 
 struct Linear {
   const Tensor* w;
-  const Tensor* bias;  // or null
-  float* y;            // (n, w.rows)
+  const Tensor* bias;   // or null
+  float* y;             // (n, w.rows)
+  int64_t expert = -1;  // of a mixture: rows of this one alone
 };
 
 class Forward {
@@ -46,6 +47,13 @@ class Forward {
  private:
   Status attention(uint32_t l, uint32_t position, int64_t n, float* x);
   Status feed_forward(uint32_t l, int64_t n, float* x);
+  Status mixture(uint32_t l, int64_t n, float* x);
+  Status route(const LayerWeights& w, const float* normed, int64_t n);
+  void choose_experts(float* shares) const;
+  int64_t gather(uint32_t expert, const float* normed, int64_t n);
+  Status meet(const LayerWeights& w, uint32_t expert, int64_t met, float* x);
+  Status meet_shared(const LayerWeights& w, const float* normed, int64_t n, float* x);
+  Status pass_by(const LayerWeights& w, uint32_t expert);
   // Where q, k and v of a pass lie: of each token side by side where one matrix gives them.
   struct Projections {
     float *q, *k, *v;
@@ -55,11 +63,14 @@ class Forward {
   Status project(const LayerWeights& w, const float* normed, int64_t n, const Projections& to);
   void attend(uint32_t l, uint32_t position, int64_t n, const Projections& from, float* out);
   Status linear(Operator op, const float* x, int64_t n, std::initializer_list<Linear> layers);
+  void tell(const float* x, int64_t n, std::initializer_list<const Tensor*> matrices);
+  Status compute(Operator op, const float* x, int64_t n, std::initializer_list<Linear> layers);
   Status multiply(const float* x, int64_t n, std::initializer_list<Linear> layers);
   void add_adapter(const float* x, int64_t n, std::initializer_list<Linear> layers);
   int64_t sharing(const MatrixView& w, int64_t n) const;
   Rounding rounding() const;
-  Status stream(const Tensor& tensor, const MatmulJob& job, int64_t n);
+  bool is_streamed(const Tensor& tensor) const;
+  Status stream(const Linear& layer, const MatmulJob& job, int64_t n);
   void norm(const float* x, const Tensor* weight, const Tensor* bias, int64_t n, float* y);
   void add_normed(float* branch, const Tensor* weight, int64_t n, float* x);
   void gate_mul(float* gate, const float* up, int64_t width, int64_t n);
@@ -67,6 +78,7 @@ class Forward {
   void shape_head(const Tensor* norm_weight, const Rope& rope, const float* angles, float* head);
   void rotate_heads(float* heads, uint32_t n_heads, uint32_t head_dim);
   MatrixView view(const Tensor& tensor) const;
+  MatrixView view(const Linear& layer) const;
   const float* floats(const Tensor* tensor) const;
   template <class Body>
   void for_tokens(int64_t n, const Body& body) {  // body(token)
@@ -89,6 +101,9 @@ class Forward {
   Rounding rounding_ = Rounding::kExact;
   InputScales input_scales_ = InputScales::kFine;
   float *hidden_, *wide_, *projections_, *angles_, *sliding_angles_, *low_;
+  // Of a mixture: (n, n_experts); the tokens of one expert, and what goes in and comes out of it.
+  float *shares_, *gathered_;
+  uint32_t* met_;
 };
 
 }  // namespace enxuto

@@ -105,6 +105,11 @@ void WeightStream::read_ahead() {
   }
 }
 
+uint32_t WeightStream::first_slice(const Tensor& tensor, int64_t expert) const {
+  const auto i = static_cast<size_t>(&tensor - model_.tensors.data());
+  return plan_.first_of[i] + static_cast<uint32_t>(expert) * plan_.to_next_expert[i];
+}
+
 Result<const uint8_t*> WeightStream::acquire(uint32_t u) {
   if (pinned_[u]) return static_cast<const uint8_t*>(pinned_[u] + plan_.slices[u].skip);
   if (u >= held_begin_ && u < held_end_) return held_[u - held_begin_];
@@ -176,11 +181,11 @@ WeightRows WeightStream::rows(const Tensor& tensor) const {
     rows.pieces.push_back({0, data(tensor)});
     return rows;
   }
-  uint32_t u = plan_.first_of[static_cast<size_t>(&tensor - model_.tensors.data())];
-  assert(u >= held_begin_ && u < held_end_);
-  for (; u < plan_.slices.size() && plan_.slices[u].tensor == &tensor; ++u)
-    rows.pieces.push_back(
-        {static_cast<int64_t>(plan_.slices[u].first_row), held_[u - held_begin_]});
+  for (uint32_t u = held_begin_; u < held_end_; ++u)
+    if (plan_.slices[u].tensor == &tensor)
+      rows.pieces.push_back(
+          {static_cast<int64_t>(plan_.slices[u].first_row), held_[u - held_begin_]});
+  assert(!rows.pieces.empty());
   return rows;
 }
 

@@ -30,6 +30,8 @@ class WeightStream {
   bool reads_embedding_rows() const { return plan_.row_buffer_bytes > 0; }
   const WeightPlan& plan() const { return plan_; }
 
+  // Of the plan, where the tensor's rows begin; of experts, this one's.
+  uint32_t first_slice(const Tensor& tensor, int64_t expert) const;
   // Slice `u` of the plan is in memory until release(u). One at a time.
   Result<const uint8_t*> acquire(uint32_t u);
   void release(uint32_t u);

@@ -20,10 +20,12 @@ constexpr const char* kTodo =
 
 Status broken(std::string what) { return Status::bad_input(std::move(what), kTodo); }
 
+// Experts have no adapters yet.
 std::vector<const Tensor*> layer_matrices(const Model& model) {
   std::vector<const Tensor*> all;
   for (const LayerWeights& layer : model.layers)
-    for (const Tensor* w : matrices_of(layer)) all.push_back(w);
+    for (const Tensor* w : matrices_of(layer))
+      if (w->shape[2] == 1) all.push_back(w);
   return all;
 }
 

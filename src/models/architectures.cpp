@@ -93,6 +93,34 @@ constexpr TensorRule kGpt2Layer[] = {kPlainNorm, kPlainNormBias, kQkv,          
                                      kPlainO,    kOBias,         kPlainFfnNorm, kPlainFfnNormBias,
                                      kPlainUp,   kUpBias,        kPlainDown,    kDownBias};
 
+constexpr TensorRule each_expert(TensorRule rule, const char* gguf) {
+  rule.gguf = gguf;
+  rule.each_expert = true;
+  return rule;
+}
+
+constexpr TensorRule kRouter = {&L::router,  "ffn_gate_inp.weight", "",
+                                Dim::kWidth, Dim::kExperts,         true};
+constexpr TensorRule kGates = each_expert(kGate, "ffn_gate_exps.weight");
+constexpr TensorRule kUps = each_expert(kUp, "ffn_up_exps.weight");
+constexpr TensorRule kDowns = each_expert(kDown, "ffn_down_exps.weight");
+constexpr TensorRule kSharedRouter = {
+    &L::shared_router, "ffn_gate_inp_shexp.weight", "", Dim::kWidth, Dim::kNone, true};
+constexpr TensorRule kSharedGate = {&L::shared_gate, "ffn_gate_shexp.weight", "",
+                                    Dim::kWidth,     Dim::kSharedFfn,         true};
+constexpr TensorRule kSharedUp = {&L::shared_up, "ffn_up_shexp.weight", "",
+                                  Dim::kWidth,   Dim::kSharedFfn,       true};
+constexpr TensorRule kSharedDown = {
+    &L::shared_down, "ffn_down_shexp.weight", "", Dim::kSharedFfn, Dim::kWidth, true};
+
+constexpr TensorRule kLlamaMixture[] = {kAttnNorm, kQ,       kQBias,  kK,     kKBias, kV,    kVBias,
+                                        kO,        kFfnNorm, kRouter, kGates, kUps,   kDowns};
+constexpr TensorRule kQwen2Mixture[] = {
+    kAttnNorm, kQ,     kQBias, kK,     kKBias,        kV,          kVBias,    kO,         kFfnNorm,
+    kRouter,   kGates, kUps,   kDowns, kSharedRouter, kSharedGate, kSharedUp, kSharedDown};
+constexpr TensorRule kQwen3Mixture[] = {kAttnNorm, kQ,       kQNorm,  kK,     kKNorm, kV,
+                                        kO,        kFfnNorm, kRouter, kGates, kUps,   kDowns};
+
 constexpr RopeLayout kPairs = RopeLayout::kInterleaved, kHalves = RopeLayout::kHalves;
 
 constexpr const char* kLlamaClasses[] = {"LlamaForCausalLM", "MistralForCausalLM"};
@@ -108,10 +136,23 @@ constexpr ConfigDefaults kGemma3Defaults = {131072, 8, 4, 256, 1e-6, 1e6, true, 
 constexpr ConfigDefaults kGpt2Defaults = {1024, 0, 0, 0, 1e-5, 0, true, false, 4};
 
 // name, classes, rope of GGUF, permuted q and k, gate, scaled embedding, norm + 1, global layer
-// every n, base of sliding layers, uneven layers, defaults, layer, norm, learned positions
+// every n, base of sliding layers, uneven layers, defaults, layer, norm, learned positions, mixture
 constexpr Architecture kArchitectures[] = {
-    {"llama", kLlamaClasses, kPairs, true, Gate::kSilu, false, false, 0, 0, false, kNoDefaults,
-     kLlamaLayer},
+    {"llama",
+     kLlamaClasses,
+     kPairs,
+     true,
+     Gate::kSilu,
+     false,
+     false,
+     0,
+     0,
+     false,
+     kNoDefaults,
+     kLlamaLayer,
+     Norm::kRms,
+     false,
+     {kLlamaMixture, true, false}},
     {"qwen2", kQwen2Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, false, kQwen2Defaults,
      kLlamaLayer},
     {"qwen3", kQwen3Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, false, kNoDefaults,
@@ -121,6 +162,36 @@ constexpr Architecture kArchitectures[] = {
     {"deci", {}, kPairs, false, Gate::kSilu, false, false, 0, 0, true, kNoDefaults, kLlamaLayer},
     {"gpt2", kGpt2Classes, kHalves, false, Gate::kGelu, false, false, 0, 0, false, kGpt2Defaults,
      kGpt2Layer, Norm::kMeanAndVariance, true},
+    {"qwen2moe",
+     {},
+     kHalves,
+     false,
+     Gate::kSilu,
+     false,
+     false,
+     0,
+     0,
+     false,
+     kNoDefaults,
+     {},
+     Norm::kRms,
+     false,
+     {kQwen2Mixture, false, true}},
+    {"qwen3moe",
+     {},
+     kHalves,
+     false,
+     Gate::kSilu,
+     false,
+     false,
+     0,
+     0,
+     false,
+     kNoDefaults,
+     {},
+     Norm::kRms,
+     false,
+     {kQwen3Mixture, true, true}},
 };
 
 }  // namespace
@@ -143,6 +214,11 @@ std::string known_architectures() {
   for (const Architecture& a : kArchitectures)
     names += names.empty() ? a.name : std::string(", ") + a.name;
   return names;
+}
+
+std::span<const TensorRule> layer_rules(const Architecture& architecture,
+                                        const HyperParameters& hyper) {
+  return hyper.n_experts ? architecture.mixture.layer : architecture.layer;
 }
 
 bool is_of_attention(const TensorRule& rule) {
@@ -178,6 +254,10 @@ uint64_t length_of(Dim dim, const HyperParameters& h, uint32_t layer) {
       return h.rope_dims / 2;
     case Dim::kPositions:
       return h.trained_context;
+    case Dim::kExperts:
+      return h.n_experts;
+    case Dim::kSharedFfn:
+      return h.shared_ffn_width;
   }
   return 0;
 }

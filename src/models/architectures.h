@@ -23,7 +23,9 @@ enum class Dim : uint8_t {
   kFfn,
   kHeadWidth,
   kRopeHalf,
-  kPositions
+  kPositions,
+  kExperts,
+  kSharedFfn
 };
 
 // One tensor of a layer. `gguf` follows "blk.N.", `hugging_face` "model.layers.N."; {contiguous,
@@ -34,7 +36,8 @@ struct TensorRule {
   const char* hugging_face;
   Dim columns, rows;
   bool required;
-  bool transposed = false;  // in a Hugging Face folder
+  bool transposed = false;   // in a Hugging Face folder
+  bool each_expert = false;  // so many of it, one after the other
 };
 
 // What a config.json may leave out; zero: must be there.
@@ -44,6 +47,13 @@ struct ConfigDefaults {
   bool tied;                   // tie_word_embeddings
   bool qkv_bias;               // attention_bias
   uint32_t ffn_per_width = 0;  // intermediate_size, in widths
+};
+
+// What a mixture's layers have in place of the others. No tensors: the architecture has none.
+struct MixtureRules {
+  std::span<const TensorRule> layer;
+  bool normalizes = false;  // HyperParameters::normalizes_experts
+  bool own_width = false;   // expert_feed_forward_length is an expert's width
 };
 
 struct Architecture {
@@ -58,9 +68,10 @@ struct Architecture {
   float rope_base_sliding;
   bool uneven;  // heads and the width of the FFN may differ from layer to layer
   ConfigDefaults defaults;
-  std::span<const TensorRule> layer;
-  Norm norm = Norm::kRms;          // kMeanAndVariance: with a bias
-  bool learned_positions = false;  // instead of rope
+  std::span<const TensorRule> layer;  // none: it is a mixture always
+  Norm norm = Norm::kRms;             // kMeanAndVariance: with a bias
+  bool learned_positions = false;     // instead of rope
+  MixtureRules mixture = {};
 };
 
 // The tensors outside the layers, with Hugging Face's full names. No slot: bind.cpp names them.
@@ -78,6 +89,8 @@ inline constexpr TensorRule kOutputRule = {nullptr,     "output.weight",  "lm_he
 inline constexpr TensorRule kRopeFactorsRule = {nullptr,        "rope_freqs.weight", "",
                                                 Dim::kRopeHalf, Dim::kNone,          false};
 
+std::span<const TensorRule> layer_rules(const Architecture& architecture,
+                                        const HyperParameters& hyper);
 // A layer without heads has none of these.
 bool is_of_attention(const TensorRule& rule);
 // `layer`: whose widths; lengths outside the layers are the same for each.

@@ -144,9 +144,48 @@ Status read_sliding(const KeyReader& keys, const Architecture& architecture, Hyp
 }
 
 constexpr uint32_t kMostHeads = 1 << 16, kMostFfn = 1 << 22;
+constexpr uint32_t kMostExperts = 1024;  // llama.cpp's bound too
 
-Status read_even_widths(const KeyReader& keys, HyperParameters& h) {
-  TRY(keys.count("feed_forward_length", 1, kMostFfn, h.ffn_width));
+// How many experts there are, and how many of them a token meets. Some files of one network say 0.
+Status read_mixture(const KeyReader& keys, const Architecture& architecture, HyperParameters& h) {
+  const bool always = architecture.layer.empty();
+  TRY(keys.count("expert_count", always ? 2 : 0, kMostExperts, h.n_experts, always));
+  if (h.n_experts == 0) return {};
+  if (architecture.mixture.layer.empty())
+    return Status::bad_input(
+        fmt::format("a {} that is a mixture of experts, which is not known yet", h.architecture),
+        "use a model without experts");
+  if (h.n_experts == 1)
+    return Status::bad_input("a mixture of one expert, which is not known yet", kTodo);
+  TRY(keys.count("expert_used_count", 1, h.n_experts, h.n_experts_used));
+  uint32_t groups = 0;
+  TRY(keys.count("expert_group_count", 0, kMostExperts, groups, false));
+  if (groups > 1)
+    return Status::bad_input("experts in groups, which is not known yet",
+                             "use a model without them");
+  h.normalizes_experts = architecture.mixture.normalizes;
+  return {};
+}
+
+Status read_ffn_width(const KeyReader& keys, const Architecture& architecture, HyperParameters& h) {
+  const bool own = h.n_experts && architecture.mixture.own_width;
+  TRY(keys.count("feed_forward_length", 1, kMostFfn, h.ffn_width, !own));
+  if (!own) return {};
+  h.shared_ffn_width = h.ffn_width;
+  TRY(keys.count("expert_shared_feed_forward_length", 0, kMostFfn, h.shared_ffn_width, false));
+  if (h.shared_ffn_width == 0) h.shared_ffn_width = h.ffn_width;
+  // As llama.cpp has it: unless said, the experts that a token meets are as wide as one network.
+  h.ffn_width /= h.n_experts_used;
+  uint32_t width = 0;
+  TRY(keys.count("expert_feed_forward_length", 0, kMostFfn, width, h.ffn_width == 0));
+  if (width > 0) h.ffn_width = width;
+  if (h.ffn_width == 0) return Status::bad_input("experts of no width", kTodo);
+  return {};
+}
+
+Status read_even_widths(const KeyReader& keys, const Architecture& architecture,
+                        HyperParameters& h) {
+  TRY(read_ffn_width(keys, architecture, h));
   TRY(keys.count("attention.head_count", 1, kMostHeads, h.n_heads));
   h.n_kv_heads = h.n_heads;
   TRY(keys.count("attention.head_count_kv", 1, kMostHeads, h.n_kv_heads, false));
@@ -215,15 +254,6 @@ Status read_head_dims(const KeyReader& keys, HyperParameters& h) {
   return {};
 }
 
-// The switches of relatives that share the name but compute something else.
-Status refuse_relatives(const KeyReader& keys) {
-  uint32_t experts = 0;
-  TRY(keys.count("expert_count", 0, 1 << 20, experts, false));
-  if (experts > 0)
-    return Status::bad_input("a mixture of experts, which is not known yet", "use a dense model");
-  return {};
-}
-
 class Binder {
  public:
   explicit Binder(Model& model) : model_(model) {
@@ -241,10 +271,12 @@ class Binder {
     Tensor& t = *found->second;
     unbound_.erase(found);
     const uint64_t columns = length_of(rule.columns, model_.hyper, layer),
-                   rows = length_of(rule.rows, model_.hyper, layer);
-    if (t.shape[0] != columns || t.shape[1] != rows || t.shape[2] != 1 || t.shape[3] != 1)
+                   rows = length_of(rule.rows, model_.hyper, layer),
+                   matrices = rule.each_expert ? model_.hyper.n_experts : 1;
+    if (t.shape[0] != columns || t.shape[1] != rows || t.shape[2] != matrices || t.shape[3] != 1)
       return Status::bad_input(
-          fmt::format("tensor {} is {} instead of {} x {}", name, shape_text(t), columns, rows),
+          fmt::format("tensor {} is {} instead of {} x {}{}", name, shape_text(t), columns, rows,
+                      matrices > 1 ? fmt::format(" x {}", matrices) : ""),
           kTodo);
     if (!t.codec().decode)
       return Status::bad_input(fmt::format("tensor {} holds {}, no weights", name, t.codec().name),
@@ -309,10 +341,10 @@ Result<HyperParameters> read_hyper_parameters(const Architecture& architecture,
   h.gate = architecture.gate;
   h.norm = architecture.norm;
   h.learned_positions = architecture.learned_positions;
-  TRY(refuse_relatives(keys));
+  TRY(read_mixture(keys, architecture, h));
   TRY(keys.count("block_count", 1, 4096, h.n_layers));
   TRY(keys.count("embedding_length", 1, 1 << 20, h.width));
-  TRY(architecture.uneven ? read_uneven_widths(keys, h) : read_even_widths(keys, h));
+  TRY(architecture.uneven ? read_uneven_widths(keys, h) : read_even_widths(keys, architecture, h));
   TRY(keys.count("context_length", 1, 1u << 31, h.trained_context));
   TRY(keys.number(epsilon_key(h.norm), 0, 1, h.norm_epsilon));
   TRY(read_head_dims(keys, h));
@@ -350,7 +382,7 @@ Status bind_tensors(const Architecture& architecture, Model& model) {
   TRY(binder.bind(kRopeFactorsRule.gguf, kRopeFactorsRule, model.rope_factors));
   model.layers.resize(h.n_layers);
   for (uint32_t layer = 0; layer < h.n_layers; ++layer)
-    for (const TensorRule& rule : architecture.layer)
+    for (const TensorRule& rule : layer_rules(architecture, h))
       if (!is_of_attention(rule) || h.attends(layer))
         TRY(binder.bind(layer_tensor_name(layer, rule), rule, model.layers[layer].*rule.slot,
                         layer));

@@ -26,7 +26,11 @@ Tensor shaped(std::string name, const TensorRule& rule, const HyperParameters& h
 bool is_optional_bias(const TensorRule& rule) { return !rule.required; }
 
 Status check_known(const std::string& architecture) {
-  if (find_architecture(architecture)) return {};
+  const Architecture* known = find_architecture(architecture);
+  if (known && known->layer.empty())
+    return Status::usage(fmt::format("a new {} cannot be made yet", architecture),
+                         "choose an architecture without experts");
+  if (known) return {};
   return Status::usage(fmt::format("architecture '{}' is not known", architecture),
                        "known are " + known_architectures());
 }

@@ -83,6 +83,12 @@ Result<const Architecture*> architecture_of(JsonElement root) {
   if (!classes || classes->size() == 0 || classes->at(0).get(name))
     return Status::bad_input("config.json names no architecture", kTodo);
   if (const Architecture* found = find_architecture_of_class(name)) return found;
+  for (const char* count : {"num_experts", "num_local_experts", "n_routed_experts"})
+    if (json_at(root, count))
+      return Status::bad_input(
+          fmt::format("a {}: mixtures of experts are not read from folders yet",
+                      name.substr(0, 40)),
+          "make a GGUF file of it, with llama.cpp's convert_hf_to_gguf.py");
   return Status::bad_input(fmt::format("architecture '{}' is not known", name.substr(0, 40)),
                            "known are those of " + known_architectures());
 }

@@ -30,6 +30,9 @@ Status not_in_transformers(std::string what) {
 }
 
 Result<Kind> kind_of(const HyperParameters& h) {
+  if (h.n_experts)
+    return Status::bad_input("folders of mixtures of experts are not written yet",
+                             "use it as the GGUF file that it is");
   if (!h.uneven.empty()) return not_in_transformers("its layers differ in heads or width");
   for (const Kind& kind : kKinds)
     if (h.architecture == kind.architecture) return kind;

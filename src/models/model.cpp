@@ -16,7 +16,8 @@ std::vector<const Tensor*> present(std::vector<const Tensor*> tensors) {
 }  // namespace
 
 std::vector<const Tensor*> matrices_of(const LayerWeights& w) {
-  return present({w.q, w.k, w.v, w.qkv, w.attn_output, w.gate, w.up, w.down});
+  return present({w.q, w.k, w.v, w.qkv, w.attn_output, w.gate, w.up, w.down, w.shared_gate,
+                  w.shared_up, w.shared_down});
 }
 
 std::vector<const Tensor*> tensors_of(const LayerWeights& w) {
@@ -37,16 +38,21 @@ std::vector<const Tensor*> tensors_of(const LayerWeights& w) {
                   w.post_attn_norm,
                   w.ffn_norm,
                   w.ffn_norm_bias,
+                  w.router,
                   w.gate,
                   w.up,
                   w.up_bias,
                   w.down,
                   w.down_bias,
+                  w.shared_router,
+                  w.shared_gate,
+                  w.shared_up,
+                  w.shared_down,
                   w.post_ffn_norm});
 }
 
 std::vector<const Tensor*> inputs_of(const LayerWeights& w) {
-  return present({w.q, w.qkv, w.attn_output, w.gate ? w.gate : w.up, w.down});
+  return present({w.q, w.qkv, w.attn_output, w.gate ? w.gate : w.up, w.down, w.shared_down});
 }
 
 const Tensor* Model::find(std::string_view name) const {

@@ -31,8 +31,13 @@ struct HyperParameters {
   std::string name;          // general.name
   uint32_t n_layers = 0, width = 0;
   uint32_t n_heads = 0, n_kv_heads = 0, ffn_width = 0;  // where layers differ, the most of any
-  std::vector<LayerWidths> uneven;                      // by layer; empty: all are alike
-  uint32_t key_dim = 0, value_dim = 0;                  // of one head
+  // A mixture: of so many experts in each layer, each of ffn_width, a token meets some. 0: the FFN
+  // is one network.
+  uint32_t n_experts = 0, n_experts_used = 0;
+  bool normalizes_experts = false;      // shares of those that a token meets add up to 1
+  uint32_t shared_ffn_width = 0;        // of one more that every token meets; 0: none
+  std::vector<LayerWidths> uneven;      // by layer; empty: all are alike
+  uint32_t key_dim = 0, value_dim = 0;  // of one head
   uint32_t vocabulary = 0, trained_context = 0;
   float norm_epsilon = 1e-5f;
   RopeLayout rope_layout = RopeLayout::kInterleaved;
@@ -71,12 +76,20 @@ struct LayerWeights {
   const Tensor *gate = nullptr, *up = nullptr, *up_bias = nullptr;
   const Tensor *down = nullptr, *down_bias = nullptr;
   const Tensor* post_ffn_norm = nullptr;
+  // A mixture's: a row for each expert. Its gate, up and down have three dimensions, one expert's
+  // matrix after the other.
+  const Tensor* router = nullptr;
+  // One more network that every token meets, by as much as sigmoid(shared_router . x).
+  const Tensor* shared_router = nullptr;
+  const Tensor *shared_gate = nullptr, *shared_up = nullptr, *shared_down = nullptr;
 };
 
-// Those that a layer has, in the order of the computation.
+// Those that a layer has, in the order of the computation; not a mixture's router, which is small
+// and decides much.
 std::vector<const Tensor*> matrices_of(const LayerWeights& layer);
-std::vector<const Tensor*> tensors_of(const LayerWeights& layer);  // and norms and biases
-// One of the matrices that read each input, the first: of q, k and v, and of gate and up.
+std::vector<const Tensor*> tensors_of(const LayerWeights& layer);  // router, norms and biases too
+// One of the matrices that read each input, the first: of q, k and v, and of gate and up (and what
+// else a mixture's normed input meets).
 std::vector<const Tensor*> inputs_of(const LayerWeights& layer);
 
 struct Model {

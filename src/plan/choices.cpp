@@ -39,6 +39,18 @@ uint64_t bytes_looked_up(const Model& model, const FormatMix& mix) {
   return checked_mul(codec.row_bytes(embedding.columns()), embedding.rows()).value_or(0);
 }
 
+// Of a mixture, the experts that a token does not meet.
+uint64_t bytes_not_met(const Model& model, const FormatMix& mix) {
+  const HyperParameters& h = model.hyper;
+  uint64_t bytes = 0;
+  for (const LayerWeights& w : model.layers)
+    for (const Tensor* t : {w.gate, w.up, w.down})
+      if (w.router)
+        bytes += find_codec(type_in_mix(*t, mix))->row_bytes(t->columns()) * t->shape[1] *
+                 (h.n_experts - h.n_experts_used);
+  return bytes;
+}
+
 // The cache that is wanted, and those that take fewer bytes, most bytes first.
 Result<std::vector<CacheChoice>> caches_to_try(const Model& model, const ChoiceQuestion& question) {
   std::vector<CacheChoice> caches;
@@ -135,7 +147,8 @@ class Scales {
   Status add_speed(const FormatMix& mix, const MixSize& size, MixChoice& choice) const {
     ASSIGN_OR_RETURN(const SessionLayout layout, lay_out_session(model_, question_.request));
     const uint64_t looked_up = bytes_looked_up(model_, mix);
-    choice.bytes_per_token = bytes_per_step(size.weights_bytes - looked_up, layout.kv_bytes);
+    const uint64_t read = size.weights_bytes - looked_up - bytes_not_met(model_, mix);
+    choice.bytes_per_token = bytes_per_step(read, layout.kv_bytes);
     choice.expected_tokens_per_second =
         layout.sequences * expected_steps_per_second(choice.bytes_per_token, question_.bandwidth);
     return {};

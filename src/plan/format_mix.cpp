@@ -38,7 +38,9 @@ OptionalSize header_bytes(const Model& model, const OutputHeader& header) {
 std::span<const FormatMix> format_mixes() { return kMixes; }
 
 Type type_in_mix(const Tensor& tensor, const FormatMix& mix) {
-  if (!mix.type || tensor.n_dims < 2) return tensor.type;  // norms and biases stay
+  // Norms, biases and routers stay.
+  if (!mix.type || tensor.n_dims < 2 || tensor.name.ends_with("ffn_gate_inp.weight"))
+    return tensor.type;
   Type type = *mix.type;
   for (const Fallback& fallback : kFallbacks)
     if (fallback.from == type && !divides(tensor, type)) {

@@ -8,6 +8,12 @@
 
 namespace enxuto {
 
+Status can_learn(const Model& model) {
+  if (model.hyper.n_experts == 0) return {};
+  return Status::usage("a mixture of experts cannot be trained yet",
+                       "take a model without experts");
+}
+
 Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,
                                          uint64_t rank, bool rounds) {
   const HyperParameters& hyper = model.hyper;

@@ -45,6 +45,9 @@ struct GradientLayout {  // in bytes
   }
 };
 
+// kUsage where the way back through its layers is not known.
+Status can_learn(const Model& model);
+
 // rank: the most of an adapter; 0: there is none. rounds: products are of numbers in bf16.
 // kDoesNotFit where a size is beyond reason.
 Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,

@@ -32,10 +32,13 @@ Lesson about_weights(const Facts& f) {
   return {titled("Weights", bytes),
           fmt::format(
               "The model is {} numbers, the weights, which training has found. Its file "
-              "spends {:.2f} bits on each. Writing one token reads all of them once, so "
+              "spends {:.2f} bits on each. Writing one token reads {} once, so "
               "fewer bits a weight save memory and time alike; what they cost is precision. "
               "At 4.5 bits, these weights would take {}.",
               format_count(f.parameters), bits,
+              f.hyper.n_experts == 0 ? "all of them"
+                                     : fmt::format("those of {} in {} experts, and all others,",
+                                                   f.hyper.n_experts_used, f.hyper.n_experts),
               format_bytes(static_cast<uint64_t>(static_cast<double>(f.parameters) * 4.5 / 8)))};
 }
 

@@ -80,14 +80,19 @@ void lay_out_scratch(const Model& model, SessionLayout& layout, Pieces& pieces) 
   const OptionalSize qkv_width = checked_add(query_width, kv_width);
   const uint64_t wide = std::max<uint64_t>(hyper.width, heads_width.value_or(kAbsurdBytes));
   const uint64_t projections = std::max({uint64_t{hyper.width}, qkv_width.value_or(kAbsurdBytes),
-                                         uint64_t{hyper.ffn_width} * (has_gates(model) ? 2 : 1)});
-  layout.widest_input = std::max<uint64_t>(wide, hyper.ffn_width);
+                                         uint64_t{hyper.ffn_width} * (has_gates(model) ? 2 : 1),
+                                         uint64_t{hyper.shared_ffn_width} * 2});
+  layout.widest_input = std::max<uint64_t>({wide, hyper.ffn_width, hyper.shared_ffn_width});
   ScratchLayout& scratch = layout.scratch;
   scratch.hidden = pieces.next(floats(n, hyper.width));
   scratch.wide = pieces.next(floats(n, wide));
   scratch.projections = pieces.next(floats(n, projections));
   scratch.angles = pieces.next(floats(n, hyper.rope_dims));
   scratch.sliding_angles = pieces.next(floats(hyper.sliding_window ? n : 0, hyper.rope_dims));
+  const uint64_t mixed = hyper.n_experts ? n : 0;
+  scratch.shares = pieces.next(floats(mixed, hyper.n_experts));
+  scratch.met = pieces.next(checked_mul(mixed, sizeof(uint32_t)));
+  scratch.gathered = pieces.next(floats(mixed, hyper.width));
   const bool sane = layout.widest_input < kAbsurdBytes / (n + 1) / 64;
   scratch.prepared =
       pieces.next(sane ? OptionalSize(MatmulBuffers::bytes(

@@ -8,6 +8,9 @@
 //   a
 //           |                               | gate up                      |        | linear's
 //           input
+//
+// A mixture of experts has beside these each token's share of each expert, and for one expert at a
+// time the tokens that meet it: which they are, and what goes into it and comes out.
 #pragma once
 
 #include <cstdint>
@@ -58,6 +61,7 @@ struct KvLayer {
 
 struct ScratchLayout {  // in bytes
   uint64_t hidden, wide, projections, angles, sliding_angles, prepared;
+  uint64_t shares, met, gathered;
   uint64_t low;  // inputs as an adapter's narrow matrices make them
   uint64_t bytes;
 };

@@ -26,8 +26,9 @@ bool is_probed(const Tensor& weight) {
 
 Survey::Survey(const Model& model, bool of_all) {
   using Layer = LayerWeights;
-  for (const auto matrix : {&Layer::q, &Layer::k, &Layer::v, &Layer::qkv, &Layer::attn_output,
-                            &Layer::gate, &Layer::up, &Layer::down}) {
+  for (const auto matrix :
+       {&Layer::q, &Layer::k, &Layer::v, &Layer::qkv, &Layer::attn_output, &Layer::gate, &Layer::up,
+        &Layer::down, &Layer::shared_gate, &Layer::shared_up, &Layer::shared_down}) {
     std::map<std::tuple<uint64_t, uint64_t, Type>, std::vector<Member>> kinds;
     for (uint32_t l = 0; l < model.layers.size(); ++l)
       if (const Tensor* weight = model.layers[l].*matrix)

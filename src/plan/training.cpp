@@ -247,6 +247,7 @@ Type trained_type(const Tensor& tensor, Type matrices) {
 }
 
 Result<TrainingLayout> lay_out_training(const Model& model, const TrainingRequest& request) {
+  TRY(can_learn(model));
   const HyperParameters& hyper = model.hyper;
   TrainingLayout l{};
   InferenceRequest inference;

@@ -28,17 +28,51 @@ void add_small(const Model& model, WeightPlan& plan) {
       if (t->rows() == 1) add(t);
 }
 
-// The matrix in slices of about the same size.
+// Rows of a matrix in slices of about the same size.
+void add_rows(const Model& model, const Tensor& tensor, uint64_t begin, uint64_t end,
+              WeightPlan& plan) {
+  const uint64_t n = std::max<uint64_t>(1, (end - begin) * tensor.row_bytes() / kSliceBytes);
+  const uint64_t rows = align_up(std::max<uint64_t>(1, (end - begin) / n), kTileRows);
+  for (uint64_t first = begin; first < end; first += rows) {
+    plan.slices.push_back(piece_of(model, tensor, first, std::min(rows, end - first)));
+    plan.slot_bytes = std::max(plan.slot_bytes, plan.slices.back().bytes);
+  }
+}
+
 void add_matrix(const Model& model, const Tensor* tensor, WeightPlan& plan) {
   if (!tensor) return;
   plan.first_of[static_cast<size_t>(tensor - model.tensors.data())] =
       static_cast<uint32_t>(plan.slices.size());
-  const uint64_t n = std::max<uint64_t>(1, tensor->bytes() / kSliceBytes);
-  const uint64_t rows = align_up(std::max<uint64_t>(1, tensor->rows() / n), kTileRows);
-  for (uint64_t first = 0; first < tensor->rows(); first += rows) {
-    plan.slices.push_back(piece_of(model, *tensor, first, std::min(rows, tensor->rows() - first)));
-    plan.slot_bytes = std::max(plan.slot_bytes, plan.slices.back().bytes);
+  add_rows(model, *tensor, 0, tensor->rows(), plan);
+}
+
+// Expert after expert, as a pass uses them.
+void add_experts(const Model& model, const LayerWeights& w, WeightPlan& plan) {
+  const size_t begin = plan.slices.size();
+  const Tensor* const matrices[] = {w.gate, w.up, w.down};
+  size_t of_one = 0;
+  for (uint64_t e = 0; e < w.gate->shape[2]; ++e) {
+    for (const Tensor* t : matrices) {
+      if (e == 0)
+        plan.first_of[static_cast<size_t>(t - model.tensors.data())] =
+            static_cast<uint32_t>(plan.slices.size());
+      add_rows(model, *t, e * t->shape[1], (e + 1) * t->shape[1], plan);
+    }
+    if (e == 0) of_one = plan.slices.size() - begin;
   }
+  for (const Tensor* t : matrices)
+    plan.to_next_expert[static_cast<size_t>(t - model.tensors.data())] =
+        static_cast<uint32_t>(of_one);
+}
+
+void add_layer(const Model& model, const LayerWeights& w, WeightPlan& plan) {
+  if (!w.router) {
+    for (const Tensor* t : matrices_of(w)) add_matrix(model, t, plan);
+    return;
+  }
+  for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.router}) add_matrix(model, t, plan);
+  add_experts(model, w, plan);
+  for (const Tensor* t : {w.shared_gate, w.shared_up, w.shared_down}) add_matrix(model, t, plan);
 }
 
 // Slices of `bytes` in all, spread evenly; what is left of it goes to the first that still fit.
@@ -107,11 +141,12 @@ WeightPlan plan_streaming(const Model& model, uint64_t bytes, bool holds_layers)
   WeightPlan plan;
   plan.streams = true;
   plan.first_of.resize(model.tensors.size());
+  plan.to_next_expert.resize(model.tensors.size());
   add_small(model, plan);
   uint32_t held = 1;  // slices in use at once
   for (const LayerWeights& w : model.layers) {
     const size_t begin = plan.slices.size();
-    for (const Tensor* t : matrices_of(w)) add_matrix(model, t, plan);
+    add_layer(model, w, plan);
     plan.ends.push_back(static_cast<uint32_t>(plan.slices.size()));
     if (holds_layers) held = std::max(held, static_cast<uint32_t>(plan.slices.size() - begin));
   }

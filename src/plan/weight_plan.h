@@ -29,8 +29,10 @@ struct WeightPlan {
   std::vector<WeightPiece> slices;  // rows of matrices, in the order in which a pass uses them
   std::vector<bool> pinned;         // by slice: stays in memory
   std::vector<uint32_t> ends;       // of each layer's slices; those after are the head's
-  std::vector<uint32_t> first_of;   // by index of the tensor in the model: its first slice
-  uint32_t n_slots = 0;             // of the ring, a slice in each
+  // By index of the tensor in the model: its first slice, and of experts' how many slices further
+  // the next one's first is (all that a token asks of an expert lies together).
+  std::vector<uint32_t> first_of, to_next_expert;
+  uint32_t n_slots = 0;  // of the ring, a slice in each
   uint64_t slot_bytes = 0;
   uint64_t row_buffer_bytes = 0;  // of the token embedding, where its rows are read as needed
 

@@ -78,6 +78,9 @@ class Pruning {
 
  private:
   Status choose_parts() {
+    if (model_->hyper.n_experts)
+      return Status::usage("a mixture of experts cannot be pruned yet",
+                           "make it smaller with enxuto compress");
     if (model_->layers.front().qkv)
       return Status::usage(
           fmt::format("the layers of a {} cannot be pruned yet", model_->hyper.architecture),

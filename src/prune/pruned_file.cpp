@@ -156,7 +156,8 @@ std::optional<PrunedFile::Piece> PrunedFile::piece(const Tensor* tensor, std::st
 std::vector<PrunedFile::Piece> PrunedFile::layer_pieces(uint32_t place,
                                                         const LayerShape& layer) const {
   std::vector<Piece> pieces;
-  for (const TensorRule& rule : find_architecture(model_.hyper.architecture)->layer) {
+  const Architecture& architecture = *find_architecture(model_.hyper.architecture);
+  for (const TensorRule& rule : layer_rules(architecture, model_.hyper)) {
     const bool attention = is_of_attention(rule);
     if (attention && layer.kv_heads == 0) continue;
     if (auto one = piece(model_.layers[layer.layer].*rule.slot, layer_tensor_name(place, rule),

@@ -101,7 +101,9 @@ Lie of_shape(const char* said, const char* name, std::vector<uint64_t> shape) {
   return {said, [=](TinyModel& model, Metadata&) {
             TinyTensor& tensor = *model.find(name);
             tensor.shape = shape;
-            tensor.values.resize(shape[0] * (shape.size() > 1 ? shape[1] : 1));
+            size_t count = 1;
+            for (const uint64_t side : shape) count *= side;
+            tensor.values.resize(count);
           }};
 }
 
@@ -125,7 +127,9 @@ const Lie kLies[] = {
     of_count("heads of 32 (keys) and 16 (values)", "attention.key_length", 32),
     of_count("rope over 15 of 16 values", "rope.dimension_count", 15),
     of_count("rope over 32 of 16 values", "rope.dimension_count", 32),
-    of_count("a mixture of experts", "expert_count", 8),
+    of_count("the metadata has no llama.expert_used_count", "expert_count", 8),
+    of_count("a mixture of one expert", "expert_count", 1),
+    of_count("llama.expert_count is not a number from 0", "expert_count", 1u << 31),
     of_layers("llama.attention.head_count differs from layer to layer",
               "llama.attention.head_count", {4, 2}),
     of_number("llama.attention.layer_norm_rms_epsilon is not", "attention.layer_norm_rms_epsilon",
@@ -214,6 +218,36 @@ const Lie kUnevenLies[] = {
      [](TinyModel& model, Metadata&) { model.find("blk.1.attn_norm.weight")->name = "blk.1.x"; }},
 };
 
+// Of 8 experts, 3 of them for a token.
+Lie of_mixture(const char* said, const char* key, uint32_t value) {
+  return of_key(said, [=](Metadata& m) { m.set_u32(std::string("qwen3moe.") + key, value); });
+}
+const Lie kMixedLies[] = {
+    of_mixture("qwen3moe.expert_count is not a number from 2", "expert_count", 0),
+    of_mixture("qwen3moe.expert_count is not a number from 2", "expert_count", 1),
+    of_mixture("qwen3moe.expert_count is not a number from 2", "expert_count", 4'000'000'000),
+    of_mixture("ffn_gate_inp.weight is 64 x 8 instead of 64 x 9", "expert_count", 9),
+    of_mixture("expert_used_count is not a number from 1 to 8", "expert_used_count", 9),
+    of_mixture("expert_used_count is not a number from 1 to 8", "expert_used_count", 0),
+    of_mixture("ffn_gate_exps.weight is 64 x 64 x 8 instead of 64 x 32 x 8",
+               "expert_feed_forward_length", 32),
+    of_mixture("expert_feed_forward_length is not a number from 0", "expert_feed_forward_length",
+               1u << 30),
+    of_mixture("experts in groups", "expert_group_count", 2),
+    without("the metadata has no qwen3moe.expert_count", "qwen3moe.expert_count"),
+    without("the metadata has no qwen3moe.expert_used_count", "qwen3moe.expert_used_count"),
+    of_shape("blk.1.ffn_down_exps.weight is 64 x 64 x 7 instead of 64 x 64 x 8",
+             "blk.1.ffn_down_exps.weight", {64, 64, 7}),
+    of_shape("blk.1.ffn_up_exps.weight is 64 x 512 instead of 64 x 64 x 8",
+             "blk.1.ffn_up_exps.weight", {64, 512}),
+    {"tensor blk.1.ffn_gate_inp.weight is missing",
+     [](TinyModel& model, Metadata&) { model.find("blk.1.ffn_gate_inp.weight")->name = "x"; }},
+    {"tensor blk.0.ffn_up_exps.scale is not part of a qwen3moe",
+     [](TinyModel& model, Metadata&) {
+       model.tensors.push_back({"blk.0.ffn_up_exps.scale", {8}, std::vector<float>(8)});
+     }},
+};
+
 class Liars : public Errors {
  protected:
   void expect_refused(const TinyOptions& options, const Lie& lie) {
@@ -233,6 +267,32 @@ TEST_F(Liars, Exit3) {
 
 TEST_F(Liars, OfLayersThatDifferExit3) {
   for (const Lie& lie : kUnevenLies) expect_refused({.architecture = "deci", .width = 64}, lie);
+}
+
+TEST_F(Liars, OfExpertsExit3) {
+  for (const Lie& lie : kMixedLies)
+    expect_refused({.architecture = "qwen3moe", .width = 64, .n_layers = 2}, lie);
+}
+
+TEST_F(Errors, WhatMixturesOfExpertsCannotYetIsSaid) {
+  ASSERT_TRUE(write_tiny_gguf(tiny_model({.architecture = "mixtral"}), Type::F16, model_).ok());
+  const std::string text = scratch_.write("text.txt", sample_text(6000));
+  const std::string out = scratch_.path("o.gguf");
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"train", model_, "--data", text, "-o", out, "--steps", "1"},
+        {"train", model_, "--data", text, "-o", out, "--steps", "1", "--lora"},
+        {"train", "--data", text, "-o", out, "--steps", "1", "--params", "100K", "--architecture",
+         "qwen3moe"},
+        {"compress", model_, "-o", out, "--size", "300K", "--effort", "best"}})
+    EXPECT_THAT(expect_error(2, arguments).error, HasSubstr("xperts"));
+  EXPECT_THAT(expect_error(3, {"export", model_, "-o", scratch_.path("folder")}).error,
+              HasSubstr("folders of mixtures of experts are not written yet"));
+  std::filesystem::create_directory(scratch_.path("folder"));
+  scratch_.write("folder/config.json",
+                 R"({"architectures": ["Qwen3MoeForCausalLM"], "num_experts": 128})");
+  EXPECT_THAT(expect_error(3, {"inspect", scratch_.path("folder")}).error,
+              HasSubstr("mixtures of experts are not read from folders yet"));
+  EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 TEST_F(Errors, AModelWithoutNumbersExits3AndItsTensorIsNamed) {

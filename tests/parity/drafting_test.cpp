@@ -60,7 +60,8 @@ Written write(const TemporaryModel& model, const InferenceRequest& request, floa
 // Long enough that windows slide; of each pass of eight tokens the last five are wrong, and are
 // gone back over.
 TEST(Drafting, APassOfManyTokensIsThePassesOfEach) {
-  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"})
+  for (const char* architecture :
+       {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2", "mixtral", "qwen2moe"})
     for (const Type type : {Type::F32, Type::Q8_0, Type::Q4_1}) {
       const TemporaryModel model({.architecture = architecture}, type);
       const int n_threads = type == Type::F32 ? 2 : 1;
@@ -89,7 +90,8 @@ TEST(Drafting, APassOfManyTokensIsThePassesOfEach) {
 
 TEST(Drafting, WritesTheSameText) {
   uint64_t accepted = 0, rejected = 0;
-  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"})
+  for (const char* architecture :
+       {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2", "mixtral", "qwen2moe"})
     for (const Type type : {Type::Q8_0}) {
       const TemporaryModel model({.architecture = architecture}, type);
       for (const float temperature : {0.0f, 0.2f, 0.8f})

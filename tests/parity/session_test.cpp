@@ -116,7 +116,8 @@ void overwrite(const std::string& path, ptrdiff_t at, const void* bytes, size_t 
 
 // 8-bit activations, clamps and maxima would like to swallow a NaN: none does, wherever it is.
 TEST(Session, NamesTheTensorThatHoldsNoNumbers) {
-  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"}) {
+  for (const char* architecture :
+       {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2", "mixtral", "qwen2moe"}) {
     const TemporaryModel sound({.architecture = architecture}, Type::Q8_0);
     const MappedFile& file = *sound.get()->files[0];
     for (const Tensor& tensor : sound.get()->tensors) {

@@ -41,7 +41,8 @@ std::vector<float> logits_of(Session& session) {
 }
 
 TEST(Streaming, GivesTheSameLogitsAtEveryBudget) {
-  for (const char* architecture : {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"}) {
+  for (const char* architecture :
+       {"llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2", "mixtral", "qwen2moe"}) {
     const TemporaryModel model({.architecture = architecture, .width = 256}, Type::F32);
     const auto whole = Session::open(model.get(), request_of(0));
     ASSERT_TRUE(whole.ok());

@@ -17,8 +17,8 @@ int main(int argc, char** argv) {
   const Codec* codec = argc >= 4 ? find_codec(std::string_view(argv[2])) : nullptr;
   if (!codec) {
     fmt::print(stderr,
-               "make_tiny llama|qwen2|qwen3|gemma3|deci|gpt2 TYPE OUT.gguf|FOLDER [biases] "
-               "[no-factors]\n");
+               "make_tiny llama|qwen2|qwen3|gemma3|deci|gpt2|mixtral|qwen2moe|qwen3moe TYPE "
+               "OUT.gguf|FOLDER [biases] [no-factors]\n");
     return 2;
   }
   const std::string out = argv[3];

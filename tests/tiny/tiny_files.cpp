@@ -89,7 +89,8 @@ std::vector<uint8_t> encode(const TinyTensor& tensor, Type type) {
 }
 
 Type type_of(const TinyTensor& tensor, Type matrix_type) {
-  return tensor.shape.size() == 1 ? Type::F32 : matrix_type;
+  const bool router = tensor.name.find("ffn_gate_inp") != std::string::npos;
+  return tensor.shape.size() == 1 || router ? Type::F32 : matrix_type;
 }
 
 Status write_text(const std::string& path, const std::string& text) {

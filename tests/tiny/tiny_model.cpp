@@ -34,6 +34,11 @@ class Builder {
   void matrix(const std::string& name, uint64_t columns, uint64_t rows, double spread = 1.0) {
     fill(name, {columns, rows}, 0.0f, static_cast<float>(spread / std::sqrt(columns)));
   }
+  // One for each expert.
+  void matrices(const std::string& name, uint64_t columns, uint64_t rows) {
+    fill(name, {columns, rows, model_.options.n_experts}, 0.0f,
+         static_cast<float>(1 / std::sqrt(columns)));
+  }
   void vector(const std::string& name, uint64_t n, float center, float spread) {
     fill(name, {n}, center, spread);
   }
@@ -45,7 +50,9 @@ class Builder {
  private:
   void fill(const std::string& name, std::vector<uint64_t> shape, float center, float spread) {
     TinyTensor tensor{name, std::move(shape), {}};
-    tensor.values.resize(tensor.shape[0] * (tensor.shape.size() > 1 ? tensor.shape[1] : 1));
+    uint64_t count = 1;
+    for (const uint64_t dim : tensor.shape) count *= dim;
+    tensor.values.resize(count);
     for (float& value : tensor.values) value = center + spread * random_.normal();
     model_.tensors.push_back(std::move(tensor));
   }
@@ -62,12 +69,12 @@ void add_attention(const TinyModel& m, uint32_t layer, const std::string& prefix
   b.matrix(prefix + "attn_k.weight", width, kv_width);
   b.matrix(prefix + "attn_v.weight", width, kv_width);
   b.matrix(prefix + "attn_output.weight", q_width, width);
-  if (m.is("qwen2") || m.options.attention_bias) {
+  if (m.is("qwen2") || m.is("qwen2moe") || m.options.attention_bias) {
     b.vector(prefix + "attn_q.bias", q_width, 0, 0.2f);
     b.vector(prefix + "attn_k.bias", kv_width, 0, 0.2f);
     b.vector(prefix + "attn_v.bias", kv_width, 0, 0.2f);
   }
-  if (m.is("qwen3") || m.is("gemma3")) {
+  if (m.is("qwen3") || m.is("qwen3moe") || m.is("gemma3")) {
     b.norm(prefix + "attn_q_norm.weight", m.head_dim);
     b.norm(prefix + "attn_k_norm.weight", m.head_dim);
   }
@@ -90,12 +97,26 @@ void add_gpt2_layer(const TinyModel& m, uint32_t layer, Builder& b) {
   linear("ffn_down", m.ffn_width, width);
 }
 
+void add_mixture(const TinyModel& m, const std::string& prefix, Builder& b) {
+  const uint64_t width = m.options.width, shared = m.shared_ffn_width();
+  b.matrix(prefix + "ffn_gate_inp.weight", width, m.options.n_experts, 3);
+  b.matrices(prefix + "ffn_gate_exps.weight", width, m.ffn_width);
+  b.matrices(prefix + "ffn_up_exps.weight", width, m.ffn_width);
+  b.matrices(prefix + "ffn_down_exps.weight", m.ffn_width, width);
+  if (shared == 0) return;
+  b.vector(prefix + "ffn_gate_inp_shexp.weight", width, 0, 0.1f);
+  b.matrix(prefix + "ffn_gate_shexp.weight", width, shared);
+  b.matrix(prefix + "ffn_up_shexp.weight", width, shared);
+  b.matrix(prefix + "ffn_down_shexp.weight", shared, width);
+}
+
 void add_layer(const TinyModel& m, uint32_t layer, Builder& b) {
   if (m.is("gpt2")) return add_gpt2_layer(m, layer, b);
   const std::string prefix = fmt::format("blk.{}.", layer);
   const uint64_t width = m.options.width, ffn_width = m.widths(layer).ffn_width;
   if (m.widths(layer).n_heads) add_attention(m, layer, prefix, b);
   b.norm(prefix + "ffn_norm.weight", width, m.options.outlier);
+  if (m.mixed()) return add_mixture(m, prefix, b);
   b.matrix(prefix + "ffn_gate.weight", width, ffn_width);
   b.matrix(prefix + "ffn_up.weight", width, ffn_width);
   b.matrix(prefix + "ffn_down.weight", ffn_width, width);
@@ -115,7 +136,7 @@ void set_widths(const TinyModel& m, const std::string& key, uint32_t TinyWidths:
 }
 
 void set_hyper_parameters(const TinyModel& m, Metadata& metadata) {
-  const auto key = [&](const char* name) { return m.options.architecture + "." + name; };
+  const auto key = [&](const char* name) { return m.gguf_architecture() + "." + name; };
   metadata.set_u32(key("block_count"), m.n_layers);
   metadata.set_u32(key("context_length"), m.context());
   metadata.set_u32(key("embedding_length"), m.options.width);
@@ -123,6 +144,13 @@ void set_hyper_parameters(const TinyModel& m, Metadata& metadata) {
   set_widths(m, key("attention.head_count"), &TinyWidths::n_heads, metadata);
   set_widths(m, key("attention.head_count_kv"), &TinyWidths::n_kv_heads, metadata);
   if (m.is("gpt2")) return metadata.set_f32(key("attention.layer_norm_epsilon"), 1e-5f);
+  if (m.mixed()) {
+    metadata.set_u32(key("expert_count"), m.options.n_experts);
+    metadata.set_u32(key("expert_used_count"), TinyModel::kExpertsUsed);
+    if (!m.is("llama")) metadata.set_u32(key("expert_feed_forward_length"), m.ffn_width);
+    if (const uint32_t shared = m.shared_ffn_width())
+      metadata.set_u32(key("expert_shared_feed_forward_length"), shared);
+  }
   metadata.set_u32(key("attention.key_length"), m.head_dim);
   metadata.set_u32(key("attention.value_length"), m.head_dim);
   metadata.set_f32(key("attention.layer_norm_rms_epsilon"), 1e-6f);
@@ -176,13 +204,14 @@ TinyModel tiny_model(const TinyOptions& options) {
   TinyModel m{};
   m.options = options;
   // Heads as wide as the width says, or wider, as each architecture's published models have them.
-  const bool wide_heads = m.is("qwen3") || m.is("gemma3") || m.is("deci");
+  const bool wide_heads = m.is("qwen3") || m.is("qwen3moe") || m.is("gemma3") || m.is("deci");
   const uint32_t n_layers = m.is("gemma3") ? 7 : m.is("deci") ? 4 : 3;
   m.n_layers = options.n_layers ? options.n_layers : n_layers;
   m.head_dim = wide_heads || m.is("gpt2") ? 32 : 16;
   m.n_heads = wide_heads ? 4 : options.width / m.head_dim;
   m.n_kv_heads = m.is("gemma3") ? 1 : m.is("gpt2") ? m.n_heads : 2;
   m.ffn_width = options.width % 256 == 0 ? 2 * options.width : options.width + 64;
+  if (m.mixed()) m.ffn_width = options.width % 256 == 0 ? options.width : 64;
   m.sliding_window = m.is("gemma3") ? 8 : 0;
   Builder b(m);
   const uint64_t vocabulary = tiny_tokenizer().tokens.size();
@@ -193,13 +222,13 @@ TinyModel tiny_model(const TinyOptions& options) {
   for (uint32_t l = 0; l < m.n_layers; ++l) add_layer(m, l, b);
   b.norm("output_norm.weight", options.width);
   if (m.is("gpt2")) b.vector("output_norm.bias", options.width, 0, 0.2f);
-  if (m.is("llama")) b.matrix("output.weight", options.width, vocabulary, 2.5);
+  if (m.is("llama") || m.is("qwen2moe")) b.matrix("output.weight", options.width, vocabulary, 2.5);
   return m;
 }
 
 Metadata tiny_metadata(const TinyModel& model) {
   Metadata metadata;
-  metadata.set_string("general.architecture", model.options.architecture);
+  metadata.set_string("general.architecture", model.gguf_architecture());
   metadata.set_string("general.name", "tiny " + model.options.architecture);
   set_hyper_parameters(model, metadata);
   set_tokenizer(model, metadata);

@@ -1,7 +1,7 @@
 // Tiny random models of each architecture, the same on every machine, to write as GGUF or as a
 // Hugging Face folder. Every feature that an architecture may have is there: grouped heads, biases,
 // head norms, rope factors and scaling, windows that slide, tied and untied heads, layers that
-// differ, one matrix for q, k and v, learned positions, norms with a mean.
+// differ, one matrix for q, k and v, learned positions, norms with a mean, experts.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,14 @@
 namespace enxuto {
 
 struct TinyOptions {
-  std::string architecture = "llama";  // llama, qwen2, qwen3, gemma3, deci, gpt2
-  uint32_t width = 96;                 // a multiple of 32; of 256 for formats with super-blocks
-  uint32_t n_layers = 0;               // 0: 3, 7 for gemma3, 4 for deci
+  // llama, qwen2, qwen3, gemma3, deci, gpt2; mixtral (a llama with experts), qwen2moe, qwen3moe
+  std::string architecture = "llama";
+  uint32_t width = 96;    // a multiple of 32; of 256 for formats with super-blocks
+  uint32_t n_layers = 0;  // 0: 3, 7 for gemma3, 4 for deci
   bool add_bos = false;
   bool rope_factors = true;     // llama: a Hugging Face folder has no place for them
   bool attention_bias = false;  // llama, deci: of q, k and v; qwen2 always has them
+  uint32_t n_experts = 8;       // of a mixture, three for a token
   float outlier = 1;            // one input of each FFN is so many times as large
   uint64_t seed = 1;
 
@@ -48,9 +50,17 @@ struct TinyModel {
   uint32_t n_layers, n_heads, n_kv_heads, head_dim, ffn_width, sliding_window;  // 0: none slides
   std::vector<TinyTensor> tensors;
 
+  static constexpr uint32_t kExpertsUsed = 3;
+  uint32_t shared_ffn_width() const { return is("qwen2moe") ? 2 * ffn_width : 0; }
   TinyWidths widths(uint32_t layer) const;  // where layers differ, those above are the most
   uint32_t context() const { return is("gpt2") ? 256 : 1024; }
-  bool is(std::string_view architecture) const { return options.architecture == architecture; }
+  std::string gguf_architecture() const {
+    return options.architecture == "mixtral" ? "llama" : options.architecture;
+  }
+  bool mixed() const {
+    return options.architecture == "mixtral" || options.architecture.ends_with("moe");
+  }
+  bool is(std::string_view architecture) const { return gguf_architecture() == architecture; }
   TinyTensor* find(std::string_view name);
 };
 

@@ -1,0 +1,116 @@
+// The half of a layer where a token meets some experts of many. Tokens are grouped by expert: its
+// matrices are read once for all of them.
+#include <algorithm>
+#include <cmath>
+
+#include "infer/forward.h"
+
+namespace enxuto {
+namespace {
+
+// As in llama.cpp: shares are not divided by a sum below the least number of f16.
+constexpr float kLeastSum = 0x1p-14f;
+
+}  // namespace
+
+// x += sum of share * expert(norm(x)) over each token's experts: (n, width), in place.
+Status Forward::mixture(uint32_t l, int64_t n, float* x) {
+  const LayerWeights& w = model_.layers[l];
+  float* normed = wide_;
+  norm(x, w.ffn_norm, w.ffn_norm_bias, n, normed);
+  TRY(route(w, normed, n));
+  tell(normed, n, {w.gate, w.up, w.shared_gate, w.shared_up});
+  for (uint32_t e = 0; e < hyper_.n_experts; ++e) {
+    const int64_t met = gather(e, normed, n);
+    TRY(met > 0 ? meet(w, e, met, x) : pass_by(w, e));
+  }
+  return w.shared_router ? meet_shared(w, normed, n, x) : Status();
+}
+
+// Each token's share of each expert; 0 of those that it does not meet.
+Status Forward::route(const LayerWeights& w, const float* normed, int64_t n) {
+  TRY(linear(Operator::kGateUp, normed, n, {{w.router, nullptr, shares_}}));
+  for_tokens(n, [&](int64_t t) { choose_experts(shares_ + t * hyper_.n_experts); });
+  return {};
+}
+
+// A token's logits become shares. Those that are chosen bear a minus sign meanwhile; what is no
+// number stays none, and so does the result.
+void Forward::choose_experts(float* shares) const {
+  const uint32_t n = hyper_.n_experts;
+  k_.softmax(shares, n);
+  float sum = 0;
+  for (uint32_t k = 0; k < hyper_.n_experts_used; ++k) {
+    uint32_t best = n;
+    for (uint32_t e = 0; e < n; ++e)
+      if (!std::signbit(shares[e]) && (best == n || shares[e] > shares[best])) best = e;
+    if (best == n) break;
+    sum += shares[best];
+    shares[best] = -shares[best];
+  }
+  const float scale = hyper_.normalizes_experts ? 1 / std::max(sum, kLeastSum) : 1;
+  for (uint32_t e = 0; e < n; ++e) shares[e] = std::signbit(shares[e]) ? -shares[e] * scale : 0;
+}
+
+// The tokens that meet the expert, side by side; returns how many they are.
+int64_t Forward::gather(uint32_t expert, const float* normed, int64_t n) {
+  int64_t met = 0;
+  for (int64_t t = 0; t < n; ++t)
+    if (shares_[t * hyper_.n_experts + expert] != 0) met_[met++] = static_cast<uint32_t>(t);
+  for (int64_t i = 0; i < met; ++i)
+    std::copy_n(normed + int64_t{met_[i]} * hyper_.width, hyper_.width,
+                gathered_ + i * hyper_.width);
+  return met;
+}
+
+// Shares are multiplied in before `down`, so that what its input is told to be weighs as much.
+Status Forward::meet(const LayerWeights& w, uint32_t expert, int64_t met, float* x) {
+  const int64_t width = hyper_.ffn_width;
+  float *active = projections_, *up = active + met * width;
+  TRY(compute(Operator::kGateUp, gathered_, met,
+              {{w.gate, nullptr, active, expert}, {w.up, nullptr, up, expert}}));
+  gate_mul(active, up, width, met);
+  for_tokens(met, [&](int64_t i) {
+    const float share = shares_[int64_t{met_[i]} * hyper_.n_experts + expert];
+    for (int64_t c = 0; c < width; ++c) active[i * width + c] *= share;
+  });
+  TRY(linear(Operator::kDown, active, met, {{w.down, nullptr, gathered_, expert}}));
+  for_tokens(met, [&](int64_t i) {
+    k_.add(gathered_ + i * hyper_.width, hyper_.width, x + int64_t{met_[i]} * hyper_.width);
+  });
+  return {};
+}
+
+Status Forward::meet_shared(const LayerWeights& w, const float* normed, int64_t n, float* x) {
+  const int64_t width = hyper_.shared_ffn_width;
+  float *active = projections_, *up = active + n * width;
+  TRY(compute(Operator::kGateUp, normed, n,
+              {{w.shared_gate, nullptr, active}, {w.shared_up, nullptr, up}}));
+  gate_mul(active, up, width, n);
+  const float* router = floats(w.shared_router);
+  for_tokens(n, [&](int64_t t) {
+    const double z = k_.dot(normed + t * hyper_.width, router, hyper_.width);
+    const auto share = static_cast<float>(1 / (1 + std::exp(-z)));
+    for (int64_t c = 0; c < width; ++c) active[t * width + c] *= share;
+  });
+  TRY(linear(Operator::kDown, active, n, {{w.shared_down, nullptr, gathered_}}));
+  add_normed(gathered_, nullptr, n, x);
+  return {};
+}
+
+// Where weights are streamed, those of an expert that no token meets go by.
+Status Forward::pass_by(const LayerWeights& w, uint32_t expert) {
+  for (const Tensor* t : {w.gate, w.up, w.down}) {
+    if (!is_streamed(*t)) continue;
+    const uint64_t end = (expert + uint64_t{1}) * t->shape[1];
+    uint32_t u = weights_.first_slice(*t, expert);
+    for (uint64_t row = 0; row < end; ++u) {
+      TRY(weights_.acquire(u).status());
+      weights_.release(u);
+      row = weights_.plan().slices[u].first_row + weights_.plan().slices[u].n_rows;
+    }
+  }
+  return {};
+}
+
+}  // namespace enxuto
