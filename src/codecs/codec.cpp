@@ -12,7 +12,7 @@ constexpr const Codec* kRegistry[] = {
     &kF32,   &kF16,     &kBF16,   &kQ4_0,  &kQ4_1,    &kQ5_0,   &kQ5_1,   &kQ8_0,  &kQ2_0,
     &kQ2_K,  &kQ3_K,    &kQ4_K,   &kQ5_K,  &kQ6_K,    &kIQ4_NL, &kIQ4_XS, &kMXFP4, &kIQ1_S,
     &kIQ1_M, &kIQ2_XXS, &kIQ2_XS, &kIQ2_S, &kIQ3_XXS, &kIQ3_S,  &kTQ1_0,  &kTQ2_0, &kNVFP4,
-    &kQ1_0,  &kI8,      &kI16,    &kI32,   &kI64,     &kF64,
+    &kQ1_0,  &kI8,      &kI16,    &kI32,   &kI64,     &kF64,    &kSF16,   &kSQ8_0, &kSQ4_NL,
 };
 
 bool same_letters(std::string_view a, std::string_view b) {

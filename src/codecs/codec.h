@@ -13,7 +13,9 @@
 
 namespace enxuto {
 
-// The values are those of GGUF files.
+// The values are those of GGUF files. From 65536 on they are enxuto's own, which no other program
+// reads: matrices whose zeros are not stored (sparse_block.h), written only where they are asked
+// for.
 enum class Type : uint32_t {
   F32 = 0,
   F16 = 1,
@@ -50,6 +52,9 @@ enum class Type : uint32_t {
   NVFP4 = 40,
   Q1_0 = 41,
   Q2_0 = 42,
+  SF16 = 65536,
+  SQ8_0 = 65537,
+  SQ4_NL = 65538,
 };
 
 // How the scales of a format's blocks are stored, and what a code means:
@@ -104,6 +109,9 @@ struct Codec {
   // One block's scales alone, within some percent of encode's in half its time: for who sets all
   // points anew. Formats that have set_points have it.
   void (*choose_scales)(const float* values, const float* importance, uint8_t* block) = nullptr;
+  // Where a block holds some of its values only: bit i for value i, the others are zeros. Of these
+  // formats set_codes takes as many codes of values that are not zero as there is room for.
+  uint32_t (*present)(const uint8_t* block) = nullptr;
 
   double bits_per_weight() const { return 8.0 * block_bytes / block_values; }
   uint64_t row_bytes(uint64_t n) const { return n / block_values * block_bytes; }

@@ -181,6 +181,13 @@ TEST(Codec, WhatItWroteItWritesAgain) {
   }
 }
 
+uint8_t code_of_zero(const BlockShape& shape) {
+  for (uint32_t code = 0; code < shape.n_codes; ++code)
+    if ((shape.levels ? shape.levels[code] : static_cast<float>(code)) + shape.zero == 0)
+      return static_cast<uint8_t>(code);
+  return 0;
+}
+
 TEST(Codec, AnyCodesOfTheGridAreReadBackAsItsValues) {
   SplitMix64 stream(7);
   for (const Codec* codec : all_codecs()) {
@@ -192,6 +199,7 @@ TEST(Codec, AnyCodesOfTheGridAreReadBackAsItsValues) {
     codec->encode(sample().x.data(), sample().w.data(), block.data(), n);
     for (uint8_t& code : codes) code = static_cast<uint8_t>(stream.next() % shape.n_codes);
     codes[0] = 0, codes[1] = static_cast<uint8_t>(shape.n_codes - 1);
+    if (codec->present) std::fill(codes.begin() + 16, codes.end(), code_of_zero(shape));
     codec->set_codes(codes.data(), block.data());
     BlockScales scales;
     codec->scales(block.data(), scales);
@@ -316,6 +324,41 @@ TEST(Codec, ScalesChosenAloneAreAsGoodAsTheEncoders) {
     EXPECT_LT(weighted_error(sample().x, back, sample().w),
               1.03 * weighted_error(sample().x, encoded, sample().w))
         << codec->name;
+  }
+}
+
+// 16 of each 32 that are not zero come back; zeros stay zeros, wherever they are.
+TEST(Codec, SparseFormatsKeepTheirZeros) {
+  SplitMix64 stream(9);
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->present) continue;
+    std::vector<float> x(sample().x);
+    const Codec& f16 = *find_codec(Type::F16);
+    x = round_trip(f16, x, nullptr, kColumns);
+    for (size_t at = 0; at < x.size(); at += 32)
+      for (size_t gone = 0; gone < 16;) {
+        float& value = x[at + stream.next() % 32];
+        gone += value != 0, value = 0;
+      }
+    const auto back = round_trip(*codec, x, sample().w.data(), kColumns);
+    for (size_t i = 0; i < x.size(); ++i)
+      ASSERT_TRUE(x[i] != 0 || back[i] == 0) << codec->name << " " << i;
+    EXPECT_TRUE(codec->type != Type::SF16 || back == x);
+    EXPECT_LT(weighted_error(x, back, {1.0f}), codec->type == Type::SQ4_NL ? 1.5e-2 : 5e-5)
+        << codec->name;
+  }
+}
+
+// Where more are not zero, those go that count least.
+TEST(Codec, SparseFormatsDropWhatCountsLeast) {
+  std::vector<float> x(32), w(32, 1.0f);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i + 1) * (i % 2 ? -1.0f : 1.0f);
+  w[0] = 4096, w[31] = 0;  // the smallest counts most, the largest not at all
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->present) continue;
+    const auto back = round_trip(*codec, x, w.data(), 32);
+    for (size_t i = 0; i < x.size(); ++i)
+      EXPECT_EQ(back[i] != 0, i == 0 || (i >= 16 && i < 31)) << codec->name << " " << i;
   }
 }
 

@@ -13,6 +13,7 @@ extern const Codec kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ2_0, kIQ4_NL, kMXFP4;
 extern const Codec kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K, kIQ4_XS;
 extern const Codec kIQ1_S, kIQ1_M, kIQ2_XXS, kIQ2_XS, kIQ2_S, kIQ3_XXS, kIQ3_S;
 extern const Codec kTQ1_0, kTQ2_0, kNVFP4, kQ1_0;
+extern const Codec kSF16, kSQ8_0, kSQ4_NL;
 
 inline uint16_t load_u16(const uint8_t* bytes) {
   uint16_t value;

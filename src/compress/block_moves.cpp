@@ -178,6 +178,17 @@ float value_of(const BlockShape& shape, const BlockGrid& grid, size_t group, int
   return grid.offset[group] + grid.step[group] * level;
 }
 
+int code_of_zero(const BlockShape& shape) {
+  if (!shape.levels) return static_cast<int>(-shape.zero);
+  return static_cast<int>(std::find(shape.levels, shape.levels + shape.n_codes, 0.0f) -
+                          shape.levels);
+}
+
+void keep_zeros(const float* weights, int64_t n, float* targets) {
+  for (int64_t i = 0; i < n; ++i)
+    if (weights[i] == 0) targets[i] = 0;
+}
+
 void refit_scales(const Codec& codec, const BlockView& view, uint8_t* block) {
   ScaleRefit(codec, view, block).run();
 }
@@ -187,8 +198,13 @@ void move_codes(const Codec& codec, const BlockView& view, uint8_t* block) {
   codec.scales(block, scales);
   const BlockGrid grid = grid_of(codec, scales);
   const BlockShape& shape = *codec.shape;
+  const Present present(codec, block);
   uint8_t codes[kMostBlock];
   for (int64_t k = 0; k < view.n; ++k) {
+    if (!present[k]) {
+      codes[k] = static_cast<uint8_t>(code_of_zero(shape));
+      continue;
+    }
     const size_t group = static_cast<size_t>(k) / shape.group_values;
     const float value = view.w[k] - view.e[k];
     const int code =

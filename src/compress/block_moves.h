@@ -25,6 +25,21 @@ void move_values(const BlockView& view, int64_t begin, int64_t n, const float* s
 int nearest_code(const BlockShape& shape, const BlockGrid& grid, size_t group, float value);
 float value_of(const BlockShape& shape, const BlockGrid& grid, size_t group, int code);
 
+// Which values a block holds: all of them, or those of its bitmap. Others stay zeros.
+class Present {
+ public:
+  Present(const Codec& codec, const uint8_t* block)
+      : all_(!codec.present), bitmap_(all_ ? 0 : codec.present(block)) {}
+  bool operator[](int64_t i) const { return all_ || bitmap_ >> i & 1; }
+
+ private:
+  bool all_;
+  uint32_t bitmap_;
+};
+int code_of_zero(const BlockShape& shape);
+// What is zero is not to become anything else.
+void keep_zeros(const float* weights, int64_t n, float* targets);
+
 // Least squares of the scales under H, codes as they are, on the grid that the format has for
 // scales; each of them is kept only where the loss falls.
 void refit_scales(const Codec& codec, const BlockView& view, uint8_t* block);

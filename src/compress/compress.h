@@ -25,7 +25,7 @@ struct CompressRequest {
   std::string calibration_name;   // its file; empty: the built-in one
   std::string imatrix_path;       // whose importance counts in place of the text's; empty: none
   std::string save_imatrix_path;  // where the text's importance is written; empty: nowhere
-  std::vector<Type> types;        // the menu; empty: every type we encode
+  std::vector<Type> types;        // the menu; empty: as menu_for has it
   Effort effort = Effort::kNormal;
   std::vector<Pin> pins;  // what some weights are to be, whatever the menu
   int n_threads = 1;

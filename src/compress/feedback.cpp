@@ -15,12 +15,12 @@ constexpr int64_t kPanel = 256;  // columns that are handed on by one product
 
 // One block of one row, n columns: t is what to round, w the weights themselves, e takes the
 // errors; u: n rows of U.
-ENXUTO_CLONES void feed_back(const BlockShape& shape, const BlockGrid& grid, const float* w,
-                             const float* u, int64_t u_stride, int64_t n, float* t, float* e,
-                             uint8_t* codes) {
+ENXUTO_CLONES void feed_back(const BlockShape& shape, const BlockGrid& grid, const Present& present,
+                             const float* w, const float* u, int64_t u_stride, int64_t n, float* t,
+                             float* e, uint8_t* codes) {
   for (int64_t k = 0; k < n; ++k, u += u_stride) {
     const size_t group = static_cast<size_t>(k) / shape.group_values;
-    const int code = nearest_code(shape, grid, group, t[k]);
+    const int code = present[k] ? nearest_code(shape, grid, group, t[k]) : code_of_zero(shape);
     codes[k] = static_cast<uint8_t>(code);
     const float error = w[k] - value_of(shape, grid, group, code);
     e[k] = error;
@@ -104,11 +104,13 @@ class Rounding {
     for (int64_t r = 0; r < n_rows_; ++r) {
       const float* w = rows_ + r * columns_ + begin;
       float *t = target_ + r * h_.n + begin, *e = error_ + r * h_.n + begin;
+      if (codec_.present) keep_zeros(w, width(), t);
       codec_.encode(t, left, block_at(r, begin), width());
       BlockScales scales;
       codec_.scales(block_at(r, begin), scales);
       uint8_t codes[kMostBlock];
-      feed_back(*codec_.shape, grid_of(codec_, scales), w, u, h_.n, width(), t, e, codes);
+      feed_back(*codec_.shape, grid_of(codec_, scales), {codec_, block_at(r, begin)}, w, u, h_.n,
+                width(), t, e, codes);
       codec_.set_codes(codes, block_at(r, begin));
     }
   }

@@ -86,6 +86,32 @@ TEST_F(Feedback, IsInEveryFormatBetterThanPlainRounding) {
   EXPECT_GE(formats, 16);
 }
 
+// Where a format stores some values of a block only, errors that are handed on do not fill the
+// others, whatever is moved afterwards.
+TEST_F(Feedback, LeavesTheZerosOfSparseFormats) {
+  for (size_t i = 0; i < rows_.size(); ++i)
+    if (i / 3 % 2) rows_[i] = 0;
+  int formats = 0;
+  for (const Codec* codec : all_codecs()) {
+    if (!codec->shape || !codec->present) continue;
+    std::vector<uint8_t> blocks(kRows * codec->row_bytes(kColumns));
+    std::vector<float> scratch(static_cast<size_t>(round_scratch(kRows, kColumns)));
+    std::vector<float> values(rows_.size());
+    double least = INFINITY;
+    for (const int sweeps : {0, 2}) {
+      round_rows(*codec, *covariance_, rows_.data(), kRows, sweeps, blocks.data(), scratch.data());
+      codec->decode(blocks.data(), values.data(), values.size());
+      for (size_t i = 0; i < values.size(); ++i)
+        ASSERT_TRUE(rows_[i] != 0 || values[i] == 0) << codec->name << " " << i;
+      const double loss = loss_of_blocks(*codec, blocks);
+      EXPECT_LT(loss, least) << codec->name;
+      least = loss;
+    }
+    ++formats;
+  }
+  EXPECT_EQ(formats, 2);
+}
+
 // Inputs with many causes, each of which is seen in few texts of 32 tokens.
 std::vector<float> inputs_of_texts(int64_t n_tokens) {
   constexpr int64_t kEvery = 16, kText = 32;

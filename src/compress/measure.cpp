@@ -6,7 +6,7 @@
 namespace enxuto {
 void encode_rows(const Codec& codec, const Metric& metric, const float* rows, int64_t n_rows,
                  int64_t columns, int sweeps, uint8_t* blocks, float* scratch) {
-  if (metric.covariance && codec.block_values > 1) {
+  if (metric.covariance && codec.shape) {
     round_rows(codec, *metric.covariance, rows, n_rows, sweeps, blocks, scratch);
     return;
   }

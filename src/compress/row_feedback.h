@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "compress/block_moves.h"
 #include "compress/measure.h"
 
 namespace enxuto {
@@ -59,6 +60,7 @@ class RowFeedback {
       outputs_->dense().multiply(n, columns, panel - block.begin, 1,
                                  {block.matrix + at, block.n, true}, {errors_.data(), columns}, 1,
                                  targets.data(), columns);
+    if (codec.present) keep_zeros(rows.data(), n * columns, targets.data());
     encode_rows(codec, metric, targets.data(), n, columns, sweeps, encoded.data(), scratch.data());
     float* errors = errors_.data() + at * columns;
     codec.decode(encoded.data(), errors, static_cast<size_t>(n * columns));

@@ -28,7 +28,8 @@ bool is_float(Type type) { return type == Type::F32 || type == Type::F16 || type
 
 std::vector<Type> menu_for(const Tensor& tensor, std::span<const Type> allowed) {
   const auto wanted = [&](Type type) {
-    return allowed.empty() || std::ranges::find(allowed, type) != allowed.end();
+    if (allowed.empty()) return !find_codec(type)->present;
+    return std::ranges::find(allowed, type) != allowed.end();
   };
   std::vector<Type> menu;
   for (const Codec* codec : all_codecs()) {

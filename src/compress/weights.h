@@ -25,8 +25,9 @@ std::vector<Weight> find_weights(const Model& model);
 bool is_float(Type type);
 
 // What a tensor may become: its own type (kept bit by bit), a plainer float type, and the types of
-// `allowed` (empty: all that we encode) whose blocks divide its rows. Smallest first, none larger
-// than the tensor is. Never empty: where nothing allowed fits its rows, its own type is the choice.
+// `allowed` (empty: all that we encode and others read) whose blocks divide its rows. Smallest
+// first, none larger than the tensor is. Never empty: where nothing allowed fits its rows, its own
+// type is the choice.
 std::vector<Type> menu_for(const Tensor& tensor, std::span<const Type> allowed);
 
 // One row as floats.

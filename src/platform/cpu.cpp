@@ -41,8 +41,8 @@ CpuFeatures probe() {
   features.avx2 = all(saved, 0x6) && fma && f16c && bit(b, 5);
   features.avx512vnni = features.avx2 && all(saved, 0xe6) && bit(b, 16) && bit(b, 17) &&
                         bit(b, 30) && bit(b, 31) && bit(c, 11);  // F, DQ, BW, VL; VNNI
-  features.avx512vbmi =
-      features.avx512vnni && bit(c, 1) && bit(c, 8) && bit(b, 8);      // VBMI; GFNI; BMI2
+  features.avx512vbmi = features.avx512vnni && bit(c, 1) && bit(c, 6) && bit(c, 8) &&
+                        bit(b, 8);                                     // VBMI, VBMI2; GFNI; BMI2
   const bool tiles = bit(d, 24) && bit(d, 22) && all(saved, 0x60000);  // AMX-TILE, AMX-BF16
   features.amx_bf16 = features.avx512vnni && tiles && tiles_are_granted();
   features.avx512bf16 = features.avx512vnni && __get_cpuid_count(7, 1, &a, &b, &c, &d) && bit(a, 5);

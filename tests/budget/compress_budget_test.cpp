@@ -43,6 +43,37 @@ TEST_F(CompressBudget, FilesAreAtMostTheTargetAndLoadAgain) {
   }
 }
 
+// Formats that only enxuto reads are written where they are named, and nowhere else.
+TEST_F(CompressBudget, SparseFormatsAreAskedFor) {
+  TinyModel zeros = tiny("llama", 96);
+  for (TinyTensor& t : zeros.tensors)
+    if (t.shape.size() > 1 && t.name.starts_with("blk"))
+      for (size_t i = 0; i < t.values.size(); i += 2) t.values[i] = 0;
+  const TemporaryModel model(zeros, Type::F16);
+  const uint64_t target = model.get()->file_bytes * 4 / 10;
+  const auto plain = run(*model.get(), target);
+  ASSERT_TRUE(plain.ok()) << plain.status().what();
+  for (const TensorReport& line : plain->tensors) EXPECT_FALSE(find_codec(line.to)->present);
+  const auto report =
+      run(*model.get(), target, 2, {Type::SF16, Type::SQ8_0, Type::SQ4_NL, Type::Q8_0});
+  ASSERT_TRUE(report.ok()) << report.status().what();
+  EXPECT_LE(report->file_bytes, target);
+  const auto after = open_model(out());
+  ASSERT_TRUE(after.ok()) << after.status().what();
+  int sparse = 0;
+  for (const Tensor& t : (*after)->tensors) {
+    if (!t.codec().present) continue;
+    ++sparse;
+    std::vector<float> row(t.columns());
+    for (uint64_t r = 0; r < t.rows(); ++r) {
+      decode_row(t, r, row.data());
+      for (uint64_t c = 0; c < row.size(); c += 2) ASSERT_EQ(row[c], 0) << t.name;
+    }
+  }
+  EXPECT_GT(sparse, 0);
+  EXPECT_LT(relative_difference(logits_of(model.get()), logits_of(*after)), 0.3);
+}
+
 // At the fast effort some layers are surveyed, and answer for what the others may be, even where
 // they may not be that themselves.
 TEST_F(CompressBudget, PinsOfSomeLayersDoNotChangeWhatOthersCost) {

@@ -1,8 +1,9 @@
-// Matrices that meet the float activations: F32, F16, BF16. A loader L knows how to read eight
-// values, or one. Few tokens: dot products, row after row; many: a tile of sixteen rows, transposed
-// to floats once.
+// Matrices that meet the float activations: F32, F16, BF16, SF16. A loader L knows how to read
+// eight values, or one; or a block of 32. Few tokens: dot products, row after row; many: a tile of
+// sixteen rows, transposed to floats once.
 #pragma once
 
+#include "kernels/generic/sparse.h"
 #include "kernels/kernels.h"
 
 namespace enxuto::generic {
@@ -13,7 +14,7 @@ static_assert(kFloatColumns * kFloatRows <= kKernelScratchFloats);
 
 template <class V>
 struct F32Loader {
-  static constexpr int kBytes = 4;
+  static constexpr int kValues = 1, kBytes = 4;
   static auto eight(const uint8_t* p) { return V::load(reinterpret_cast<const float*>(p)); }
   static float one(const uint8_t* p) {
     float value;
@@ -24,14 +25,14 @@ struct F32Loader {
 
 template <class V>
 struct F16Loader {
-  static constexpr int kBytes = 2;
+  static constexpr int kValues = 1, kBytes = 2;
   static auto eight(const uint8_t* p) { return V::load_f16(p); }
   static float one(const uint8_t* p) { return V::first(V::broadcast_f16(p)); }
 };
 
 template <class V>
 struct BF16Loader {
-  static constexpr int kBytes = 2;
+  static constexpr int kValues = 1, kBytes = 2;
   static auto eight(const uint8_t* p) { return V::load_bf16(p); }
   static float one(const uint8_t* p) {
     const uint32_t bits = static_cast<uint32_t>(p[0] | p[1] << 8) << 16;
@@ -40,6 +41,18 @@ struct BF16Loader {
     return value;
   }
 };
+
+template <class V>
+struct SF16Loader {
+  static constexpr int kValues = 32, kBytes = 36;
+  static void block(const uint8_t* b, typename V::Floats (&values)[4]) {
+    uint32_t bitmap;
+    __builtin_memcpy(&bitmap, b, sizeof bitmap);
+    expand_halves<V>(b + 4, bitmap, values);
+  }
+};
+template <class L>
+concept LoadsBlocks = L::kValues == 32;
 
 template <class V, class L>
 float float_dot(const uint8_t* w, const float* x, int64_t n) {
@@ -54,6 +67,19 @@ float float_dot(const uint8_t* w, const float* x, int64_t n) {
   float sum = V::sum(V::add(V::add(sums[0], sums[1]), V::add(sums[2], sums[3])));
   for (; i < n; ++i) sum += L::one(w + i * L::kBytes) * x[i];
   return sum;
+}
+
+// Added up in the same order: sparse and dense rows of the same values give the same bits.
+template <class V, LoadsBlocks L>
+float float_dot(const uint8_t* w, const float* x, int64_t n) {
+  typename V::Floats sums[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+  for (const float* end = x + n; x != end; x += L::kValues, w += L::kBytes) {
+    typename V::Floats values[4];
+    L::block(w, values);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) sums[k] = V::fma(values[k], V::load(x + 8 * k), sums[k]);
+  }
+  return V::sum(V::add(V::add(sums[0], sums[1]), V::add(sums[2], sums[3])));
 }
 
 // Columns of sixteen rows -> tile[column][row]; zeros where the matrix has no more rows.
@@ -75,6 +101,26 @@ void transpose_rows(const uint8_t* w, uint64_t row_bytes, int64_t n_rows, int64_
     for (int64_t r = 0; r < kFloatRows; ++r)
       tile[c * kFloatRows + r] =
           r < n_rows ? L::one(w + static_cast<uint64_t>(r) * row_bytes + c * L::kBytes) : 0;
+}
+
+template <class V, LoadsBlocks L>
+void transpose_rows(const uint8_t* w, uint64_t row_bytes, int64_t n_rows, int64_t n, float* tile) {
+  for (int64_t c = 0; c < n; c += L::kValues, w += L::kBytes)
+    for (int64_t half = 0; half < kFloatRows; half += 8) {
+      typename V::Floats a[4][8];
+      for (int64_t r = 0; r < 8; ++r) {
+        typename V::Floats values[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+        if (half + r < n_rows) L::block(w + static_cast<uint64_t>(half + r) * row_bytes, values);
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) a[k][r] = values[k];
+      }
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        V::transpose(a[k]);
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; ++i) V::store(tile + (c + 8 * k + i) * kFloatRows + half, a[k][i]);
+      }
+    }
 }
 
 // sums[t] (16 of them) += tile (n x 16), column by column, times x[t]
@@ -144,8 +190,9 @@ void float_tiles(const MatrixView& w, int64_t begin, int64_t end, const Prepared
     const int64_t n_rows = end - r < kFloatRows ? end - r : kFloatRows;
     for (int64_t c = 0; c < w.columns; c += kFloatColumns) {
       const int64_t n = w.columns - c < kFloatColumns ? w.columns - c : kFloatColumns;
-      transpose_rows<V, L>(w.data + static_cast<uint64_t>(r) * w.row_bytes + c * L::kBytes,
-                           w.row_bytes, n_rows, n, scratch);
+      transpose_rows<V, L>(
+          w.data + static_cast<uint64_t>(r) * w.row_bytes + c / L::kValues * L::kBytes, w.row_bytes,
+          n_rows, n, scratch);
       float* out = y + r - begin;
       in_handfuls<T>(n_tokens, [&]<int kFew>(int64_t t) {
         const float* values[kFew];

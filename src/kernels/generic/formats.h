@@ -9,6 +9,7 @@
 #include "codecs/codec.h"
 #include "codecs/half_scales.h"
 #include "codecs/level_values.h"
+#include "kernels/generic/sparse.h"
 
 namespace enxuto::generic {
 
@@ -232,6 +233,31 @@ struct NVFP4 : Format<Type::NVFP4, 64, 36, 12, 0, false, true, 2> {
   static float scale_of(const uint8_t* b) {
     return kHalfE4m3.of[b[i]];
   }
+};
+
+// ---- Blocks that hold some of their values only.
+
+template <class V>
+struct SQ8_0 : Format<Type::SQ8_0, 32, 22, 127, 0, false, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    return expand<V>(V::both_halves(b + 6), load_word(b + 2));
+  }
+  static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
+};
+
+template <class V>
+struct SQ4_NL : Format<Type::SQ4_NL, 32, 14, 127, 0, false, true> {
+  template <int g>
+  static auto codes(const uint8_t* b) {
+    constexpr uint64_t kNibbles = 0x0f0f0f0f0f0f0f0f;
+    uint64_t packed;
+    __builtin_memcpy(&packed, b + 6, sizeof packed);
+    const uint64_t low = packed & kNibbles, high = packed >> 4 & kNibbles;
+    const auto index = V::four_longs(low, high, low, high);
+    return expand<V>(V::look_up(V::both_halves(kIq4Values), index), load_word(b + 2));
+  }
+  static auto scale(const uint8_t* b) { return V::broadcast_f16(b); }
 };
 
 }  // namespace enxuto::generic

@@ -49,6 +49,8 @@ void matmul_rows(const MatrixView& w, int64_t begin, int64_t end, const Prepared
       return matmul_floats<V, T, F16Loader<V>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
     case Type::BF16:
       return matmul_floats<V, T, BF16Loader<V>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
+    case Type::SF16:
+      return matmul_floats<V, T, SF16Loader<V>>(w, begin, end, x, n_tokens, y, y_stride, scratch);
     default:
       break;
   }

@@ -84,6 +84,12 @@ bool with_format(Type type, const Function& f) {
     case Type::TQ2_0:
       f.template operator()<TQ2_0<V>>();
       return true;
+    case Type::SQ8_0:
+      f.template operator()<SQ8_0<V>>();
+      return true;
+    case Type::SQ4_NL:
+      f.template operator()<SQ4_NL<V>>();
+      return true;
     default:
       return false;
   }

@@ -63,11 +63,8 @@ struct Avx2Vectors {
   }
   // bit i of the word -> byte i: `value` or 0
   static Bytes spread_bits(uint32_t word, int value) {
-    const __m256i order = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
-                                             0x0202020202020202, 0x0303030303030303);
     const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
-    const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(word)), order);
-    const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+    const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(spread_bytes(word), bit), bit);
     return _mm256_and_si256(is_set, all_bytes(value));
   }
   // -a where the word has a bit
@@ -87,6 +84,16 @@ struct Avx2Vectors {
                            _mm256_and_si256(_mm256_srli_epi16(even, 2), _mm256_set1_epi16(0x300)));
   }
   static Bytes look_up(Bytes table, Bytes index) { return _mm256_shuffle_epi8(table, index); }
+  // 0 where the index is 16 or more, up to 143.
+  static Bytes look_up_or_zero(Bytes table, Bytes index) {
+    return _mm256_shuffle_epi8(table, _mm256_add_epi8(index, all_bytes(0x70)));
+  }
+  // byte q of the word -> bytes 8 q … 8 q + 7
+  static Bytes spread_bytes(uint32_t word) {
+    const __m256i order = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
+                                             0x0202020202020202, 0x0303030303030303);
+    return _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(word)), order);
+  }
   static Bytes four_longs(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     return _mm256_setr_epi64x(static_cast<int64_t>(a), static_cast<int64_t>(b),
                               static_cast<int64_t>(c), static_cast<int64_t>(d));
@@ -238,6 +245,13 @@ struct Avx2Vectors {
   // ---- half precision
   static Floats load_f16(const void* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  // Of eight f16 that with the number in each byte of `index`; 0 where that is 8 or more, up to 71.
+  static Floats load_f16_at(const void* p, uint64_t index) {
+    const __m128i a = _mm_cvtsi64_si128(static_cast<int64_t>(index)), twice = _mm_add_epi8(a, a);
+    const __m128i order = _mm_add_epi8(_mm_unpacklo_epi8(twice, twice), _mm_set1_epi16(0x7170));
+    return _mm256_cvtph_ps(
+        _mm_shuffle_epi8(_mm_loadu_si128(static_cast<const __m128i*>(p)), order));
   }
   static Floats load_bf16(const void* p) {
     const __m128i a = _mm_loadu_si128(static_cast<const __m128i*>(p));

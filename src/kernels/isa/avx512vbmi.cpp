@@ -1,5 +1,5 @@
-// Processors with AVX-512 that look up, pick and multiply bytes in registers too (VBMI, GFNI,
-// BMI2): Ice Lake, Zen 4 and later.
+// Processors with AVX-512 that look up, pick, spread and multiply bytes in registers too (VBMI,
+// VBMI2, GFNI, BMI2): Ice Lake, Zen 4 and later.
 #include "kernels/generic/make_table.h"
 #include "kernels/isa/vbmi_codebooks.h"
 #include "kernels/isa/vbmi_fours.h"
@@ -9,6 +9,19 @@ namespace enxuto {
 namespace {
 
 struct Avx512Vbmi : Avx512Vnni {
+  // ---- stored values to the bits' places (generic/sparse.h)
+  static Bytes expand_bytes(Bytes sixteen, uint32_t bitmap) {
+    const Bytes once = _mm256_zextsi128_si256(_mm256_castsi256_si128(sixteen));
+    return _mm256_maskz_expand_epi8(bitmap, once);
+  }
+  static void expand_halves(const void* p, uint32_t bitmap, Floats (&values)[4]) {
+    const __m512i all = _mm512_maskz_expand_epi16(bitmap, _mm512_zextsi256_si512(load_bytes(p)));
+    values[0] = _mm256_cvtph_ps(_mm512_castsi512_si128(all));
+    values[1] = _mm256_cvtph_ps(_mm512_extracti32x4_epi32(all, 1));
+    values[2] = _mm256_cvtph_ps(_mm512_extracti32x4_epi32(all, 2));
+    values[3] = _mm256_cvtph_ps(_mm512_extracti32x4_epi32(all, 3));
+  }
+
   template <class F>
   static bool few_own_tokens(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,
                              int64_t n_tokens, float* y, int64_t y_stride, float* scratch) {

@@ -130,6 +130,15 @@ struct NeonVectors {
   static Bytes look_up(Bytes table, Bytes index) {
     return both([&](int i) { return vqtbl1q_s8(table.v[i], vreinterpretq_u8_s8(index.v[i])); });
   }
+  // 0 where the index is 16 or more.
+  static Bytes look_up_or_zero(Bytes table, Bytes index) { return look_up(table, index); }
+  // byte q of the word -> bytes 8 q … 8 q + 7
+  static Bytes spread_bytes(uint32_t word) {
+    return both([word](int i) {
+      const auto eight = [&](int q) { return vdup_n_s8(static_cast<int8_t>(word >> 8 * q)); };
+      return vcombine_s8(eight(2 * i), eight(2 * i + 1));
+    });
+  }
   static Bytes four_longs(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
     const auto two = [](uint64_t low, uint64_t high) {
       return vreinterpretq_s8_u64(vcombine_u64(vcreate_u64(low), vcreate_u64(high)));
@@ -331,6 +340,13 @@ struct NeonVectors {
   static Floats load_f16(const void* p) {
     return both(
         [p](int i) { return four_of_f16(load_word(static_cast<const char*>(p) + 8 * i, 8)); });
+  }
+  // Of eight f16 that with the number in each byte of `index`; 0 where that is 8 or more.
+  static Floats load_f16_at(const void* p, uint64_t index) {
+    const uint8x8_t low = vshl_n_u8(vcreate_u8(index), 1), high = vadd_u8(low, vdup_n_u8(1));
+    const uint8x16_t order = vcombine_u8(vzip1_u8(low, high), vzip2_u8(low, high));
+    const uint64x2_t halves = vreinterpretq_u64_s8(vqtbl1q_s8(load_sixteen(p), order));
+    return {{four_of_f16(vgetq_lane_u64(halves, 0)), four_of_f16(vgetq_lane_u64(halves, 1))}};
   }
   static Floats load_bf16(const void* p) {
     return both([p](int i) {
