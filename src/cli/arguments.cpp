@@ -242,7 +242,7 @@ void add_prune(CLI::App& app, Action& action) {
       "  enxuto prune model.gguf -o lean.gguf --remove 0.2 --recover distill --calibration "
       "notes.txt\n"
       "  enxuto prune model.gguf -o english.gguf --what vocabulary --calibration english.txt\n"
-      "  enxuto prune model.gguf -o zeros.gguf --what weights --pattern 2:4\n"
+      "  enxuto prune model.gguf -o sparse.gguf --what weights --pattern 16:32 --sparse\n"
       "Prune before compress: enxuto compress lean.gguf -o small.gguf --size 80MB\n",
       prune_command, action);
   PruneOptions& o = *c.options;
@@ -259,7 +259,7 @@ void add_prune(CLI::App& app, Action& action) {
       ->add_option("--what", o.what,
                    "blocks, heads (with the keys and values they share), channels of the FFN, "
                    "vocabulary, or auto (default): heads and channels, in each layer as it suits; "
-                   "weights: zeros for study, the file stays as large")
+                   "weights: zeros, the file stays as large without --sparse")
       ->check(CLI::IsMember({"auto", "blocks", "heads", "channels", "vocabulary", "weights"}));
   c.command
       ->add_option("--method", o.method,
@@ -269,6 +269,10 @@ void add_prune(CLI::App& app, Action& action) {
       ->add_option("--pattern", o.pattern,
                    "With --what weights: of each M neighbouring inputs of a row N stay, as 2:4")
       ->type_name("N:M");
+  c.command->add_flag(
+      "--sparse", o.sparse,
+      "With --what weights and a --pattern of at most half: write no zeros (SF16, 9 bits a weight "
+      "where F16 has 16); only enxuto reads such a file, llama.cpp does not");
   c.command->add_flag("--uniform", o.uniform,
                       "Leave all layers as wide as each other, and the architecture as it is");
   c.command

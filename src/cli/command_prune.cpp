@@ -1,4 +1,4 @@
-// prune: a model with fewer heads, channels, blocks or tokens, or with zeros for study.
+// prune: a model with fewer heads, channels, blocks or tokens, or with zeros.
 #include <fmt/format.h>
 
 #include <bit>
@@ -65,17 +65,17 @@ Result<MaskPattern> parse_pattern(const std::string& text) {
 // Which single weights go.
 Result<MaskRequest> masks_of(const PruneOptions& options) {
   if (options.what != "weights") {
-    if (options.method.empty() && options.pattern.empty()) return MaskRequest{};
-    return Status::usage("--method and --pattern tell which single weights go",
+    if (options.method.empty() && options.pattern.empty() && !options.sparse) return MaskRequest{};
+    return Status::usage("--method, --pattern and --sparse are of single weights",
                          "say --what weights, or leave them out");
   }
   if (options.size_bytes || options.speedup > 0)
-    return Status::usage("zeros make a file neither smaller nor faster",
-                         "say how many there shall be: --remove, or --pattern");
+    return Status::usage("how many weights shall be zero is a share of them",
+                         "say --remove, or --pattern");
   if (options.recover != "local")
     return Status::usage("whether other weights make up for those that go is the method's choice",
                          "say --method wanda, which changes none, and leave out --recover");
-  MaskRequest masks{MaskMethod::kSparseGpt, {options.remove, 0, 0}};
+  MaskRequest masks{MaskMethod::kSparseGpt, {options.remove, 0, 0}, options.sparse};
   for (const auto& [name, method] : kMethods)
     if (name == options.method) masks.method = method;
   if (options.pattern.empty()) return masks;

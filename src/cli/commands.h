@@ -92,6 +92,7 @@ struct PruneOptions : CommonOptions {
   std::string what = "auto";
   std::string recover = "local";
   std::string method, pattern;  // of single weights; empty: sparsegpt, none
+  bool sparse = false;          // zeros are not stored
   bool uniform = false;
   std::string calibration_file;  // empty: the built-in text
   Effort effort = Effort::kNormal;

@@ -1,5 +1,7 @@
 #include "cli/prune_report.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "cli/terminal_text.h"
 #include "platform/memory_probe.h"
@@ -50,22 +52,38 @@ double zeros_of(const PruneReport& report) {
   return share(zeros, weights);
 }
 
+bool is_as_large(const MaskedKind& kind) { return kind.weights && kind.bytes == kind.source_bytes; }
+
 // A bit for each weight, and those that are not zero one after the other.
 double bitmap_bits(double zeros, double bits) { return 1 + (1 - zeros) * bits; }
 
 constexpr double kBitsOfQ4 = 4.5;
 
-void print_masked(const PruneReport& report, const Model& model, const Paint& paint) {
-  Table table({"matrices", ">zeros", ""});
+void print_sparse(const PruneReport& report) {
+  uint64_t source = 0, now = 0;
+  for (const MaskedKind& kind : report.masked) source += kind.source_bytes, now += kind.bytes;
+  fmt::print("\nthe matrices take {} instead of {}: their zeros are not stored{}\n",
+             format_bytes(now), format_bytes(source),
+             std::ranges::any_of(report.masked, is_as_large)
+                 ? "; where the sparse form is not smaller, or 32 do not divide the rows, they are"
+                 : "");
+  fmt::print("only enxuto reads this file: other programs know no SF16\n");
+}
+
+void print_masked(const PruneReport& report, const Model& model, const PruneOptions& options,
+                  const Paint& paint) {
+  Table table({"matrices", ">zeros", "", ">before", ">bytes"});
   for (const MaskedKind& kind : report.masked)
     if (kind.weights)
       table.add({kind.kind, fmt::format("{:.2f} %", 100 * share(kind.zeros, kind.weights)),
-                 paint.cyan(bar(share(kind.zeros, kind.weights), 24))});
+                 paint.cyan(bar(share(kind.zeros, kind.weights), 24)),
+                 format_count(kind.source_bytes), format_count(kind.bytes)});
   table.print(paint);
+  if (options.sparse) return print_sparse(report);
   const double zeros = zeros_of(report);
   fmt::print(
       "\nthe file is as large as before, and as fast: a sparse form pays from a share of "
-      "zeros above 1 / bits of a weight\n");
+      "zeros above 1 / bits of a weight (--sparse)\n");
   for (const double bits : {bits_of_weight(model), kBitsOfQ4}) {
     const double sparse = bitmap_bits(zeros, bits);
     fmt::print(
@@ -78,7 +96,11 @@ void print_masked(const PruneReport& report, const Model& model, const Paint& pa
 Json masked_json(const PruneReport& report, const Model& model) {
   Json kinds = Json::array(), forms = Json::array();
   for (const MaskedKind& kind : report.masked)
-    kinds.push_back({{"kind", kind.kind}, {"zeros", kind.zeros}, {"weights", kind.weights}});
+    kinds.push_back({{"kind", kind.kind},
+                     {"zeros", kind.zeros},
+                     {"weights", kind.weights},
+                     {"input_bytes", kind.source_bytes},
+                     {"bytes", kind.bytes}});
   for (const double bits : {bits_of_weight(model), kBitsOfQ4})
     forms.push_back({{"bits_per_weight", bits},
                      {"sparse_bits_per_weight", bitmap_bits(zeros_of(report), bits)}});
@@ -125,7 +147,7 @@ Json prune_json(const PruneReport& report, const Model& model, const PruneOption
 void print_prune(const PruneReport& report, const Model& model, const PruneOptions& options) {
   const Paint paint(Stream::kOutput);
   if (!report.masked.empty())
-    print_masked(report, model, paint);
+    print_masked(report, model, options, paint);
   else if (report.shape.tokens.empty())
     print_layers(report, model, paint);
   else
@@ -138,7 +160,7 @@ void print_prune(const PruneReport& report, const Model& model, const PruneOptio
              paint.bold(options.output), format_count(report.file_bytes),
              100 * share(report.file_bytes, report.source_bytes), format_count(report.source_bytes),
              report.architecture);
-  if (report.masked.empty())
+  if (report.masked.empty() || options.sparse)
     fmt::print("layers {} of {}; a token reads {} of {}: about {:.2f} x as fast\n",
                format_bytes(report.layer_bytes), format_bytes(report.source_layer_bytes),
                format_bytes(report.token_bytes), format_bytes(report.source_token_bytes),

@@ -26,6 +26,9 @@ struct ModelShape {
   std::vector<Token> tokens;       // ascending; empty: all
 };
 
+// Matrices that are written in another format than the source's.
+using Formats = std::map<const Tensor*, Type>;
+
 ModelShape whole_shape(const Model& model);
 // Whether all layers are as wide as each other.
 bool is_even(const ModelShape& shape);

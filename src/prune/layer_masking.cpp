@@ -30,9 +30,23 @@ struct Readers {
 };
 constexpr Readers kInputs[] = {{0, 3}, {3, 4}, {4, 6}, {6, 7}};
 
+constexpr Type kSparse = Type::SF16;
+
+// Any 32 neighbours have to fit into a block of it.
+Status fits_sparse(const MaskPattern& pattern) {
+  if (pattern.group && pattern.group <= 32 && 2 * pattern.kept <= pattern.group) return {};
+  return Status::usage(
+      fmt::format("{} stores 16 of each 32 neighbouring inputs at most, and {} leaves more of some",
+                  find_codec(kSparse)->name,
+                  pattern.group ? fmt::format("{}:{}", pattern.kept, pattern.group)
+                                : fmt::format("--remove {:g}", pattern.share)),
+      "say --pattern 16:32, or another of at most half in groups of at most 32");
+}
+
 }  // namespace
 
 Status can_be_masked(const Model& model, const MaskRequest& request) {
+  if (request.sparse) TRY(fits_sparse(request.pattern));
   for (const LayerWeights& w : model.layers)
     for (const Kind& kind : kAll) {
       const Tensor* t = w.*kind.slot;
@@ -50,9 +64,23 @@ Status can_be_masked(const Model& model, const MaskRequest& request) {
   return {};
 }
 
+Formats masked_formats(const Model& model, const MaskRequest& request) {
+  const Codec& codec = *find_codec(kSparse);
+  Formats formats;
+  if (!request.sparse) return formats;
+  for (const LayerWeights& w : model.layers)
+    for (const Kind& kind : kAll)
+      if (const Tensor* t = w.*kind.slot; t && t->columns() % codec.block_values == 0)
+        if (codec.row_bytes(t->columns()) < t->row_bytes()) formats[t] = kSparse;
+  return formats;
+}
+
 LayerMasking::LayerMasking(const Workbench& bench, const Dense& dense, const MaskRequest& request)
-    : bench_(bench), dense_(dense), request_(request) {
-  for (size_t k = 0; k < kKinds; ++k) kinds_[k] = {kAll[k].name, 0, 0};
+    : bench_(bench),
+      dense_(dense),
+      request_(request),
+      formats_(masked_formats(bench.model(), request)) {
+  for (size_t k = 0; k < kKinds; ++k) kinds_[k].kind = kAll[k].name;
 }
 
 Result<LayerMasking> LayerMasking::create(const Workbench& bench, const Dense& dense,
@@ -155,8 +183,14 @@ Status LayerMasking::mask_readers(Input& input) {
 }
 
 void LayerMasking::count(const Matrix& matrix) {
-  kinds_[matrix.kind].weights += matrix.values.size();
-  kinds_[matrix.kind].zeros += static_cast<uint64_t>(std::ranges::count(matrix.values, 0.0f));
+  MaskedKind& kind = kinds_[matrix.kind];
+  kind.weights += matrix.values.size();
+  kind.zeros += static_cast<uint64_t>(std::ranges::count(matrix.values, 0.0f));
+  const Tensor& t = *matrix.tensor;
+  const auto format = formats_.find(&t);
+  const Codec& codec = format == formats_.end() ? t.codec() : *find_codec(format->second);
+  kind.source_bytes += t.row_bytes() * t.rows();
+  kind.bytes += codec.row_bytes(t.columns()) * t.rows();
 }
 
 ForwardHooks LayerMasking::hooks() const {

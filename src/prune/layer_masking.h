@@ -15,17 +15,21 @@ namespace enxuto {
 struct MaskRequest {
   MaskMethod method = MaskMethod::kSparseGpt;
   MaskPattern pattern;
+  bool sparse = false;  // zeros are not stored, where that is smaller
 };
 
 // Of one kind of matrix, in all layers.
 struct MaskedKind {
   const char* kind;
   uint64_t zeros = 0, weights = 0;
+  uint64_t source_bytes = 0, bytes = 0;  // of the matrices in the files
 };
 
 // Zeros have to survive in the file: kUsage where a matrix is not of floats, or where a pattern's
 // groups do not divide its inputs.
 Status can_be_masked(const Model& model, const MaskRequest& request);
+// What the matrices are written in where that is not the source's format.
+Formats masked_formats(const Model& model, const MaskRequest& request);
 
 class LayerMasking {
  public:
@@ -61,6 +65,7 @@ class LayerMasking {
   const Workbench& bench_;
   Dense dense_;
   MaskRequest request_;
+  Formats formats_;
   std::span<float> memory_, scratch_;
   std::vector<Input> inputs_;
   std::array<MaskedKind, kKinds> kinds_;

@@ -60,7 +60,7 @@ class Pruning {
     if (!answer) return std::move(report_);
     const ChosenShape& chosen = *answer;
     bench.clear();
-    ASSIGN_OR_RETURN(PrunedFile file, PrunedFile::plan(*model_, chosen.shape));
+    ASSIGN_OR_RETURN(PrunedFile file, PrunedFile::plan(*model_, chosen.shape, formats()));
     TRY(file.begin(out));
     TRY(file.write_outside(*reader_, session_->team()));
     TRY(settle(bench, chosen.shape, file));
@@ -70,7 +70,7 @@ class Pruning {
     report_.predicted_kld = chosen.kld;
     report_.file_bytes = file.bytes();
     report_.architecture = file.architecture();
-    report_.layer_bytes = layer_bytes(*model_, chosen.shape);
+    report_.layer_bytes = file.layer_bytes();
     report_.token_bytes = report_.layer_bytes + head_bytes(chosen.shape.tokens.size());
     report_.seconds = seconds_since(start);
     return std::move(report_);
@@ -120,6 +120,9 @@ class Pruning {
   }
 
   bool masks_weights() const { return request_.what == PruneWhat::kWeights; }
+  Formats formats() const {
+    return masks_weights() ? masked_formats(*model_, request_.masks) : Formats();
+  }
   bool prunes_tokens() const { return request_.what == PruneWhat::kVocabulary; }
   // Of the head with so many tokens; 0: all.
   uint64_t head_bytes(uint64_t tokens = 0) const {

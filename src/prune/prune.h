@@ -1,6 +1,6 @@
-// A model with fewer heads, channels, blocks or tokens, or with zeros for study: measure what each
+// A model with fewer heads, channels, blocks or tokens, or with zeros: measure what each
 // is worth, choose what goes, let what stays make up for it, write. Output is a GGUF file that
-// stock llama.cpp runs.
+// stock llama.cpp runs (not where zeros are left out of it).
 #pragma once
 
 #include <functional>

@@ -67,8 +67,8 @@ Status can_be_uneven(const Model& model) {
   return {};
 }
 
-Result<PrunedFile> PrunedFile::plan(const Model& model, ModelShape shape) {
-  PrunedFile file(model, std::move(shape));
+Result<PrunedFile> PrunedFile::plan(const Model& model, ModelShape shape, Formats formats) {
+  PrunedFile file(model, std::move(shape), std::move(formats));
   file.even_ = is_even(file.shape_) && model.hyper.architecture != kUneven;
   if (!file.even_) TRY(can_be_uneven(model));
   const Architecture& architecture =
@@ -150,6 +150,7 @@ std::optional<PrunedFile::Piece> PrunedFile::piece(const Tensor* tensor, std::st
   if (tensor->n_dims > 1) piece.shape.push_back(length(rows, tensor->rows(), layer));
   if (columns != Which::kAll && tensor->n_dims > 1)
     piece.type = type_for(tensor->type, piece.shape.front());
+  if (const auto it = formats_.find(tensor); it != formats_.end()) piece.type = it->second;
   return piece;
 }
 
@@ -171,7 +172,7 @@ std::vector<PrunedFile::Piece> PrunedFile::layer_pieces(uint32_t place,
 
 uint64_t PrunedFile::part_bytes(const Model& model, const LayerShape& layer, Part part) {
   const uint32_t alignment = output_header(model).alignment;
-  const PrunedFile file(model, {});
+  const PrunedFile file(model, {}, {});
   uint64_t bytes = 0;
   for (const Piece& piece : file.layer_pieces(0, layer))
     if (piece.part == part) bytes += piece_bytes(piece, alignment);
@@ -205,13 +206,18 @@ Status PrunedFile::list_pieces() {
   for (uint32_t l = 0; l < shape_.layers.size(); ++l)
     pieces_.push_back(layer_pieces(l, shape_.layers[l]));
   GgufHeaderSize header(metadata_);
-  bytes_ = 0;
-  for (const auto& pieces : pieces_)
+  const auto add_up = [&](const std::vector<Piece>& pieces) {
+    uint64_t bytes = 0;
     for (const Piece& piece : pieces) {
       header.add(piece.name, piece.shape.size());
-      bytes_ += piece_bytes(piece, header.alignment());
+      bytes += piece_bytes(piece, header.alignment());
     }
-  bytes_ += header.bytes();
+    return bytes;
+  };
+  const uint64_t outside_bytes = add_up(pieces_.front());
+  layer_bytes_ = 0;
+  for (size_t i = 1; i < pieces_.size(); ++i) layer_bytes_ += add_up(pieces_[i]);
+  bytes_ = header.bytes() + outside_bytes + layer_bytes_;
   return {};
 }
 

@@ -3,7 +3,8 @@
 // architecture, else `deci`, which stock llama.cpp runs too.
 //
 // Rows that stay are copied as they are stored, in whatever format; of a matrix whose columns or
-// values change each row is encoded again, in its own format where that divides the new width.
+// values change each row is encoded again, in its own format where that divides the new width and
+// no other is asked for.
 #pragma once
 
 #include <optional>
@@ -22,8 +23,9 @@ namespace enxuto {
 class PrunedFile {
  public:
   // kUsage where the model cannot have this shape (see fits_architecture).
-  static Result<PrunedFile> plan(const Model& model, ModelShape shape);
+  static Result<PrunedFile> plan(const Model& model, ModelShape shape, Formats formats = {});
   uint64_t bytes() const { return bytes_; }
+  uint64_t layer_bytes() const { return layer_bytes_; }  // of all layers
   uint64_t parameters() const;
   std::string architecture() const;
   // Of one layer's attention or FFN in a file.
@@ -45,7 +47,8 @@ class PrunedFile {
     Which rows, columns;
     std::optional<Part> part;  // of a layer
   };
-  PrunedFile(const Model& model, ModelShape shape) : model_(model), shape_(std::move(shape)) {}
+  PrunedFile(const Model& model, ModelShape shape, Formats formats)
+      : model_(model), shape_(std::move(shape)), formats_(std::move(formats)) {}
   Status list_pieces();
   std::optional<Piece> piece(const Tensor* tensor, std::string name, const LayerShape* layer,
                              Which rows, Which columns) const;
@@ -63,11 +66,12 @@ class PrunedFile {
 
   const Model& model_;
   ModelShape shape_;
+  Formats formats_;
   bool even_ = true;
   bool pairs_halves_ = false;  // q and k of halves become q and k of pairs
   Metadata metadata_;
   std::vector<std::vector<Piece>> pieces_;  // outside the layers, then of each layer
-  uint64_t bytes_ = 0;
+  uint64_t bytes_ = 0, layer_bytes_ = 0;
   size_t written_ = 0;  // of pieces_
   std::unique_ptr<GgufWriter> writer_;
 };

@@ -282,6 +282,48 @@ TEST_F(Prune, ZerosFollowThePattern) {
     }
 }
 
+// Zeros that are not stored: a smaller file, which answers as the one with zeros does, to the last
+// bit.
+TEST_F(Prune, SparseFilesSayTheSame) {
+  for (const char* architecture : {"llama", "qwen2", "deci"}) {
+    const TemporaryModel model({.architecture = architecture}, Type::F16);
+    PruneRequest request = masking(MaskMethod::kSparseGpt, {0.5, 16, 32});
+    const auto dense = prune_model(model.get(), request);
+    ASSERT_TRUE(dense.ok()) << dense.status().what();
+    const auto with_zeros = logits_of(written());
+    request.masks.sparse = true;
+    const auto report = prune_model(model.get(), request);
+    ASSERT_TRUE(report.ok()) << report.status().what();
+    const auto after = written();
+    ASSERT_TRUE(after);
+    EXPECT_EQ(logits_of(after), with_zeros);
+    EXPECT_EQ(after->file_bytes, report->file_bytes);
+    uint64_t saved = 0;
+    for (const MaskedKind& kind : report->masked) saved += kind.source_bytes - kind.bytes;
+    EXPECT_EQ(report->source_layer_bytes - report->layer_bytes, saved);
+    EXPECT_EQ(dense->file_bytes - report->file_bytes, saved);
+    for (const Tensor* t : matrices_of(*after)) {
+      EXPECT_EQ(t->type, Type::SF16) << t->name;
+      EXPECT_EQ(t->bytes() * 32, t->count() * 36);
+    }
+    EXPECT_EQ(after->token_embedding->type, Type::F16);
+  }
+}
+
+TEST_F(Prune, RefusesWhatDoesNotFitIntoSparseBlocks) {
+  const TemporaryModel model({.architecture = "llama"}, Type::F16);
+  for (const MaskPattern& pattern :
+       {MaskPattern{0.2, 0, 0}, {0.5, 0, 0}, {0.25, 3, 4}, {0.5, 32, 64}}) {
+    PruneRequest request = masking(MaskMethod::kRandom, pattern);
+    request.masks.sparse = true;
+    const auto report = prune_model(model.get(), request);
+    ASSERT_FALSE(report.ok());
+    EXPECT_NE(report.status().what().find("16 of each 32"), std::string::npos);
+    EXPECT_NE(report.status().todo().find("16:32"), std::string::npos);
+    EXPECT_TRUE(is_empty());
+  }
+}
+
 // Channels that do the same stand in for each other, if the method lets them.
 TEST_F(Prune, WeightsThatStayMakeUpForThoseThatGo) {
   TinyModel tiny = tiny_model({.architecture = "llama", .seed = 9});

@@ -118,6 +118,29 @@ TEST_F(Prune, CutsTheVocabularyToTheText) {
   EXPECT_GT(Json::parse(answer.out)["bits_per_byte"], 0.0);
 }
 
+// What is written without its zeros goes everywhere that a model goes.
+TEST_F(Prune, WritesNoZeros) {
+  const Outcome outcome =
+      run_program(arguments({"--what", "weights", "--pattern", "16:32", "--sparse", "--json"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  const Json json = Json::parse(outcome.out);
+  EXPECT_EQ(json["file_bytes"], size_of(lean_));
+  EXPECT_LT(json["layer_bytes"].get<double>(), json["input_layer_bytes"].get<double>());
+  for (const Json& kind : json["masked"]["kinds"])
+    EXPECT_LT(kind["bytes"].get<double>(), kind["input_bytes"].get<double>());
+  EXPECT_EQ(run_program({"run", lean_, "-p", "the", "-n", "4"}).exit_code, 0);
+  EXPECT_THAT(run_program({"inspect", lean_}).out, HasSubstr("SF16"));
+  EXPECT_EQ(run_program({"plan", lean_, "--memory", "1GB"}).exit_code, 0);
+  EXPECT_EQ(run_program({"eval", lean_, notes_, "-c", "64"}).exit_code, 0);
+  EXPECT_EQ(run_program({"bench", lean_, "-p", "8", "-n", "2"}).exit_code, 0);
+  const std::string coded = scratch_.path("coded.gguf");
+  const Outcome smaller =
+      run_program({"compress", lean_, "-o", coded, "--bpw", "6", "--calibration", notes_,
+                   "--effort", "fast", "--types", "SF16,SQ8_0,SQ4_NL,Q8_0"});
+  EXPECT_EQ(smaller.exit_code, 0) << smaller.error;
+  EXPECT_EQ(run_program({"run", coded, "-p", "the", "-n", "4"}).exit_code, 0);
+}
+
 TEST_F(Prune, SaysWhatIsWrong) {
   struct Case {
     std::vector<std::string> more;
@@ -134,6 +157,8 @@ TEST_F(Prune, SaysWhatIsWrong) {
                          {{"--remove", "0.99"}, 4, "the least they can be"},
                          {{"--what", "blocks", "--remove", "0.9"}, 4, "not even one block"},
                          {{"--what", "experts", "--remove", "0.2"}, 2, "experts"},
+                         {{"--what", "weights", "--remove", "0.2", "--sparse"}, 2, "16 of each 32"},
+                         {{"--remove", "0.2", "--sparse"}, 2, "--what weights"},
                          {{"--size", "1000"}, 4, "embedding"},
                          {{"--size", "1GB"}, 2, "nothing has to go"},
                          {{"--speedup", "100"}, 4, "the least they can be"},
