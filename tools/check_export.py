@@ -21,7 +21,7 @@ import torch
 import transformers
 
 TESTDATA = Path(__file__).resolve().parent.parent / "src/tokenizer/testdata/tokenizers.json"
-TINY = [("llama", ["no-factors"]), ("llama", ["no-factors", "biases"]), ("qwen2", []), ("qwen3", []), ("gemma3", [])]
+TINY = [("llama", ["no-factors"]), ("llama", ["no-factors", "biases"]), ("qwen2", []), ("qwen3", []), ("gemma3", []), ("gpt2", [])]
 TEXTS = ["the tone\n of 12 and another's ñ", " 日本 \t  x\r\n\r\n", "a" * 40,
          "<|im_start|>user\n  in the rest<|im_end|>"]
 # Added tokens that overlap: the leftmost is found there, the longest by llama.cpp.

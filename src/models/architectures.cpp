@@ -120,6 +120,15 @@ constexpr TensorRule kQwen2Mixture[] = {
     kRouter,   kGates, kUps,   kDowns, kSharedRouter, kSharedGate, kSharedUp, kSharedDown};
 constexpr TensorRule kQwen3Mixture[] = {kAttnNorm, kQ,       kQNorm,  kK,     kKNorm, kV,
                                         kO,        kFfnNorm, kRouter, kGates, kUps,   kDowns};
+// tensors, whether shares add up to 1, whether an expert's width has a key of its own
+constexpr MixtureRules kLlamaExperts = {kLlamaMixture, true, false};
+constexpr MixtureRules kQwen2Experts = {kQwen2Mixture, false, true};
+constexpr MixtureRules kQwen3Experts = {kQwen3Mixture, true, true};
+
+constexpr FirstName kGpt2Names[] = {{"model.layers.", "h."},
+                                    {"model.embed_tokens.", "wte."},
+                                    {"model.embed_positions.", "wpe."},
+                                    {"model.norm.", "ln_f."}};
 
 constexpr RopeLayout kPairs = RopeLayout::kInterleaved, kHalves = RopeLayout::kHalves;
 
@@ -136,23 +145,11 @@ constexpr ConfigDefaults kGemma3Defaults = {131072, 8, 4, 256, 1e-6, 1e6, true, 
 constexpr ConfigDefaults kGpt2Defaults = {1024, 0, 0, 0, 1e-5, 0, true, false, 4};
 
 // name, classes, rope of GGUF, permuted q and k, gate, scaled embedding, norm + 1, global layer
-// every n, base of sliding layers, uneven layers, defaults, layer, norm, learned positions, mixture
+// every n, base of sliding layers, uneven layers, defaults, layer, norm, learned positions,
+// mixture, first names
 constexpr Architecture kArchitectures[] = {
-    {"llama",
-     kLlamaClasses,
-     kPairs,
-     true,
-     Gate::kSilu,
-     false,
-     false,
-     0,
-     0,
-     false,
-     kNoDefaults,
-     kLlamaLayer,
-     Norm::kRms,
-     false,
-     {kLlamaMixture, true, false}},
+    {"llama", kLlamaClasses, kPairs, true, Gate::kSilu, false, false, 0, 0, false, kNoDefaults,
+     kLlamaLayer, Norm::kRms, false, kLlamaExperts},
     {"qwen2", kQwen2Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, false, kQwen2Defaults,
      kLlamaLayer},
     {"qwen3", kQwen3Classes, kHalves, false, Gate::kSilu, false, false, 0, 0, false, kNoDefaults,
@@ -160,8 +157,22 @@ constexpr Architecture kArchitectures[] = {
     {"gemma3", kGemma3Classes, kHalves, false, Gate::kGelu, true, true, 6, 10000, false,
      kGemma3Defaults, kGemma3Layer},
     {"deci", {}, kPairs, false, Gate::kSilu, false, false, 0, 0, true, kNoDefaults, kLlamaLayer},
-    {"gpt2", kGpt2Classes, kHalves, false, Gate::kGelu, false, false, 0, 0, false, kGpt2Defaults,
-     kGpt2Layer, Norm::kMeanAndVariance, true},
+    {"gpt2",
+     kGpt2Classes,
+     kHalves,
+     false,
+     Gate::kGelu,
+     false,
+     false,
+     0,
+     0,
+     false,
+     kGpt2Defaults,
+     kGpt2Layer,
+     Norm::kMeanAndVariance,
+     true,
+     {},
+     kGpt2Names},
     {"qwen2moe",
      {},
      kHalves,
@@ -176,7 +187,7 @@ constexpr Architecture kArchitectures[] = {
      {},
      Norm::kRms,
      false,
-     {kQwen2Mixture, false, true}},
+     kQwen2Experts},
     {"qwen3moe",
      {},
      kHalves,
@@ -191,7 +202,7 @@ constexpr Architecture kArchitectures[] = {
      {},
      Norm::kRms,
      false,
-     {kQwen3Mixture, true, true}},
+     kQwen3Experts},
 };
 
 }  // namespace

@@ -56,6 +56,13 @@ struct MixtureRules {
   bool own_width = false;   // expert_feed_forward_length is an expert's width
 };
 
+// The beginning of a tensor's name in a Hugging Face folder: what most call it, and another, which
+// may follow kFirstPrefix.
+struct FirstName {
+  std::string_view usual, other;
+};
+inline constexpr std::string_view kFirstPrefix = "transformer.";
+
 struct Architecture {
   const char* name;                          // general.architecture
   std::span<const char* const> class_names;  // "architectures" of a config.json
@@ -72,6 +79,7 @@ struct Architecture {
   Norm norm = Norm::kRms;             // kMeanAndVariance: with a bias
   bool learned_positions = false;     // instead of rope
   MixtureRules mixture = {};
+  std::span<const FirstName> first_names = {};
 };
 
 // The tensors outside the layers, with Hugging Face's full names. No slot: bind.cpp names them.

@@ -18,11 +18,10 @@ struct Kind {
   const char *architecture, *class_name, *model_type;
 };
 // A deci whose layers are alike is a llama.
-constexpr Kind kKinds[] = {{"llama", "LlamaForCausalLM", "llama"},
-                           {"deci", "LlamaForCausalLM", "llama"},
-                           {"qwen2", "Qwen2ForCausalLM", "qwen2"},
-                           {"qwen3", "Qwen3ForCausalLM", "qwen3"},
-                           {"gemma3", "Gemma3ForCausalLM", "gemma3_text"}};
+constexpr Kind kKinds[] = {
+    {"llama", "LlamaForCausalLM", "llama"},         {"deci", "LlamaForCausalLM", "llama"},
+    {"qwen2", "Qwen2ForCausalLM", "qwen2"},         {"qwen3", "Qwen3ForCausalLM", "qwen3"},
+    {"gemma3", "Gemma3ForCausalLM", "gemma3_text"}, {"gpt2", "GPT2LMHeadModel", "gpt2"}};
 
 Status not_in_transformers(std::string what) {
   return Status::bad_input("transformers cannot load this model: " + std::move(what),
@@ -85,10 +84,46 @@ void add_gemma(const HyperParameters& h, OrderedJson& config) {
     config["final_logit_softcapping"] = shortest(h.final_logit_softcap);
 }
 
+// A gpt2's fields have names of their own, and its heads no length.
+Status add_gpt2(const Model& model, OrderedJson& config) {
+  const HyperParameters& h = model.hyper;
+  if (h.n_kv_heads != h.n_heads || uint64_t{h.n_heads} * h.key_dim != h.width ||
+      h.value_dim != h.key_dim)
+    return not_in_transformers("its heads are not as wide together as the model");
+  config.update(OrderedJson{{"n_embd", h.width},
+                            {"n_inner", h.ffn_width},
+                            {"n_layer", h.n_layers},
+                            {"n_head", h.n_heads},
+                            {"n_positions", h.trained_context},
+                            {"n_ctx", h.trained_context},
+                            {"layer_norm_epsilon", shortest(h.norm_epsilon)},
+                            {"activation_function", "gelu_new"}});
+  return {};
+}
+
 bool has_biases(const Model& model) {
   return std::ranges::any_of(model.layers, [](const LayerWeights& layer) {
     return layer.q_bias || layer.k_bias || layer.v_bias;
   });
+}
+
+// A llama's fields, which all have but gpt2.
+Status add_llama(const Model& model, OrderedJson& config) {
+  const HyperParameters& h = model.hyper;
+  config.update(OrderedJson{{"hidden_size", h.width},
+                            {"intermediate_size", h.ffn_width},
+                            {"num_hidden_layers", h.n_layers},
+                            {"num_attention_heads", h.n_heads},
+                            {"num_key_value_heads", h.n_kv_heads},
+                            {"head_dim", h.key_dim},
+                            {"max_position_embeddings", h.trained_context},
+                            {"rms_norm_eps", shortest(h.norm_epsilon)}});
+  const bool gemma = h.architecture == "gemma3";
+  config[gemma ? "hidden_activation" : "hidden_act"] = gemma ? "gelu_pytorch_tanh" : "silu";
+  if (h.architecture != "qwen2") config["attention_bias"] = has_biases(model);
+  TRY(add_rope(model, config));
+  if (gemma) add_gemma(h, config);
+  return {};
 }
 
 const char* dtype_of(Type type) {
@@ -98,28 +133,15 @@ const char* dtype_of(Type type) {
 }  // namespace
 
 Result<std::string> hf_config(const Model& model, Type type) {
-  const HyperParameters& h = model.hyper;
-  ASSIGN_OR_RETURN(const Kind kind, kind_of(h));
-  const bool gemma = h.architecture == "gemma3";
+  ASSIGN_OR_RETURN(const Kind kind, kind_of(model.hyper));
   OrderedJson config = {{"architectures", {kind.class_name}},
                         {"model_type", kind.model_type},
                         {"dtype", dtype_of(type)},
                         {"torch_dtype", dtype_of(type)},
-                        {"vocab_size", h.vocabulary},
-                        {"hidden_size", h.width},
-                        {"intermediate_size", h.ffn_width},
-                        {"num_hidden_layers", h.n_layers},
-                        {"num_attention_heads", h.n_heads},
-                        {"num_key_value_heads", h.n_kv_heads},
-                        {"head_dim", h.key_dim},
-                        {"max_position_embeddings", h.trained_context},
-                        {"rms_norm_eps", shortest(h.norm_epsilon)},
+                        {"vocab_size", model.hyper.vocabulary},
                         {"tie_word_embeddings", model.tied()},
                         {"use_cache", true}};
-  config[gemma ? "hidden_activation" : "hidden_act"] = gemma ? "gelu_pytorch_tanh" : "silu";
-  if (h.architecture != "qwen2") config["attention_bias"] = has_biases(model);
-  TRY(add_rope(model, config));
-  if (gemma) add_gemma(h, config);
+  TRY(model.hyper.learned_positions ? add_gpt2(model, config) : add_llama(model, config));
   ASSIGN_OR_RETURN(const Vocabulary vocabulary, hf_vocabulary(model.metadata));
   const auto id = [&](const char* key, Token token) {
     config[key] = token >= 0 ? OrderedJson(token) : OrderedJson();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 
@@ -26,8 +27,21 @@ struct Exported {
   bool vector;
   bool minus_one;  // a norm that Hugging Face stores as its distance from one
   bool permuted;   // q or k of a GGUF llama
-  uint64_t bytes() const { return tensor->rows() * find_codec(type)->row_bytes(tensor->columns()); }
+  bool transposed;
+  // As they are written.
+  uint64_t rows() const { return transposed ? tensor->columns() : tensor->rows(); }
+  uint64_t columns() const { return transposed ? tensor->rows() : tensor->columns(); }
+  std::array<uint64_t, 2> shape() const { return {columns(), rows()}; }
+  uint64_t bytes() const { return rows() * find_codec(type)->row_bytes(columns()); }
 };
+
+std::string folder_name(const Architecture& architecture, std::string name) {
+  for (const auto& [usual, other] : architecture.first_names)
+    if (name.starts_with(usual))
+      return fmt::format("{}{}{}", kFirstPrefix, other,
+                         std::string_view(name).substr(usual.size()));
+  return name;
+}
 
 std::vector<Exported> exported_of(const Model& model, Type type) {
   const HyperParameters& h = model.hyper;
@@ -40,16 +54,18 @@ std::vector<Exported> exported_of(const Model& model, Type type) {
                           rule.gguf == std::string_view("attn_k.weight") ||
                           rule.gguf == std::string_view("attn_q.bias") ||
                           rule.gguf == std::string_view("attn_k.bias");
-    all.push_back({tensor, std::move(name), vector ? Type::F32 : type, vector,
-                   vector && architecture.norm_plus_one,
-                   of_heads && h.rope_layout == RopeLayout::kInterleaved});
+    all.push_back({tensor, folder_name(architecture, std::move(name)), vector ? Type::F32 : type,
+                   vector, vector && architecture.norm_plus_one,
+                   of_heads && h.rope_layout == RopeLayout::kInterleaved, rule.transposed});
   };
   add(model.token_embedding, kEmbeddingRule.hugging_face, kEmbeddingRule);
+  add(model.position_embedding, kPositionRule.hugging_face, kPositionRule);
   for (uint32_t layer = 0; layer < h.n_layers; ++layer)
     for (const TensorRule& rule : architecture.layer)
       add(model.layers[layer].*rule.slot,
           fmt::format("model.layers.{}.{}", layer, rule.hugging_face), rule);
   add(model.output_norm, kOutputNormRule.hugging_face, kOutputNormRule);
+  add(model.output_norm_bias, kOutputNormBiasRule.hugging_face, kOutputNormBiasRule);
   if (!model.tied()) add(model.output, kOutputRule.hugging_face, kOutputRule);
   // Four-byte numbers first, so that all are aligned.
   std::ranges::stable_partition(all, &Exported::vector);
@@ -105,8 +121,10 @@ class Writing {
 
   Result<uint64_t> write(std::span<const Exported> shard, OutputFile out) {
     SafetensorsWriter writer(out);
-    for (const Exported& each : shard)
-      writer.add(each.name, each.type, {each.tensor->shape, each.vector ? 1u : 2u});
+    for (const Exported& each : shard) {
+      const auto shape = each.shape();
+      writer.add(each.name, each.type, std::span(shape).first(each.vector ? 1 : 2));
+    }
     TRY(out.reserve(writer.file_bytes()));
     TRY(writer.begin());
     for (const Exported& each : shard) TRY(write(each, writer));
@@ -118,12 +136,17 @@ class Writing {
  private:
   Status write(const Exported& each, SafetensorsWriter& writer) {
     if (each.vector) return write_vector(each, writer);
-    const uint64_t row_bytes = each.bytes() / each.tensor->rows();
-    for (uint64_t first = 0; first < each.tensor->rows(); first += kExportedRows) {
+    const uint64_t rows = each.rows(), row_bytes = each.bytes() / rows;
+    const uint64_t at_once = each.transposed ? kExportedColumns : kExportedRows;
+    for (uint64_t first = 0; first < rows; first += at_once) {
       if (interrupted()) return Status::interrupted();
       if (progress_) progress_("writing", static_cast<double>(done_) / static_cast<double>(total_));
-      const uint64_t n = std::min(kExportedRows, each.tensor->rows() - first);
-      TRY(read_rows(each, first, n));
+      const uint64_t n = std::min(at_once, rows - first);
+      if (each.transposed)
+        read_columns(*each.tensor, first, n);
+      else
+        read_rows(each, first, n);
+      TRY(encode_rows(each, n));
       TRY(writer.write({encoded_, n * row_bytes}));
       done_ += n * row_bytes;
     }
@@ -139,15 +162,40 @@ class Writing {
     return writer.write({reinterpret_cast<const uint8_t*>(floats_), n * sizeof(float)});
   }
 
-  Status read_rows(const Exported& each, uint64_t first, uint64_t n) {
+  void read_rows(const Exported& each, uint64_t first, uint64_t n) {
     const Tensor& t = *each.tensor;
+    team_.parallel_for(static_cast<int64_t>(n), 4, [&](int64_t begin, int64_t end, int) {
+      for (auto i = static_cast<uint64_t>(begin); i < static_cast<uint64_t>(end); ++i)
+        t.codec().decode(t.row(source_row(each, first + i)).data(), floats_ + i * t.columns(),
+                         t.columns());
+    });
+    looked_at(n * t.row_bytes());
+  }
+
+  // They become rows. Some of the tensor's rows after the other, so that few pages are looked at.
+  void read_columns(const Tensor& t, uint64_t first, uint64_t n) {
+    const uint64_t skipped = t.codec().row_bytes(first), rows = t.rows();
+    for (uint64_t row = 0; row < rows; row += kExportedRows) {
+      const uint64_t some = std::min(kExportedRows, rows - row);
+      team_.parallel_for(static_cast<int64_t>(some), 16, [&](int64_t begin, int64_t end, int) {
+        float values[kExportedColumns];
+        for (auto r = row + static_cast<uint64_t>(begin); r < row + static_cast<uint64_t>(end);
+             ++r) {
+          t.codec().decode(t.row(r).data() + skipped, values, n);
+          for (uint64_t c = 0; c < n; ++c) floats_[c * rows + r] = values[c];
+        }
+      });
+      looked_at(some * t.row_bytes());
+    }
+  }
+
+  Status encode_rows(const Exported& each, uint64_t n) {
     const Codec& to = *find_codec(each.type);
-    const uint64_t columns = t.columns(), row_bytes = to.row_bytes(columns);
+    const uint64_t columns = each.columns(), row_bytes = to.row_bytes(columns);
     std::atomic<bool> fits = true;
     team_.parallel_for(static_cast<int64_t>(n), 4, [&](int64_t begin, int64_t end, int) {
       for (auto i = static_cast<uint64_t>(begin); i < static_cast<uint64_t>(end); ++i) {
-        float* row = floats_ + i * columns;
-        t.codec().decode(t.row(source_row(each, first + i)).data(), row, columns);
+        const float* row = floats_ + i * columns;
         if (each.type == Type::F16 && std::any_of(row, row + columns, [](float v) {
               return std::isfinite(v) && std::fabs(v) > kMostF16;
             }))
@@ -155,9 +203,8 @@ class Writing {
         to.encode(row, nullptr, encoded_ + i * row_bytes, columns);
       }
     });
-    looked_at(n * t.row_bytes());
     if (fits) return {};
-    return Status::failed(fmt::format("{} has numbers too large for F16", t.name),
+    return Status::failed(fmt::format("{} has numbers too large for F16", each.tensor->name),
                           "choose --type bf16 or f32");
   }
 
@@ -210,8 +257,10 @@ Type export_type(const Model& model) {
 
 uint64_t export_working_bytes(const Model& model) {
   uint64_t most = 0;
-  for (const Tensor& t : model.tensors)
-    most = std::max(most, t.n_dims == 1 ? t.columns() : kExportedRows * t.columns());
+  for (const Exported& each : exported_of(model, Type::F32))
+    most = std::max(most, each.columns() * (each.vector       ? 1
+                                            : each.transposed ? kExportedColumns
+                                                              : kExportedRows));
   return 2 * (most + 16) * sizeof(float);
 }
 

@@ -4,7 +4,8 @@
 //
 // Matrices are written in one type, vectors in F32: whoever loads them rounds them as config.json
 // says. Rows of a GGUF llama's q and k go back to their places, a gemma's norms lose the one that
-// GGUF adds. Safetensors are split where a file would be larger than kShardBytes.
+// GGUF adds, a gpt2's layers lie transposed. Safetensors are split where a file would be larger
+// than kShardBytes.
 #pragma once
 
 #include <span>
@@ -19,6 +20,8 @@ namespace enxuto {
 inline constexpr uint64_t kShardBytes = 5'000'000'000;  // as Hugging Face splits
 // Rows that are decoded and encoded at once, shared among threads.
 inline constexpr uint64_t kExportedRows = 64;
+// Of a matrix that is transposed; whole blocks of any format.
+inline constexpr uint64_t kExportedColumns = 256;
 // Of a mapped source, looked at before its pages are given back.
 inline constexpr uint64_t kExportWindow = 16 << 20;
 

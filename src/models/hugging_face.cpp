@@ -35,24 +35,21 @@ std::string hugging_face_name(uint32_t layer, const TensorRule& rule) {
   return fmt::format("model.layers.{}.{}", layer, rule.hugging_face);
 }
 
-// GPT-2's folders have first names of their own, after "transformer." or not.
-std::string later_name(std::string name) {
-  if (name.starts_with("transformer.")) name.erase(0, name.find('.') + 1);
-  constexpr std::pair<std::string_view, const char*> kNames[] = {{"h.", "model.layers."},
-                                                                 {"wte.", "model.embed_tokens."},
-                                                                 {"wpe.", "model.embed_positions."},
-                                                                 {"ln_f.", "model.norm."}};
-  for (const auto& [first, later] : kNames)
-    if (name.starts_with(first)) return name.replace(0, first.size(), later);
+std::string usual_name(const Architecture& architecture, std::string name) {
+  if (architecture.first_names.empty()) return name;
+  if (name.starts_with(kFirstPrefix)) name.erase(0, kFirstPrefix.size());
+  for (const auto& [usual, other] : architecture.first_names)
+    if (name.starts_with(other)) return name.replace(0, other.size(), usual);
   return name;
 }
 
 // Multimodal models keep their language part under a name of its own, in one of two places.
-std::string language_name(const std::string& name) {
+std::string language_name(const Architecture& architecture, const std::string& name) {
   for (const char* prefix : {"model.language_model.", "language_model.model."})
     if (name.starts_with(prefix))
       return "model." + name.substr(std::char_traits<char>::length(prefix));
-  return name == "language_model.lm_head.weight" ? "lm_head.weight" : later_name(name);
+  return name == "language_model.lm_head.weight" ? "lm_head.weight"
+                                                 : usual_name(architecture, name);
 }
 
 bool not_language(const std::string& name) {
@@ -85,7 +82,7 @@ class Taker {
     model_.files = std::move(file.files);
     for (Tensor& t : file.tensors) {
       if (not_language(t.name)) continue;
-      t.name = language_name(t.name);
+      t.name = language_name(*config_.architecture, t.name);
       if (config_.tied && t.name == kOutputRule.hugging_face) continue;
       std::string name = t.name;
       if (!by_name_.emplace(name, std::move(t)).second)

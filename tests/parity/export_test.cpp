@@ -127,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
                                 .rope_factors = false,
                                 .attention_bias = true},
                     TinyOptions{.architecture = "qwen2"}, TinyOptions{.architecture = "qwen3"},
-                    TinyOptions{.architecture = "gemma3"}),
+                    TinyOptions{.architecture = "gemma3"}, TinyOptions{.architecture = "gpt2"}),
     [](const auto& test) {
       return test.param.architecture + (test.param.attention_bias ? "_with_biases" : "");
     });
