@@ -185,6 +185,16 @@ void Covariance::mean_squares(std::span<float> mean) const {
           static_cast<float>(block.matrix[i * block.n + i] / std::max(weight_, 1e-30));
 }
 
+void Covariance::center(ThreadTeam& team, std::span<const double> sums) {
+  for (const CovarianceBlock& block : blocks_)
+    team.parallel_for(block.n, 16, [&](int64_t first, int64_t last, int) {
+      for (int64_t i = first; i < last; ++i)
+        for (int64_t j = 0; j <= i; ++j)
+          block.matrix[i * block.n + j] -=
+              static_cast<float>(sums[block.begin + i] * sums[block.begin + j] / weight_);
+    });
+}
+
 void Covariance::diagonal(std::span<float> values) const {
   for (const CovarianceBlock& block : blocks_)
     for (int64_t i = 0; i < block.n; ++i) values[block.begin + i] = block.matrix[i * block.n + i];

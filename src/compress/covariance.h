@@ -56,6 +56,9 @@ class Covariance {
            const float* weights);
   // Mean squares of the columns, before it is factored.
   void mean_squares(std::span<float> mean) const;
+  // As if their mean had been taken off all inputs: sums (columns) of weight * x. Before it is
+  // factored.
+  void center(ThreadTeam& team, std::span<const double> sums);
   // What the columns have in common stays; what each carries becomes as given (columns; none 0),
   // up to one factor for all, which keeps H's trace. Before it is factored.
   void set_energies(ThreadTeam& team, std::span<const float> energies);

@@ -149,7 +149,7 @@ Status Forward::multiply(const float* x, int64_t n, std::initializer_list<Linear
   const auto columns = static_cast<int64_t>(layers.begin()->w->columns());
   for (const Linear& layer : layers) {
     const MatrixView w = view(layer);
-    jobs[n_jobs++] = {w, floats(layer.bias), layer.y, w.rows};
+    jobs[n_jobs++] = {w, bias(layer.bias), layer.y, w.rows};
     streamed |= is_streamed(*layer.w);
     const int64_t own = sharing(w, n);
     alike &= own == 0 || shared == 0 || own == shared;
@@ -256,6 +256,13 @@ bool Forward::is_streamed(const Tensor& tensor) const {
 
 const float* Forward::floats(const Tensor* tensor) const {
   return tensor ? reinterpret_cast<const float*>(weights_.data(*tensor)) : nullptr;
+}
+
+const float* Forward::bias(const Tensor* tensor) const {
+  if (tensor && hooks_.replacement)
+    if (const MatrixView* other = hooks_.replacement(*tensor))
+      return reinterpret_cast<const float*>(other->data);
+  return floats(tensor);
 }
 
 }  // namespace enxuto

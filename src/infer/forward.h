@@ -80,6 +80,7 @@ class Forward {
   MatrixView view(const Tensor& tensor) const;
   MatrixView view(const Linear& layer) const;
   const float* floats(const Tensor* tensor) const;
+  const float* bias(const Tensor* tensor) const;
   template <class Body>
   void for_tokens(int64_t n, const Body& body) {  // body(token)
     team_.parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {

@@ -24,7 +24,8 @@ struct ForwardHooks {
   // Tensors that share an input are told one after the other, with the same x.
   std::function<void(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens)>
       on_linear_input;
-  // The matrix to use in a tensor's place (the embedding's too), or null for its own.
+  // The matrix to use in a tensor's place (the embedding's too, or a row of floats in that of a
+  // bias), or null for its own.
   std::function<const MatrixView*(const Tensor& tensor)> replacement;
 };
 

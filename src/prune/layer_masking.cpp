@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "compress/weights.h"
 #include "models/finite.h"
@@ -18,9 +19,13 @@ struct Kind {
   const Tensor* LayerWeights::*slot;
 };
 constexpr Kind kAll[] = {
-    {"attn_q", &LayerWeights::q},      {"attn_k", &LayerWeights::k},
-    {"attn_v", &LayerWeights::v},      {"attn_output", &LayerWeights::attn_output},
-    {"ffn_gate", &LayerWeights::gate}, {"ffn_up", &LayerWeights::up},
+    {"attn_q", &LayerWeights::q},
+    {"attn_k", &LayerWeights::k},
+    {"attn_v", &LayerWeights::v},
+    {"attn_qkv", &LayerWeights::qkv},
+    {"attn_output", &LayerWeights::attn_output},
+    {"ffn_gate", &LayerWeights::gate},
+    {"ffn_up", &LayerWeights::up},
     {"ffn_down", &LayerWeights::down},
 };
 
@@ -28,7 +33,7 @@ constexpr Kind kAll[] = {
 struct Readers {
   size_t begin, end;
 };
-constexpr Readers kInputs[] = {{0, 3}, {3, 4}, {4, 6}, {6, 7}};
+constexpr Readers kInputs[] = {{0, 3}, {3, 4}, {4, 5}, {5, 7}, {7, 8}};
 
 constexpr Type kSparse = Type::SF16;
 
@@ -202,6 +207,12 @@ ForwardHooks LayerMasking::hooks() const {
     return nullptr;
   };
   return hooks;
+}
+
+std::vector<MaskedKind> LayerMasking::kinds() const {
+  std::vector<MaskedKind> met;
+  std::ranges::copy_if(kinds_, std::back_inserter(met), &MaskedKind::weights);
+  return met;
 }
 
 void LayerMasking::put_values(KeptLayer& kept) const {

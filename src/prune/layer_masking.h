@@ -41,8 +41,8 @@ class LayerMasking {
   // Text meets what the matrices have become.
   ForwardHooks hooks() const;
   void put_values(KeptLayer& kept) const;
-  // Of all layers so far.
-  std::vector<MaskedKind> kinds() const { return {kinds_.begin(), kinds_.end()}; }
+  // Of all layers so far; those that the model has.
+  std::vector<MaskedKind> kinds() const;
 
  private:
   struct Matrix {
@@ -55,7 +55,7 @@ class LayerMasking {
     std::optional<Covariance> covariance;
     std::vector<Matrix> readers;
   };
-  static constexpr size_t kKinds = 7;
+  static constexpr size_t kKinds = 8;
   LayerMasking(const Workbench& bench, const Dense& dense, const MaskRequest& request);
   void open(uint32_t layer);
   void see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens);

@@ -87,7 +87,7 @@ class Measurement {
           return n <= all * kProbedQuarters[i] / 4 || n == counts.back();
         });
     for (const int64_t count : counts) {
-      const double loss = count == 0 ? removal.removal().energy() : removal.removal().keep(count);
+      const double loss = count == 0 ? removal.removal().energy() : removal.keep(count);
       costs.levels.push_back({static_cast<uint32_t>(count), loss, 0});
       if (std::ranges::find(probed, count) == probed.end()) continue;
       if (count == 0) removal.clear();

@@ -17,6 +17,10 @@ const Tensor* matrix_of(const LayerWeights& w, Part part) {
   return part == Part::kAttention ? w.attn_output : w.down;
 }
 
+const Tensor* bias_of(const LayerWeights& w, Part part) {
+  return part == Part::kAttention ? w.attn_output_bias : w.down_bias;
+}
+
 uint64_t unit_of(const Model& model, uint32_t layer, Part part) {
   return part == Part::kAttention ? head_group(model, layer) : 1;
 }
@@ -73,11 +77,17 @@ void PartRemoval::open(uint32_t layer) {
   view_ = {Type::F32, reinterpret_cast<const uint8_t*>(values_.data()),
            static_cast<int64_t>(tensor_->rows()), static_cast<int64_t>(columns),
            columns * sizeof(float)};
+  bias_ = bias_of(model.layers[layer], part_);
+  sums_.assign(bias_ ? columns : 0, 0.0);
+  missing_.assign(bias_ ? tensor_->rows() : 0, 0.0);
 }
 
 void PartRemoval::see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens) {
   if (&tensor != tensor_) return;
   token_weights_ = add_tokens(bench_.session.team(), x, x_stride, n_tokens, *covariance_);
+  for (int64_t t = 0; t < n_tokens; ++t)
+    for (size_t c = 0; c < sums_.size(); ++c)
+      sums_[c] += double{token_weights_[static_cast<size_t>(t)]} * x[t * x_stride + c];
   if (moments_.empty()) return;
   const auto columns = static_cast<int64_t>(tensor_->columns());
   for (int64_t t = 0; t < n_tokens; ++t)
@@ -93,6 +103,9 @@ void PartRemoval::compare(const float* out, const float* whole, int64_t n_tokens
     for (int64_t r = 0; r < rows; ++r)
       missing[static_cast<size_t>(t * rows + r)] =
           token_weights_[static_cast<size_t>(t)] * (whole[t * rows + r] - out[t * rows + r]);
+  for (int64_t t = 0; t < n_tokens; ++t)
+    for (size_t r = 0; r < missing_.size(); ++r)
+      missing_[r] += missing[static_cast<size_t>(t * rows) + r];
   bench_.session.team().parallel_for((rows + kTile - 1) / kTile, 1, [&](int64_t i, int64_t, int) {
     const int64_t row = i * kTile;
     dense_.multiply(std::min(kTile, rows - row), columns, n_tokens, 1,
@@ -109,10 +122,54 @@ Status PartRemoval::start(std::span<float> scratch) {
     return Status::bad_input("the model overflows on the calibration text",
                              "its weights are damaged: try another file");
   TRY(read_values(bench_, *tensor_, values_));
+  if (bias_) TRY(take_means());
   removal_.emplace(bench_.session.team(), *covariance_, values_,
                    static_cast<int64_t>(tensor_->rows()), unit_, scratch);
   if (compared_) removal_->make_up_for(moments_, kMadeUpFor);
   return {};
+}
+
+// What inputs and outputs are on the mean is the bias's to give: the columns fit what is left.
+Status PartRemoval::take_means() {
+  const double tokens = covariance_->tokens();
+  const auto columns = tensor_->columns();
+  bias_values_.resize(tensor_->rows());
+  TRY(read_values(bench_, *bias_, bias_values_));
+  bias_view_ = {Type::F32, reinterpret_cast<const uint8_t*>(bias_values_.data()), 1,
+                static_cast<int64_t>(bias_values_.size()), bias_values_.size() * sizeof(float)};
+  covariance_->center(bench_.session.team(), sums_);
+  wanted_ = mean_output();
+  for (size_t r = 0; r < wanted_.size(); ++r) {
+    wanted_[r] += bias_values_[r];
+    if (!compared_) continue;
+    wanted_[r] += kMadeUpFor * missing_[r] / tokens;
+    for (size_t c = 0; c < columns; ++c)
+      moments_[r * columns + c] -= static_cast<float>(missing_[r] * sums_[c] / tokens);
+  }
+  return {};
+}
+
+// Of the matrix as it is, on the tokens that were seen.
+std::vector<double> PartRemoval::mean_output() const {
+  std::vector<double> mean(tensor_->rows(), 0.0);
+  for (size_t r = 0; r < mean.size(); ++r) {
+    for (size_t c = 0; c < sums_.size(); ++c) mean[r] += values_[r * sums_.size() + c] * sums_[c];
+    mean[r] /= covariance_->tokens();
+  }
+  return mean;
+}
+
+void PartRemoval::fit_bias() {
+  if (!bias_) return;
+  const std::vector<double> mean = mean_output();
+  for (size_t r = 0; r < mean.size(); ++r)
+    bias_values_[r] = static_cast<float>(wanted_[r] - mean[r]);
+}
+
+double PartRemoval::keep(int64_t count) {
+  const double lost = removal_->keep(count);
+  fit_bias();
+  return lost;
 }
 
 Status PartRemoval::forget_the_fit() {
@@ -124,16 +181,26 @@ Status PartRemoval::forget_the_fit() {
   for (uint64_t r = 0; r < tensor_->rows(); ++r)
     for (uint64_t c = 0; c < columns; ++c)
       if (!stays[c]) values_[r * columns + c] = 0;
-  return {};
+  return bias_ ? read_values(bench_, *bias_, bias_values_) : Status();
 }
 
 void PartRemoval::clear() { std::ranges::fill(values_, 0.0f); }
+
+const MatrixView* PartRemoval::replacement(const Tensor& tensor) const {
+  if (&tensor == tensor_) return &view_;
+  return &tensor == bias_ ? &bias_view_ : nullptr;
+}
+
+void PartRemoval::put_values(KeptLayer& kept) const {
+  kept.values[tensor_] = values_;
+  if (bias_) kept.values[bias_] = bias_values_;
+}
 
 ForwardHooks replacing(std::vector<const PartRemoval*> parts) {
   ForwardHooks hooks;
   hooks.replacement = [parts = std::move(parts)](const Tensor& tensor) -> const MatrixView* {
     for (const PartRemoval* part : parts)
-      if (&part->tensor() == &tensor) return &part->view();
+      if (const MatrixView* other = part->replacement(tensor)) return other;
     return nullptr;
   };
   return hooks;

@@ -1,5 +1,6 @@
 // Heads or channels of one layer on their way out: the second moments of what reads them, its
-// values, and the matrix in its place while text is run.
+// values, and the matrix in its place while text is run; where it has a bias, that too: it makes up
+// for the mean of what goes, and the columns that stay for the rest.
 #pragma once
 
 #include <optional>
@@ -7,6 +8,7 @@
 #include "compress/covariance.h"
 #include "compress/workbench.h"
 #include "prune/column_removal.h"
+#include "prune/kept.h"
 
 namespace enxuto {
 
@@ -30,20 +32,26 @@ class PartRemoval {
   // Reads the values; from here on units can go.
   Status start(std::span<float> scratch);
   ColumnRemoval& removal() { return *removal_; }
+  // Removes units until `count` of them are left, and says what that loses in all.
+  double keep(int64_t count);
   // The values are the source's again, but for columns that are gone: nothing makes up for them.
   Status forget_the_fit();
-  // All of them are gone: nothing but zeros.
+  // All of them are gone: nothing but zeros. Of a matrix without a bias.
   void clear();
-  // What text meets in the matrix's place.
   const Tensor& tensor() const { return *tensor_; }
-  const MatrixView& view() const { return view_; }
-  std::span<const float> values() const { return values_; }
+  // What text meets in this tensor's place; null: the tensor itself.
+  const MatrixView* replacement(const Tensor& tensor) const;
+  void put_values(KeptLayer& kept) const;
   // Heads (with what they share) or channels that the layer has.
   int64_t units() const;
 
  private:
   PartRemoval(const Workbench& bench, const Dense& dense, Part part)
       : bench_(bench), dense_(dense), part_(part) {}
+  Status take_means();
+  void fit_bias();
+  std::vector<double> mean_output() const;
+
   const Workbench& bench_;
   const Dense& dense_;
   Part part_;
@@ -57,6 +65,11 @@ class PartRemoval {
   std::optional<ColumnRemoval> removal_;
   std::span<float> values_;
   MatrixView view_{};
+  const Tensor* bias_ = nullptr;        // of this matrix; null: none
+  std::vector<double> sums_, missing_;  // weighted sums: of inputs, of what is missing
+  std::vector<double> wanted_;          // means of the output
+  std::vector<float> bias_values_;
+  MatrixView bias_view_{};
 };
 
 // Text meets what these parts have become.

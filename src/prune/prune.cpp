@@ -81,10 +81,6 @@ class Pruning {
     if (model_->hyper.n_experts)
       return Status::usage("a mixture of experts cannot be pruned yet",
                            "make it smaller with enxuto compress");
-    if (model_->layers.front().qkv)
-      return Status::usage(
-          fmt::format("the layers of a {} cannot be pruned yet", model_->hyper.architecture),
-          "make it smaller with enxuto compress");
     const Status uneven = can_be_uneven(*model_);
     uniform_ = request_.uniform || (request_.what == PruneWhat::kAuto && !uneven.ok());
     if (uniform_ && !model_->hyper.uneven.empty())
@@ -95,6 +91,11 @@ class Pruning {
                                           : std::vector{Part::kFfn};
         break;
       case PruneWhat::kHeads:
+        if (model_->layers.front().qkv)
+          return Status::usage(fmt::format("llama.cpp wants all heads of a {}: they are as wide "
+                                           "together as the model",
+                                           model_->hyper.architecture),
+                               "remove channels (--what channels --uniform), blocks or tokens");
         parts_ = {Part::kAttention};
         break;
       case PruneWhat::kChannels:
@@ -327,13 +328,13 @@ class Pruning {
       if (layer.kv_heads < whole.n_kv_heads) {
         TRY(narrow(fit, nullptr, attention, layer.layer, layer.kv_heads, scratch, changed));
         kept.kv_heads = layer.kv_heads ? attention.removal().kept() : std::vector<uint32_t>();
-        kept.values[&attention.tensor()] = attention.values();
+        attention.put_values(kept);
       }
       if (layer.channels < whole.ffn_width) {
         TRY(narrow(fit, whole_texts ? &*whole_texts : nullptr, ffn, layer.layer, layer.channels,
                    scratch, changed));
         kept.channels = ffn.removal().kept();
-        kept.values[&ffn.tensor()] = ffn.values();
+        ffn.put_values(kept);
       }
       TRY(fit.run(layer.layer, replacing(changed)));
       TRY(run_probes(probes, layer.layer, replacing(changed)));
@@ -405,7 +406,7 @@ class Pruning {
     };
     TRY(fit.show(layer, std::move(hooks), whole ? compare : FitTexts::AfterPass()));
     TRY(part.start(scratch));
-    part.removal().keep(count);
+    part.keep(count);
     if (!request_.recover) TRY(part.forget_the_fit());
     changed.push_back(&part);
     return {};

@@ -200,8 +200,10 @@ Status PrunedFile::list_pieces() {
       outside.push_back(*std::move(one));
   };
   add(model_.token_embedding, Which::kTokens);
+  add(model_.position_embedding, Which::kAll);
   if (!model_.tied()) add(model_.output, Which::kTokens);
   add(model_.output_norm, Which::kAll);
+  add(model_.output_norm_bias, Which::kAll);
   add(model_.rope_factors, Which::kAll);
   for (uint32_t l = 0; l < shape_.layers.size(); ++l)
     pieces_.push_back(layer_pieces(l, shape_.layers[l]));

@@ -107,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(Each, PruneOf, testing::Values("llama", "qwen2", "deci"
                          [](const auto& of) { return std::string(of.param); });
 
 TEST_F(Prune, UniformLayersKeepTheArchitecture) {
-  for (const char* architecture : {"llama", "qwen3", "gemma3"}) {
+  for (const char* architecture : {"llama", "qwen3", "gemma3", "gpt2"}) {
     TinyModel tiny = tiny_model({.architecture = architecture});
     for (uint32_t l = 0; l < tiny.n_layers; ++l)
       silence(*tiny.find(fmt::format("blk.{}.ffn_down.weight", l)), scattered(32));
@@ -131,25 +131,55 @@ TEST_F(Prune, UniformLayersKeepTheArchitecture) {
   }
 }
 
-// A block that adds nothing is found and goes.
-TEST_F(Prune, IdleBlocksGoAndNothingChanges) {
-  TinyModel tiny = tiny_model({.n_layers = 5});
-  for (const uint32_t l : {1u, 3u}) {
-    silence(*tiny.find(fmt::format("blk.{}.ffn_down.weight", l)), range(0, tiny.ffn_width));
-    silence(*tiny.find(fmt::format("blk.{}.attn_output.weight", l)),
-            range(0, tiny.n_heads * tiny.head_dim));
+// Channels of a gpt2 that are the same for all tokens: a bias gives what they gave.
+TEST_F(Prune, ABiasMakesUpForWhatIsAlwaysThere) {
+  TinyModel tiny = tiny_model({.architecture = "gpt2"});
+  for (uint32_t l = 0; l < tiny.n_layers; ++l) {
+    TinyTensor& up = *tiny.find(fmt::format("blk.{}.ffn_up.weight", l));
+    TinyTensor& bias = *tiny.find(fmt::format("blk.{}.ffn_up.bias", l));
+    for (const uint32_t c : scattered(32)) {
+      std::fill_n(up.values.begin() + c * tiny.options.width, tiny.options.width, 0.0f);
+      bias.values[c] = 1.0f;
+    }
   }
   const TemporaryModel model(tiny, Type::F32);
   PruneRequest request;
-  request.what = PruneWhat::kBlocks;
-  request.remove = 0.4;
+  request.what = PruneWhat::kChannels;
+  request.uniform = true;
+  request.remove = 1e-3;
   const auto report = prune_model(model.get(), request);
   ASSERT_TRUE(report.ok()) << report.status().what();
   const auto after = written();
   ASSERT_TRUE(after);
-  ASSERT_EQ(after->hyper.n_layers, 3u);
-  EXPECT_EQ(report->shape.layers[1].layer, 2u);
-  EXPECT_LT(relative_difference(logits_of(model.get()), logits_of(after)), 1e-5);
+  EXPECT_EQ(after->hyper.ffn_width, tiny.ffn_width - 32);
+  const double fitted = relative_difference(logits_of(model.get()), logits_of(after));
+  EXPECT_LT(fitted, 5e-3);
+  request.recover = false;
+  ASSERT_TRUE(prune_model(model.get(), request).ok());
+  EXPECT_LT(fitted, 0.1 * relative_difference(logits_of(model.get()), logits_of(written())));
+}
+
+// A block that adds nothing is found and goes.
+TEST_F(Prune, IdleBlocksGoAndNothingChanges) {
+  for (const char* architecture : {"llama", "gpt2"}) {
+    TinyModel tiny = tiny_model({.architecture = architecture, .n_layers = 5});
+    for (const uint32_t l : {1u, 3u})
+      for (const char* name : {"ffn_down", "attn_output"})
+        for (const char* kind : {"weight", "bias"})
+          if (TinyTensor* t = tiny.find(fmt::format("blk.{}.{}.{}", l, name, kind)))
+            std::ranges::fill(t->values, 0.0f);
+    const TemporaryModel model(tiny, Type::F32);
+    PruneRequest request;
+    request.what = PruneWhat::kBlocks;
+    request.remove = 0.4;
+    const auto report = prune_model(model.get(), request);
+    ASSERT_TRUE(report.ok()) << report.status().what();
+    const auto after = written();
+    ASSERT_TRUE(after);
+    ASSERT_EQ(after->hyper.n_layers, 3u);
+    EXPECT_EQ(report->shape.layers[1].layer, 2u);
+    EXPECT_LT(relative_difference(logits_of(model.get()), logits_of(after)), 1e-5);
+  }
 }
 
 // Of two channels that do the same one can go, if the other then does the work of both.
@@ -215,30 +245,32 @@ TEST_F(Prune, TheSameWhateverTheThreadsAndWhereWeightsLie) {
 
 // Text whose tokens all stay is told as before, by rows that have moved.
 TEST_F(Prune, TokensGoAndTheOthersAnswerAsBefore) {
-  const TemporaryModel model({.architecture = "qwen2"}, Type::F16);
-  PruneRequest request;
-  request.what = PruneWhat::kVocabulary;
-  for (int i = 0; i < 200; ++i) request.calibration_text += "the other thing in the end; ";
-  request.remove = 0.05;
-  const auto report = prune_model(model.get(), request);
-  ASSERT_TRUE(report.ok()) << report.status().what();
-  const auto after = written();
-  ASSERT_TRUE(after);
-  ASSERT_LE(after->hyper.vocabulary, model.get()->hyper.vocabulary * 95 / 100);
-  ASSERT_EQ(after->hyper.vocabulary, report->shape.tokens.size());
-  const auto logits_after = [](const std::shared_ptr<const Model>& of) {
-    const auto tokenizer = Tokenizer::create(of->metadata);
-    EXPECT_TRUE(tokenizer.ok());
-    InferenceRequest run;
-    run.context = 64;
-    const auto session = Session::open(of, run);
-    EXPECT_TRUE(session.ok());
-    const auto logits = (*session)->feed((*tokenizer)->encode("the other end", false, false));
-    EXPECT_TRUE(logits.ok());
-    return std::vector<float>(logits->begin(), logits->end());
-  };
-  const auto before = logits_after(model.get()), now = logits_after(after);
-  for (size_t i = 0; i < now.size(); ++i) EXPECT_EQ(now[i], before[report->shape.tokens[i]]) << i;
+  for (const char* architecture : {"qwen2", "gpt2"}) {
+    const TemporaryModel model({.architecture = architecture}, Type::F16);
+    PruneRequest request;
+    request.what = PruneWhat::kVocabulary;
+    for (int i = 0; i < 200; ++i) request.calibration_text += "the other thing in the end; ";
+    request.remove = 0.05;
+    const auto report = prune_model(model.get(), request);
+    ASSERT_TRUE(report.ok()) << report.status().what();
+    const auto after = written();
+    ASSERT_TRUE(after);
+    ASSERT_LE(after->hyper.vocabulary, model.get()->hyper.vocabulary * 95 / 100);
+    ASSERT_EQ(after->hyper.vocabulary, report->shape.tokens.size());
+    const auto logits_after = [](const std::shared_ptr<const Model>& of) {
+      const auto tokenizer = Tokenizer::create(of->metadata);
+      EXPECT_TRUE(tokenizer.ok());
+      InferenceRequest run;
+      run.context = 64;
+      const auto session = Session::open(of, run);
+      EXPECT_TRUE(session.ok());
+      const auto logits = (*session)->feed((*tokenizer)->encode("the other end", false, false));
+      EXPECT_TRUE(logits.ok());
+      return std::vector<float>(logits->begin(), logits->end());
+    };
+    const auto before = logits_after(model.get()), now = logits_after(after);
+    for (size_t i = 0; i < now.size(); ++i) EXPECT_EQ(now[i], before[report->shape.tokens[i]]) << i;
+  }
 }
 
 PruneRequest masking(MaskMethod method, const MaskPattern& pattern) {
@@ -251,14 +283,14 @@ PruneRequest masking(MaskMethod method, const MaskPattern& pattern) {
 std::vector<const Tensor*> matrices_of(const Model& model) {
   std::vector<const Tensor*> all;
   for (const LayerWeights& w : model.layers)
-    for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.gate, w.up, w.down})
+    for (const Tensor* t : {w.q, w.k, w.v, w.qkv, w.attn_output, w.gate, w.up, w.down})
       if (t) all.push_back(t);
   return all;
 }
 
 // What is written has the pattern, in every matrix of every layer, and nothing else changes.
 TEST_F(Prune, ZerosFollowThePattern) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3", "deci"})
+  for (const char* architecture : {"llama", "qwen2", "gemma3", "deci", "gpt2"})
     for (const MaskMethod method : {MaskMethod::kSparseGpt, MaskMethod::kMagnitude}) {
       const TemporaryModel model({.architecture = architecture}, Type::F16);
       const auto report = prune_model(model.get(), masking(method, {0.5, 2, 4}));
@@ -381,7 +413,8 @@ TEST_F(Prune, RefusesWhatCannotBe) {
   };
   const TemporaryModel deci({.architecture = "deci"}, Type::F16);
   const TemporaryModel gpt2({.architecture = "gpt2"}, Type::F16);
-  PruneRequest nearly_all, tiny_file, slow, uneven, blocks, no_text, uniform;
+  PruneRequest nearly_all, tiny_file, slow, uneven, blocks, no_text, uniform, channels;
+  channels.what = PruneWhat::kChannels, channels.remove = 0.1;
   uniform.remove = 0.1, uniform.uniform = true;
   nearly_all.remove = 0.99;
   tiny_file.size_bytes = 1000;
@@ -395,7 +428,8 @@ TEST_F(Prune, RefusesWhatCannotBe) {
                                           {gemma.get().get(), uneven, "as wide as each other"},
                                           {gemma.get().get(), blocks, "window"},
                                           {deci.get().get(), uniform, "differ already"},
-                                          {gpt2.get().get(), uniform, "layers of a gpt2"},
+                                          {gpt2.get().get(), uneven, "all heads of a gpt2"},
+                                          {gpt2.get().get(), channels, "layers of a gpt2"},
                                           {model.get().get(), no_text, "none is given"}}) {
     const auto report =
         prune_model(std::shared_ptr<const Model>(std::shared_ptr<void>(), of), request);
