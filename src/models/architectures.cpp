@@ -93,6 +93,8 @@ constexpr TensorRule kGpt2Layer[] = {kPlainNorm, kPlainNormBias, kQkv,          
                                      kPlainO,    kOBias,         kPlainFfnNorm, kPlainFfnNormBias,
                                      kPlainUp,   kUpBias,        kPlainDown,    kDownBias};
 
+constexpr std::span<const TensorRule> kNoLayer;
+
 constexpr TensorRule each_expert(TensorRule rule, const char* gguf) {
   rule.gguf = gguf;
   rule.each_expert = true;
@@ -121,6 +123,7 @@ constexpr TensorRule kQwen2Mixture[] = {
 constexpr TensorRule kQwen3Mixture[] = {kAttnNorm, kQ,       kQNorm,  kK,     kKNorm, kV,
                                         kO,        kFfnNorm, kRouter, kGates, kUps,   kDowns};
 // tensors, whether shares add up to 1, whether an expert's width has a key of its own
+constexpr MixtureRules kNoExperts;
 constexpr MixtureRules kLlamaExperts = {kLlamaMixture, true, false};
 constexpr MixtureRules kQwen2Experts = {kQwen2Mixture, false, true};
 constexpr MixtureRules kQwen3Experts = {kQwen3Mixture, true, true};
@@ -132,6 +135,7 @@ constexpr FirstName kGpt2Names[] = {{"model.layers.", "h."},
 
 constexpr RopeLayout kPairs = RopeLayout::kInterleaved, kHalves = RopeLayout::kHalves;
 
+constexpr std::span<const char* const> kNoClasses;
 constexpr const char* kLlamaClasses[] = {"LlamaForCausalLM", "MistralForCausalLM"};
 constexpr const char* kQwen2Classes[] = {"Qwen2ForCausalLM"};
 constexpr const char* kQwen3Classes[] = {"Qwen3ForCausalLM"};
@@ -156,53 +160,14 @@ constexpr Architecture kArchitectures[] = {
      kQwen3Layer},
     {"gemma3", kGemma3Classes, kHalves, false, Gate::kGelu, true, true, 6, 10000, false,
      kGemma3Defaults, kGemma3Layer},
-    {"deci", {}, kPairs, false, Gate::kSilu, false, false, 0, 0, true, kNoDefaults, kLlamaLayer},
-    {"gpt2",
-     kGpt2Classes,
-     kHalves,
-     false,
-     Gate::kGelu,
-     false,
-     false,
-     0,
-     0,
-     false,
-     kGpt2Defaults,
-     kGpt2Layer,
-     Norm::kMeanAndVariance,
-     true,
-     {},
-     kGpt2Names},
-    {"qwen2moe",
-     {},
-     kHalves,
-     false,
-     Gate::kSilu,
-     false,
-     false,
-     0,
-     0,
-     false,
-     kNoDefaults,
-     {},
-     Norm::kRms,
-     false,
-     kQwen2Experts},
-    {"qwen3moe",
-     {},
-     kHalves,
-     false,
-     Gate::kSilu,
-     false,
-     false,
-     0,
-     0,
-     false,
-     kNoDefaults,
-     {},
-     Norm::kRms,
-     false,
-     kQwen3Experts},
+    {"deci", kNoClasses, kPairs, false, Gate::kSilu, false, false, 0, 0, true, kNoDefaults,
+     kLlamaLayer},
+    {"gpt2", kGpt2Classes, kHalves, false, Gate::kGelu, false, false, 0, 0, false, kGpt2Defaults,
+     kGpt2Layer, Norm::kMeanAndVariance, true, kNoExperts, kGpt2Names},
+    {"qwen2moe", kNoClasses, kHalves, false, Gate::kSilu, false, false, 0, 0, false, kNoDefaults,
+     kNoLayer, Norm::kRms, false, kQwen2Experts},
+    {"qwen3moe", kNoClasses, kHalves, false, Gate::kSilu, false, false, 0, 0, false, kNoDefaults,
+     kNoLayer, Norm::kRms, false, kQwen3Experts},
 };
 
 }  // namespace
