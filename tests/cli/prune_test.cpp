@@ -132,7 +132,7 @@ TEST_F(Prune, WritesNoZeros) {
   EXPECT_THAT(run_program({"inspect", lean_}).out, HasSubstr("SF16"));
   EXPECT_EQ(run_program({"plan", lean_, "--memory", "1GB"}).exit_code, 0);
   EXPECT_EQ(run_program({"eval", lean_, notes_, "-c", "64"}).exit_code, 0);
-  EXPECT_EQ(run_program({"bench", lean_, "-p", "8", "-n", "2"}).exit_code, 0);
+  EXPECT_EQ(run_program({"bench", lean_, "--prefill", "8", "--decode", "2"}).exit_code, 0);
   const std::string coded = scratch_.path("coded.gguf");
   const Outcome smaller =
       run_program({"compress", lean_, "-o", coded, "--bpw", "6", "--calibration", notes_,
