@@ -45,7 +45,10 @@ struct BF16Loader {
 template <class V>
 struct SF16Loader {
   static constexpr int kValues = 32, kBytes = 36;
-  static void block(const uint8_t* b, typename V::Floats (&values)[4]) {
+  // last: nothing may be read behind it.
+  static void block(const uint8_t* b, bool last, typename V::Floats (&values)[4]) {
+    uint8_t copy[64];
+    if (last) b = static_cast<const uint8_t*>(__builtin_memcpy(copy, b, kBytes));
     uint32_t bitmap;
     __builtin_memcpy(&bitmap, b, sizeof bitmap);
     expand_halves<V>(b + 4, bitmap, values);
@@ -75,7 +78,7 @@ float float_dot(const uint8_t* w, const float* x, int64_t n) {
   typename V::Floats sums[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
   for (const float* end = x + n; x != end; x += L::kValues, w += L::kBytes) {
     typename V::Floats values[4];
-    L::block(w, values);
+    L::block(w, x + L::kValues == end, values);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) sums[k] = V::fma(values[k], V::load(x + 8 * k), sums[k]);
   }
@@ -110,7 +113,8 @@ void transpose_rows(const uint8_t* w, uint64_t row_bytes, int64_t n_rows, int64_
       typename V::Floats a[4][8];
       for (int64_t r = 0; r < 8; ++r) {
         typename V::Floats values[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
-        if (half + r < n_rows) L::block(w + static_cast<uint64_t>(half + r) * row_bytes, values);
+        if (half + r < n_rows)
+          L::block(w + static_cast<uint64_t>(half + r) * row_bytes, c + L::kValues == n, values);
 #pragma GCC unroll 4
         for (int k = 0; k < 4; ++k) a[k][r] = values[k];
       }

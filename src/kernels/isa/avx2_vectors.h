@@ -246,12 +246,10 @@ struct Avx2Vectors {
   static Floats load_f16(const void* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   }
-  // Of eight f16 that with the number in each byte of `index`; 0 where that is 8 or more, up to 71.
-  static Floats load_f16_at(const void* p, uint64_t index) {
-    const __m128i a = _mm_cvtsi64_si128(static_cast<int64_t>(index)), twice = _mm_add_epi8(a, a);
-    const __m128i order = _mm_add_epi8(_mm_unpacklo_epi8(twice, twice), _mm_set1_epi16(0x7170));
-    return _mm256_cvtph_ps(
-        _mm_shuffle_epi8(_mm_loadu_si128(static_cast<const __m128i*>(p)), order));
+  // 16 bytes in this order, as f16: zero bytes where it says 128.
+  static Floats load_f16_by(const void* p, const uint8_t* order) {
+    return _mm256_cvtph_ps(_mm_shuffle_epi8(_mm_loadu_si128(static_cast<const __m128i*>(p)),
+                                            *reinterpret_cast<const __m128i*>(order)));
   }
   static Floats load_bf16(const void* p) {
     const __m128i a = _mm_loadu_si128(static_cast<const __m128i*>(p));

@@ -14,13 +14,6 @@ struct Avx512Vbmi : Avx512Vnni {
     const Bytes once = _mm256_zextsi128_si256(_mm256_castsi256_si128(sixteen));
     return _mm256_maskz_expand_epi8(bitmap, once);
   }
-  static void expand_halves(const void* p, uint32_t bitmap, Floats (&values)[4]) {
-    const __m512i all = _mm512_maskz_expand_epi16(bitmap, _mm512_zextsi256_si512(load_bytes(p)));
-    values[0] = _mm256_cvtph_ps(_mm512_castsi512_si128(all));
-    values[1] = _mm256_cvtph_ps(_mm512_extracti32x4_epi32(all, 1));
-    values[2] = _mm256_cvtph_ps(_mm512_extracti32x4_epi32(all, 2));
-    values[3] = _mm256_cvtph_ps(_mm512_extracti32x4_epi32(all, 3));
-  }
 
   template <class F>
   static bool few_own_tokens(const MatrixView& w, int64_t begin, int64_t end, const PreparedRow* x,

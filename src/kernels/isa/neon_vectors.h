@@ -341,11 +341,10 @@ struct NeonVectors {
     return both(
         [p](int i) { return four_of_f16(load_word(static_cast<const char*>(p) + 8 * i, 8)); });
   }
-  // Of eight f16 that with the number in each byte of `index`; 0 where that is 8 or more.
-  static Floats load_f16_at(const void* p, uint64_t index) {
-    const uint8x8_t low = vshl_n_u8(vcreate_u8(index), 1), high = vadd_u8(low, vdup_n_u8(1));
-    const uint8x16_t order = vcombine_u8(vzip1_u8(low, high), vzip2_u8(low, high));
-    const uint64x2_t halves = vreinterpretq_u64_s8(vqtbl1q_s8(load_sixteen(p), order));
+  // 16 bytes in this order, as f16: zero bytes where it says 128.
+  static Floats load_f16_by(const void* p, const uint8_t* order) {
+    const int8x16_t bytes = vqtbl1q_s8(load_sixteen(p), vld1q_u8(order));
+    const uint64x2_t halves = vreinterpretq_u64_s8(bytes);
     return {{four_of_f16(vgetq_lane_u64(halves, 0)), four_of_f16(vgetq_lane_u64(halves, 1))}};
   }
   static Floats load_bf16(const void* p) {
