@@ -269,6 +269,9 @@ void add_prune(CLI::App& app, Action& action) {
       ->add_option("--pattern", o.pattern,
                    "With --what weights: of each M neighbouring inputs of a row N stay, as 2:4")
       ->type_name("N:M");
+  c.command->add_flag("--owl", o.owl,
+                      "With --what weights and --remove: of layers whose weights and inputs have "
+                      "more outliers fewer weights go, of the others more (OWL)");
   c.command->add_flag(
       "--sparse", o.sparse,
       "With --what weights and a --pattern of at most half: write no zeros (SF16, 9 bits a weight "

@@ -65,8 +65,9 @@ Result<MaskPattern> parse_pattern(const std::string& text) {
 // Which single weights go.
 Result<MaskRequest> masks_of(const PruneOptions& options) {
   if (options.what != "weights") {
-    if (options.method.empty() && options.pattern.empty() && !options.sparse) return MaskRequest{};
-    return Status::usage("--method, --pattern and --sparse are of single weights",
+    if (options.method.empty() && options.pattern.empty() && !options.sparse && !options.owl)
+      return MaskRequest{};
+    return Status::usage("--method, --pattern, --owl and --sparse are of single weights",
                          "say --what weights, or leave them out");
   }
   if (options.size_bytes || options.speedup > 0)
@@ -75,10 +76,13 @@ Result<MaskRequest> masks_of(const PruneOptions& options) {
   if (options.recover != "local")
     return Status::usage("whether other weights make up for those that go is the method's choice",
                          "say --method wanda, which changes none, and leave out --recover");
-  MaskRequest masks{MaskMethod::kSparseGpt, {options.remove, 0, 0}, options.sparse};
+  MaskRequest masks{MaskMethod::kSparseGpt, {options.remove, 0, 0}, options.sparse, options.owl};
   for (const auto& [name, method] : kMethods)
     if (name == options.method) masks.method = method;
   if (options.pattern.empty()) return masks;
+  if (options.owl)
+    return Status::usage("of a pattern as many weights go in every layer: --owl has no choice",
+                         "say --remove instead of --pattern");
   ASSIGN_OR_RETURN(masks.pattern, parse_pattern(options.pattern));
   if (options.remove > 0 && std::abs(options.remove - masks.pattern.share) > 1e-9)
     return Status::usage(fmt::format("--pattern {} removes {:g} of the weights, --remove says {:g}",

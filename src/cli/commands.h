@@ -93,6 +93,7 @@ struct PruneOptions : CommonOptions {
   std::string recover = "local";
   std::string method, pattern;  // of single weights; empty: sparsegpt, none
   bool sparse = false;          // zeros are not stored
+  bool owl = false;             // each layer has its own share of zeros
   bool uniform = false;
   std::string calibration_file;  // empty: the built-in text
   Effort effort = Effort::kNormal;

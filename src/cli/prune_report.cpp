@@ -79,6 +79,11 @@ void print_masked(const PruneReport& report, const Model& model, const PruneOpti
                  paint.cyan(bar(share(kind.zeros, kind.weights), 24)),
                  format_count(kind.source_bytes), format_count(kind.bytes)});
   table.print(paint);
+  if (!report.layer_shares.empty()) {
+    const auto [least, most] = std::ranges::minmax(report.layer_shares);
+    fmt::print("\nby the layers' outliers {:.1f} to {:.1f} % of their weights are zero\n",
+               100 * least, 100 * most);
+  }
   if (options.sparse) return print_sparse(report);
   const double zeros = zeros_of(report);
   fmt::print(
@@ -104,7 +109,9 @@ Json masked_json(const PruneReport& report, const Model& model) {
   for (const double bits : {bits_of_weight(model), kBitsOfQ4})
     forms.push_back({{"bits_per_weight", bits},
                      {"sparse_bits_per_weight", bitmap_bits(zeros_of(report), bits)}});
-  return {{"zero_share", zeros_of(report)}, {"kinds", kinds}, {"bitmap_forms", forms}};
+  Json json = {{"zero_share", zeros_of(report)}, {"kinds", kinds}, {"bitmap_forms", forms}};
+  if (!report.layer_shares.empty()) json["layer_shares"] = report.layer_shares;
+  return json;
 }
 
 }  // namespace

@@ -142,15 +142,49 @@ void LayerMasking::see(const Tensor& tensor, const float* x, int64_t x_stride, i
       input.covariance->add(bench_.session.team(), x, x_stride, n_tokens, ones.data());
 }
 
+Status LayerMasking::look(uint32_t layer, FitTexts& texts) {
+  ForwardHooks hooks;
+  hooks.on_linear_input = [&](const Tensor& t, const float* x, int64_t stride, int64_t n) {
+    see(t, x, stride, n);
+  };
+  return texts.show(layer, std::move(hooks));
+}
+
+Result<std::vector<float>> LayerMasking::energies_of(const Input& input) const {
+  std::vector<float> energies(static_cast<size_t>(input.covariance->columns()));
+  input.covariance->diagonal(energies);
+  if (all_finite(energies)) return energies;
+  return Status::bad_input("the model overflows on the calibration text",
+                           "its weights are damaged: try another file");
+}
+
+Result<LayerOutliers> LayerMasking::outliers(uint32_t layer, FitTexts& texts) {
+  open(layer);
+  TRY(look(layer, texts));
+  ThreadTeam& team = bench_.session.team();
+  double sum = 0;
+  uint64_t above = 0, weights = 0;
+  for (const Input& input : inputs_) {
+    ASSIGN_OR_RETURN(const auto energies, energies_of(input));
+    for (const Matrix& matrix : input.readers) {
+      TRY(read_values(bench_, *matrix.tensor, matrix.values));
+      sum += sum_of_scores(team, matrix.weights(), energies);
+      weights += matrix.values.size();
+    }
+  }
+  const double bound = kOutlier * sum / static_cast<double>(weights);
+  for (const Input& input : inputs_) {
+    ASSIGN_OR_RETURN(const auto energies, energies_of(input));
+    for (const Matrix& matrix : input.readers)
+      above += scores_above(team, matrix.weights(), energies, bound);
+  }
+  return LayerOutliers{static_cast<double>(above) / static_cast<double>(weights), weights};
+}
+
 Status LayerMasking::mask(uint32_t layer, FitTexts& texts) {
   open(layer);
-  if (request_.method == MaskMethod::kSparseGpt || request_.method == MaskMethod::kWanda) {
-    ForwardHooks hooks;
-    hooks.on_linear_input = [&](const Tensor& t, const float* x, int64_t stride, int64_t n) {
-      see(t, x, stride, n);
-    };
-    TRY(texts.show(layer, std::move(hooks)));
-  }
+  if (request_.method == MaskMethod::kSparseGpt || request_.method == MaskMethod::kWanda)
+    TRY(look(layer, texts));
   for (Input& input : inputs_) TRY(mask_readers(input));
   return {};
 }
@@ -158,16 +192,12 @@ Status LayerMasking::mask(uint32_t layer, FitTexts& texts) {
 Status LayerMasking::mask_readers(Input& input) {
   ThreadTeam& team = bench_.session.team();
   const MaskPattern& pattern = request_.pattern;
-  std::vector<float> energies(static_cast<size_t>(input.covariance->columns()));
-  input.covariance->diagonal(energies);
-  if (!all_finite(energies))
-    return Status::bad_input("the model overflows on the calibration text",
-                             "its weights are damaged: try another file");
+  ASSIGN_OR_RETURN(const auto energies, energies_of(input));
   if (request_.method == MaskMethod::kSparseGpt)
     prepare_sparsegpt(team, *input.covariance, scratch_.data());
   for (const Matrix& matrix : input.readers) {
     TRY(read_values(bench_, *matrix.tensor, matrix.values));
-    const MaskedMatrix m = {matrix.values, matrix.view.rows, matrix.view.columns};
+    const MaskedMatrix m = matrix.weights();
     switch (request_.method) {
       case MaskMethod::kSparseGpt:
         mask_by_sparsegpt(team, m, *input.covariance, pattern, scratch_);

@@ -16,6 +16,7 @@ struct MaskRequest {
   MaskMethod method = MaskMethod::kSparseGpt;
   MaskPattern pattern;
   bool sparse = false;  // zeros are not stored, where that is smaller
+  bool owl = false;     // each layer has its own share, by its outliers
 };
 
 // Of one kind of matrix, in all layers.
@@ -36,6 +37,10 @@ class LayerMasking {
   // Room for any layer, at the beginning of a stage.
   static Result<LayerMasking> create(const Workbench& bench, const Dense& dense,
                                      const MaskRequest& request);
+  // Of the layer, which is held, as the texts before it say.
+  Result<LayerOutliers> outliers(uint32_t layer, FitTexts& texts);
+  // Of the layers from now on.
+  void set_share(double share) { request_.pattern.share = share; }
   // Looks at the texts before the layer, which is held, and masks all its matrices.
   Status mask(uint32_t layer, FitTexts& texts);
   // Text meets what the matrices have become.
@@ -50,6 +55,7 @@ class LayerMasking {
     const Tensor* tensor;
     std::span<float> values;
     MatrixView view;
+    MaskedMatrix weights() const { return {values, view.rows, view.columns}; }
   };
   struct Input {
     std::optional<Covariance> covariance;
@@ -58,6 +64,8 @@ class LayerMasking {
   static constexpr size_t kKinds = 8;
   LayerMasking(const Workbench& bench, const Dense& dense, const MaskRequest& request);
   void open(uint32_t layer);
+  Status look(uint32_t layer, FitTexts& texts);
+  Result<std::vector<float>> energies_of(const Input& input) const;
   void see(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens);
   Status mask_readers(Input& input);
   void count(const Matrix& matrix);

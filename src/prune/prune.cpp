@@ -344,8 +344,28 @@ class Pruning {
     return compare(probes);
   }
 
+  // How many weights of each layer go, by the outliers of the whole model.
+  Result<std::vector<double>> measure_shares(const Workbench& bench, const ModelShape& shape) {
+    ASSIGN_OR_RETURN(FitTexts fit, FitTexts::begin(bench, chunks_.fit));
+    ASSIGN_OR_RETURN(LayerMasking masking, LayerMasking::create(bench, dense_, request_.masks));
+    std::vector<LayerOutliers> outliers;
+    for (const LayerShape& layer : shape.layers) {
+      if (progress_)
+        progress_("measuring outliers", static_cast<double>(layer.layer) / model_->hyper.n_layers);
+      TRY(session_->hold_layer(layer.layer));
+      ASSIGN_OR_RETURN(outliers.emplace_back(), masking.outliers(layer.layer, fit));
+      TRY(fit.run(layer.layer, {}));
+      session_->let_go();
+    }
+    bench.clear();
+    return shares_by_outliers(outliers, request_.masks.pattern.share);
+  }
+
   // The same, where single weights of each layer go.
   Status mask(const Workbench& bench, const ModelShape& shape, PrunedFile& file) {
+    if (request_.masks.owl) {
+      ASSIGN_OR_RETURN(report_.layer_shares, measure_shares(bench, shape));
+    }
     ASSIGN_OR_RETURN(FitTexts fit, FitTexts::begin(bench, chunks_.fit));
     ASSIGN_OR_RETURN(ProbeTexts probes, ProbeTexts::begin(bench, chunks_.held_out, 2));
     TRY(probes.embed(kPruned));
@@ -354,6 +374,7 @@ class Pruning {
       if (progress_)
         progress_("pruning", static_cast<double>(layer.layer) / model_->hyper.n_layers);
       TRY(session_->hold_layer(layer.layer));
+      if (request_.masks.owl) masking.set_share(report_.layer_shares[layer.layer]);
       TRY(masking.mask(layer.layer, fit));
       TRY(fit.run(layer.layer, masking.hooks()));
       TRY(run_probes(probes, layer.layer, masking.hooks()));

@@ -59,11 +59,12 @@ struct PruneReport {
   uint64_t source_token_bytes = 0, token_bytes = 0;  // that decoding a token reads
   std::string architecture;                          // of what was written
   ModelShape shape;
-  uint64_t tokens_met = 0;         // of the vocabulary: different ones in the text
-  double expected_growth = 0;      // and how many more tokens such text will take, as a share
-  double predicted_kld = 0;        // nats, of the parts one by one
-  std::vector<MaskedKind> masked;  // single weights that went
-  double kld = 0;                  // of the result, on text held out; 0: not measured
+  uint64_t tokens_met = 0;           // of the vocabulary: different ones in the text
+  double expected_growth = 0;        // and how many more tokens such text will take, as a share
+  double predicted_kld = 0;          // nats, of the parts one by one
+  std::vector<MaskedKind> masked;    // single weights that went
+  std::vector<double> layer_shares;  // of each layer's weights, where they differ
+  double kld = 0;                    // of the result, on text held out; 0: not measured
   std::optional<DistillReport> distilled;  // after that
   MemoryMap map;                           // as planned
   double seconds = 0;

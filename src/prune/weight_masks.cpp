@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <string_view>
-#include <vector>
 
 #include "prune/triangle_inverse.h"
 
@@ -53,6 +52,24 @@ void mask_rows(ThreadTeam& team, const MaskedMatrix& m, const MaskPattern& patte
         });
       }
   });
+}
+
+std::vector<float> norms_of(std::span<const float> energies) {
+  std::vector<float> norms;
+  for (const float energy : energies) norms.push_back(std::sqrt(energy));
+  return norms;
+}
+
+// The sum over rows of body(row), the same whatever the number of threads.
+template <class Body>
+double over_rows(ThreadTeam& team, int64_t rows, const Body& body) {
+  std::vector<double> of_rows(static_cast<size_t>(rows));
+  team.parallel_for(rows, 8, [&](int64_t first, int64_t last, int) {
+    for (int64_t r = first; r < last; ++r) of_rows[static_cast<size_t>(r)] = body(r);
+  });
+  double sum = 0;
+  for (const double one : of_rows) sum += one;
+  return sum;
 }
 
 // Steele et al., "SplitMix64".
@@ -160,11 +177,46 @@ void mask_by_magnitude(ThreadTeam& team, const MaskedMatrix& m, const MaskPatter
 
 void mask_by_wanda(ThreadTeam& team, const MaskedMatrix& m, std::span<const float> energies,
                    const MaskPattern& pattern) {
-  std::vector<float> norms;
-  for (const float energy : energies) norms.push_back(std::sqrt(energy));
+  const std::vector<float> norms = norms_of(energies);
   mask_rows(team, m, pattern, [&](int64_t r, int64_t c) {
     return std::abs(m.weights[r * m.columns + c]) * norms[c];
   });
+}
+
+double sum_of_scores(ThreadTeam& team, const MaskedMatrix& m, std::span<const float> energies) {
+  const std::vector<float> norms = norms_of(energies);
+  return over_rows(team, m.rows, [&](int64_t r) {
+    double sum = 0;
+    for (int64_t c = 0; c < m.columns; ++c)
+      sum += std::abs(m.weights[r * m.columns + c]) * norms[c];
+    return sum;
+  });
+}
+
+uint64_t scores_above(ThreadTeam& team, const MaskedMatrix& m, std::span<const float> energies,
+                      double bound) {
+  const std::vector<float> norms = norms_of(energies);
+  return static_cast<uint64_t>(over_rows(team, m.rows, [&](int64_t r) {
+    int64_t above = 0;
+    for (int64_t c = 0; c < m.columns; ++c)
+      above += std::abs(m.weights[r * m.columns + c]) * norms[c] > bound;
+    return static_cast<double>(above);
+  }));
+}
+
+std::vector<double> shares_by_outliers(std::span<const LayerOutliers> layers, double share) {
+  double least = INFINITY, most = 0, mean = 0, weights = 0;
+  for (const LayerOutliers& layer : layers) {
+    least = std::min(least, layer.share), most = std::max(most, layer.share);
+    mean += layer.share * static_cast<double>(layer.weights);
+    weights += static_cast<double>(layer.weights);
+  }
+  mean /= weights;
+  const double spread = 2 * std::min({kOwlSpread, share / 2, (1 - share) / 2});
+  std::vector<double> shares;
+  for (const LayerOutliers& layer : layers)
+    shares.push_back(most > least ? share - spread * (layer.share - mean) / (most - least) : share);
+  return shares;
 }
 
 void mask_by_lot(ThreadTeam& team, const MaskedMatrix& m, std::string_view name,

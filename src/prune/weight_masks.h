@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "compress/covariance.h"
 #include "platform/threads.h"
@@ -45,6 +46,22 @@ void mask_by_wanda(ThreadTeam& team, const MaskedMatrix& matrix, std::span<const
 // The same weights for the same name, whatever the number of threads.
 void mask_by_lot(ThreadTeam& team, const MaskedMatrix& matrix, std::string_view name,
                  const MaskPattern& pattern);
+
+// Of Wanda's scores of all weights: their sum, and how many are above a bound.
+double sum_of_scores(ThreadTeam& team, const MaskedMatrix& matrix, std::span<const float> energies);
+uint64_t scores_above(ThreadTeam& team, const MaskedMatrix& matrix, std::span<const float> energies,
+                      double bound);
+
+// Outlier-weighed layerwise sparsity (OWL; Yin et al., 2024). A layer's outliers are the share of
+// its weights whose score is more than kOutlier times the mean of them all; the more it has, the
+// fewer of its weights go. Shares differ by twice kOwlSpread at most (less where there is no room
+// for that), and go together to `share` of all weights.
+struct LayerOutliers {
+  double share;
+  uint64_t weights;
+};
+inline constexpr double kOutlier = 5, kOwlSpread = 0.08;
+std::vector<double> shares_by_outliers(std::span<const LayerOutliers> layers, double share);
 
 // A covariance on its way to mask_by_sparsegpt: damped by 1 % and factored, each block's triangle
 // inverted. Once for all matrices that share the input. panel: triangle_scratch() floats of the

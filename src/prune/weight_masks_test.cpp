@@ -223,6 +223,48 @@ TEST(WeightMasks, EachDiagonalBlockByItself) {
   }
 }
 
+TEST(WeightMasks, ScoresAreCountedAsTheyAre) {
+  const Problem p = make_problem(33, 96, 60, 8);
+  std::vector<float> weights = p.weights, energies(96, 0.0f);
+  for (size_t i = 0; i < p.inputs.size(); ++i) energies[i % 96] += p.inputs[i] * p.inputs[i];
+  std::vector<double> scores;
+  double sum = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    scores.push_back(std::abs(double{weights[i]}) * std::sqrt(double{energies[i % 96]}));
+    sum += scores.back();
+  }
+  std::ranges::sort(scores);
+  ThreadTeam team(2);
+  const MaskedMatrix m = {weights, p.rows, p.columns};
+  EXPECT_NEAR(sum_of_scores(team, m, energies), sum, 1e-5 * sum);
+  for (const size_t above : {0, 1, 100, 3000}) {
+    const size_t at = scores.size() - above;
+    const double bound = above ? (scores[at - 1] + scores[at]) / 2 : 1.01 * scores.back();
+    EXPECT_EQ(scores_above(team, m, energies, bound), above);
+  }
+}
+
+// As in the paper: what stays is raised by each layer's outliers, stretched to twice the spread,
+// and moved to the mean.
+TEST(WeightMasks, LayersWithMoreOutliersLoseLess) {
+  const LayerOutliers layers[] = {{0.02, 100}, {0.01, 100}, {0.06, 100}, {0.03, 100}};
+  const auto shares = shares_by_outliers(layers, 0.7);
+  double mean = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_NEAR(shares[i], 0.7 - ((layers[i].share - 0.01) * 0.16 / 0.05 - 0.064), 1e-9);
+    mean += shares[i] / 4;
+  }
+  EXPECT_NEAR(mean, 0.7, 1e-9);
+  const LayerOutliers uneven[] = {{0.0, 1}, {1.0, 3}};
+  for (const double share : {0.001, 0.5, 0.999}) {
+    const auto few = shares_by_outliers(uneven, share);
+    EXPECT_NEAR((few[0] + 3 * few[1]) / 4, share, 1e-9);
+    for (const double one : few) EXPECT_TRUE(one >= 0 && one <= 1) << one;
+  }
+  const LayerOutliers same[] = {{0.01, 5}, {0.01, 7}};
+  for (const double one : shares_by_outliers(same, 0.3)) EXPECT_EQ(one, 0.3);
+}
+
 TEST(WeightMasks, TheSameWhateverTheThreads) {
   const Problem p = make_problem(130, 160, 300, 7);
   for (const By by : {By::kSparseGpt, By::kWanda, By::kLot})

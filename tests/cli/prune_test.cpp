@@ -159,6 +159,8 @@ TEST_F(Prune, SaysWhatIsWrong) {
                          {{"--what", "experts", "--remove", "0.2"}, 2, "experts"},
                          {{"--what", "weights", "--remove", "0.2", "--sparse"}, 2, "16 of each 32"},
                          {{"--remove", "0.2", "--sparse"}, 2, "--what weights"},
+                         {{"--remove", "0.2", "--owl"}, 2, "--what weights"},
+                         {{"--what", "weights", "--pattern", "2:4", "--owl"}, 2, "--remove"},
                          {{"--size", "1000"}, 4, "embedding"},
                          {{"--size", "1GB"}, 2, "nothing has to go"},
                          {{"--speedup", "100"}, 4, "the least they can be"},
