@@ -79,8 +79,8 @@ Result<MemoryMap> map_for(const PlanOptions& options, const Model& model,
   if (options.goal != "train") return plan_inference(model, request);
   TrainingRequest training = training_request(options, model, request);
   const auto fitting = fit_training(model, training, memory_budget(options).bytes);
-  training.pass_sequences = fitting.ok() ? fitting->pass_sequences : 1;
-  return plan_training(model, training);
+  training.pass_sequences = 1;
+  return plan_training(model, fitting.ok() ? *fitting : training);
 }
 
 // What the teacher takes, before the training.

@@ -59,6 +59,11 @@ void tell_plan(const TrainSetup& setup, const RunSettings& settings, const Train
       format_count(layout.n_parameters), h.n_layers, h.width, format_count(settings.steps),
       layout.sequences, layout.context, of_each_rank(setup), format_bytes(map.total_bytes()),
       o.threads(), o.threads() == 1 ? "" : "s"));
+  if (layout.gathered)
+    print_note(fmt::format("each rank keeps a part of the weights, and gathers a layer's for it{}",
+                           o.sample.empty() ? "" : "; so there are no samples"));
+  if (map.find(owner::kWeightRing))
+    print_note("the model does not fit: its weights are read from the file twice in each step");
   const double epochs = static_cast<double>(settings.steps * layout.sequences) /
                         static_cast<double>(setup.data->n_training());
   if (o.hours > 0 && epochs > kUsefulEpochs)
@@ -134,7 +139,7 @@ class Run {
 
   std::string sample() {
     const std::string& prompt = setup_.options.sample;
-    if (prompt.empty()) return "";
+    if (prompt.empty() || trainer_.shares_parameters()) return "";  // no rank has all weights
     auto text = sample_text(trainer_, *setup_.tokenizer, prompt);
     note(text.status());
     return text.ok() ? std::move(*text) : "";
@@ -173,12 +178,13 @@ Status lead(const TrainSetup& setup, const RunSettings& settings, Trainer& train
   TRY(Run(setup, settings, trainer, std::move(metrics)).run(result));
   return options.learning.lora
              ? write_adapter(*trainer.adapter(), *setup.model, options.output, true)
-             : write_model(*trainer.model(), options.output, true);
+             : write_model(trainer, options.output, true);
 }
 
 Status follow(const TrainSetup& setup, const RunSettings& settings, Trainer& trainer) {
   TrainingRun run(trainer, *setup.data, setup.folder, settings, state_at_start(setup));
-  return run.run([](const StepReport&) {});
+  TRY(run.run([](const StepReport&) {}));
+  return setup.options.learning.lora ? Status() : write_model(trainer, setup.options.output, true);
 }
 
 Status train(const TrainOptions& options, const Ranks& ranks) {

@@ -237,6 +237,7 @@ Status fill(const Ranks& ranks, TrainSetup& setup, const Progress& progress) {
         o.context ? o.context
                   : std::min(setup.codec ? setup.codec->context() : kTunedContext, request.context);
   request.ranks = ranks.size();
+  request.shares_parameters = setup.shares_parameters;
   request.tokenizer_bytes = setup.tokenizer->table_bytes();
   TRY(open_teacher(o, setup));
   TRY(find_data(ranks, setup, progress));
@@ -244,7 +245,7 @@ Status fill(const Ranks& ranks, TrainSetup& setup, const Progress& progress) {
 }
 
 TrainSetup empty_setup(const TrainOptions& o, WorkFolder folder) {
-  return {o, std::move(folder), {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  return {o, std::move(folder), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
 }
 
 Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
@@ -263,9 +264,11 @@ Result<TrainSetup> set_up_first(const TrainOptions& o, const Ranks& ranks,
 }
 
 // What the first rank chose, for the others.
-Status tell_choice(const Ranks& ranks, TrainOptions& o) {
-  uint32_t* const chosen[] = {&o.batch_size, &o.n_layers,  &o.width,  &o.n_heads,
-                              &o.n_kv_heads, &o.ffn_width, &o.context};
+Status tell_choice(const Ranks& ranks, TrainSetup& setup) {
+  TrainOptions& o = setup.options;
+  uint32_t shares = setup.request.shares_parameters;
+  uint32_t* const chosen[] = {&o.batch_size, &o.n_layers,  &o.width,   &o.n_heads,
+                              &o.n_kv_heads, &o.ffn_width, &o.context, &shares};
   std::vector<double> values(std::size(chosen) + 1);
   if (ranks.first()) {
     for (size_t i = 0; i < std::size(chosen); ++i) values[i] = *chosen[i];
@@ -276,6 +279,7 @@ Status tell_choice(const Ranks& ranks, TrainOptions& o) {
   TRY(ranks.sum(values));
   if (ranks.first()) return {};
   for (size_t i = 0; i < std::size(chosen); ++i) *chosen[i] = static_cast<uint32_t>(values[i]);
+  setup.shares_parameters = shares != 0;
   if (!has_shape(o)) return {};
   o.parameters = 0, o.tokenizer = fmt::format("bpe:{}", values.back());
   return {};
@@ -294,13 +298,15 @@ Result<TrainSetup> set_up_training(const TrainOptions& o, const Ranks& ranks,
   if (ranks.first()) {
     ASSIGN_OR_RETURN(TrainSetup setup, set_up_first(o, ranks, progress));
     setup.options.batch_size = setup.request.sequences;
-    TRY(tell_choice(ranks, setup.options));
+    TRY(tell_choice(ranks, setup));
     return setup;
   }
   TrainSetup setup = empty_setup(o, WorkFolder::shared(o.output + ".training"));
-  TRY(tell_choice(ranks, setup.options));  // waits for the first
+  TRY(tell_choice(ranks, setup));  // waits for the first
   TRY(fill(ranks, setup, progress));
-  return setup;
+  if (setup.request.shares_parameters == setup.shares_parameters) return setup;
+  return Status::does_not_fit("there is less memory here than the first rank has",
+                              "give all ranks the same --memory");
 }
 
 }  // namespace enxuto

@@ -24,6 +24,7 @@ struct TrainSetup {
   DataCounts counts;
   std::optional<Sequences> data;
   TrainingRequest request;                   // that fits the memory
+  bool shares_parameters = false;            // as the first rank chose, told to the others
   std::optional<TrainingProposal> proposal;  // of --hours, where it chose the model
   std::shared_ptr<const Model> teacher;      // null: there is none
 };

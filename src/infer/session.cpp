@@ -228,6 +228,12 @@ Status Session::hold_layer(uint32_t layer) {
   return state_->weights->hold(layer);
 }
 
+Result<WeightRows> Session::hold_rows(const Tensor& matrix, uint64_t first, uint64_t n) {
+  return state_->weights->hold_rows(matrix, first, n);
+}
+
+void Session::walk_back(bool back) { state_->weights->walk_back(back); }
+
 void Session::let_go() { state_->weights->let_go(); }
 
 WeightRows Session::weight_rows(const Tensor& tensor) const {

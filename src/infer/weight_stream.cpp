@@ -1,5 +1,6 @@
 #include "infer/weight_stream.h"
 
+#include <algorithm>
 #include <cassert>
 
 #include "plan/plan.h"
@@ -41,13 +42,9 @@ Result<std::unique_ptr<WeightStream>> WeightStream::open(const Model& model, Wei
     at += piece.bytes;
   }
   s.pinned_.resize(s.plan_.slices.size());
-  s.rank_.resize(s.plan_.slices.size());
+  s.order_sweep(false);
   for (uint32_t u = 0; u < s.plan_.slices.size(); ++u) {
-    if (!s.plan_.pinned[u]) {
-      s.rank_[u] = static_cast<uint32_t>(s.streamed_.size());
-      s.streamed_.push_back(u);
-      continue;
-    }
+    if (!s.plan_.pinned[u]) continue;
     TRY(s.read_piece(s.plan_.slices[u], at));
     s.pinned_[u] = at;
     at += s.plan_.slices[u].bytes;
@@ -141,8 +138,33 @@ void WeightStream::release(uint32_t u) {
 }
 
 Status WeightStream::hold(uint32_t layer) {
-  if (!plan_.streams) return {};
-  const uint32_t begin = plan_.begin_of_layer(layer), end = plan_.ends[layer];
+  return plan_.streams ? hold_slices(plan_.begin_of_layer(layer), plan_.ends[layer]) : Status();
+}
+
+Result<WeightRows> WeightStream::hold_rows(const Tensor& matrix, uint64_t first, uint64_t n) {
+  const uint64_t row_bytes = matrix.row_bytes();
+  WeightRows rows = {
+      matrix.type, static_cast<int64_t>(n), static_cast<int64_t>(matrix.columns()), row_bytes, {}};
+  if (!plan_.streams) {
+    rows.pieces.push_back({0, matrix.data.data() + first * row_bytes});
+    return rows;
+  }
+  const auto& slices = plan_.slices;
+  uint32_t begin = plan_.first_of[static_cast<size_t>(&matrix - model_.tensors.data())];
+  while (slices[begin].first_row + slices[begin].n_rows <= first) ++begin;
+  uint32_t end = begin;
+  while (end < slices.size() && slices[end].tensor == &matrix && slices[end].first_row < first + n)
+    ++end;
+  TRY(hold_slices(begin, end));
+  for (uint32_t u = begin; u < end; ++u) {
+    const uint64_t row = std::max(slices[u].first_row, first);
+    rows.pieces.push_back({static_cast<int64_t>(row - first),
+                           held_[u - begin] + (row - slices[u].first_row) * row_bytes});
+  }
+  return rows;
+}
+
+Status WeightStream::hold_slices(uint32_t begin, uint32_t end) {
   assert(held_.empty() && plan_.n_slots >= end - begin);
   for (uint32_t u = begin; u < end; ++u) {
     Result<const uint8_t*> place =
@@ -163,6 +185,38 @@ void WeightStream::let_go() {
   held_begin_ = held_end_ = 0;
   held_.clear();
   for (uint32_t u = begin; u < end; ++u) release(u);
+}
+
+void WeightStream::walk_back(bool back) {
+  if (streamed_.empty() || back == back_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    order_sweep(back);
+    base_ = taken_ = released_ = next_;
+    first_ = 0;
+  }
+  changed_.notify_all();
+}
+
+// Slices of a layer are in order either way; the head's come last.
+void WeightStream::order_sweep(bool back) {
+  const auto n_layers = static_cast<uint32_t>(plan_.ends.size());
+  const auto n_slices = static_cast<uint32_t>(plan_.slices.size());
+  streamed_.clear();
+  rank_.assign(n_slices, 0);
+  const auto add = [&](uint32_t begin, uint32_t end) {
+    for (uint32_t u = begin; u < end; ++u) {
+      if (plan_.pinned[u]) continue;
+      rank_[u] = static_cast<uint32_t>(streamed_.size());
+      streamed_.push_back(u);
+    }
+  };
+  for (uint32_t i = 0; i < n_layers; ++i) {
+    const uint32_t layer = back ? n_layers - 1 - i : i;
+    add(plan_.begin_of_layer(layer), plan_.ends[layer]);
+  }
+  add(plan_.begin_of_layer(n_layers), n_slices);
+  back_ = back;
 }
 
 const uint8_t* WeightStream::data(const Tensor& tensor) const {

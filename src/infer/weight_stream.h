@@ -37,7 +37,13 @@ class WeightStream {
   void release(uint32_t u);
   // A layer's slices stay in memory, however often they are acquired and released, until let_go().
   Status hold(uint32_t layer);
+  // The same of some rows of a matrix; where a plan that streams holds layers, of one of them or of
+  // a block of the head.
+  Result<WeightRows> hold_rows(const Tensor& matrix, uint64_t first, uint64_t n);
   void let_go();
+  // Layers are held from the last to the first from now on, or from the first to the last again:
+  // what is read ahead follows.
+  void walk_back(bool back);
 
   // Where the tensor lies; of a streamed matrix, in the mapped file.
   const uint8_t* data(const Tensor& tensor) const;
@@ -54,6 +60,8 @@ class WeightStream {
   Status read_piece(const WeightPiece& piece, uint8_t* memory);
   void read_ahead();
   Result<const uint8_t*> take(uint32_t u);
+  Status hold_slices(uint32_t begin, uint32_t end);
+  void order_sweep(bool back);
   uint32_t slot_of(uint64_t turn) const { return static_cast<uint32_t>(turn % plan_.n_slots); }
   uint8_t* memory_of(uint64_t turn) const { return ring_ + slot_of(turn) * plan_.slot_bytes; }
   const WeightPiece& slice_of(uint64_t turn) const {
@@ -65,7 +73,7 @@ class WeightStream {
   std::vector<std::unique_ptr<DirectFile>> files_;
   std::vector<const uint8_t*> small_;  // by index of the tensor in the model
   std::vector<uint8_t*> pinned_;       // by slice; null: streamed
-  std::vector<uint32_t> streamed_;     // the slices that are, in order
+  std::vector<uint32_t> streamed_;     // the slices that are, in the order of the sweep
   std::vector<uint32_t> rank_;         // by slice: its place among them
   uint8_t* row_buffer_ = nullptr;
   uint8_t* ring_ = nullptr;
@@ -82,6 +90,7 @@ class WeightStream {
     uint64_t filled = 0;  // the turn that it holds, plus one
   };
   std::vector<Slot> slots_;
+  bool back_ = false;
   int n_reading_ = 0;
   std::chrono::steady_clock::time_point reading_since_;
   bool stop_ = false;

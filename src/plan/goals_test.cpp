@@ -83,6 +83,23 @@ TEST_F(Goals, AStepRunsInPassesThatFit) {
       << too_much.todo();
 }
 
+// Of ranks that have no room for all of the parameters each keeps some rows of the matrices.
+TEST_F(Goals, RanksShareParametersWhereTheyDoNotFit) {
+  request_.ranks = 2, request_.sequences = 2;
+  model_.token_embedding = model_.output = &model_.tensors[0];
+  const uint64_t whole = plan_training(model_, request_)->total_bytes();
+  EXPECT_FALSE(fit_training(model_, request_, whole)->shares_parameters);
+  const auto shared = fit_training(model_, request_, whole - 1);
+  ASSERT_TRUE(shared.ok()) << shared.status().what();
+  EXPECT_TRUE(shared->shares_parameters);
+  const auto l = lay_out_training(model_, *shared);
+  EXPECT_EQ(l->parameters, 2'000'000u + 448);  // norms stay whole
+  EXPECT_EQ(l->gathered, 4096u * 100 * 4);
+  EXPECT_EQ(plan_training(model_, *shared)->total_bytes(), whole - 2'000'000 + l->gathered);
+  request_.ranks = 1;
+  EXPECT_FALSE(fit_training(model_, request_, whole / 2).ok());
+}
+
 TEST_F(Goals, WhatALayerComputesOfATokenIsCounted) {
   // 4 x 100, 10 x (10 + 10 + 1), 5 x 20 and 3 x 300 values.
   EXPECT_EQ(kept_values_per_token(model_.hyper, 0), 1610u);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
+#include "plan/gradient_layout.h"
 
 namespace enxuto {
 namespace {
@@ -122,6 +123,27 @@ TEST(Plan, CountsTheCacheInItsFormats) {
   request.kv = {{Type::Q8_0, Type::F16}};
   model.hyper.key_dim = 48;  // no whole blocks
   EXPECT_EQ(plan_inference(model, request).status().code(), Code::kUsage);
+}
+
+// Training holds a block of it at once.
+TEST(Plan, AStreamedHeadIsCutWhereItsBlocksEnd) {
+  Model model;
+  shape(model);
+  Tensor& head = model.tensors[0];
+  head.type = Type::F16, head.shape[0] = 600, head.shape[1] = 10'000;
+  model.output = &head;
+  const WeightPlan plan = plan_streaming(model, 0, /*holds_layers=*/true);
+  uint64_t rows = 0;
+  uint32_t of_first_block = 0;
+  for (const WeightPiece& slice : plan.slices) {
+    EXPECT_EQ(slice.first_row, rows);
+    rows += slice.n_rows;
+    EXPECT_EQ(slice.first_row / kVocabularyBlock, (rows - 1) / kVocabularyBlock);
+    of_first_block += slice.first_row < kVocabularyBlock;
+  }
+  EXPECT_EQ(rows, 10'000u);
+  EXPECT_GT(of_first_block, 1u);
+  EXPECT_GT(plan.n_slots, of_first_block) << "one of them is read ahead";
 }
 
 TEST(Plan, RefusesSizesBeyondReason) {

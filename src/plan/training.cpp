@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/checked.h"
@@ -106,6 +107,29 @@ OptionalSize largest_moments(const TrainingRequest& request, const Tensor& tenso
                          tensor.columns());
 }
 
+// Of the layer whose matrices are largest, or a block of the vocabulary's.
+OptionalSize gathered_bytes(const Model& model, Type matrices) {
+  const auto bytes = [&](const Tensor* t, uint64_t rows) {
+    return checked_mul(rows, find_codec(trained_type(*t, matrices))->row_bytes(t->columns()));
+  };
+  OptionalSize most = 0;
+  const auto keep_larger = [&](const Sum& sum) {
+    most = most && sum.bytes() ? OptionalSize(std::max(*most, *sum.bytes())) : std::nullopt;
+  };
+  for (const Tensor* t : {model.token_embedding, model.output}) {
+    if (!t) continue;
+    Sum block;
+    block.add(bytes(t, std::min<uint64_t>(t->rows(), kVocabularyBlock)));
+    keep_larger(block);
+  }
+  for (const LayerWeights& layer : model.layers) {
+    Sum sum;
+    for (const Tensor* t : matrices_of(layer)) sum.add(bytes(t, t->rows()));
+    keep_larger(sum);
+  }
+  return most;
+}
+
 // The weights that learn, and what the optimizer keeps of them.
 Status add_learned(const Model& model, const TrainingRequest& request, TrainingLayout& l) {
   const Adapter* adapter = l.inference.adapter.get();
@@ -113,10 +137,11 @@ Status add_learned(const Model& model, const TrainingRequest& request, TrainingL
   for (const Tensor& tensor : adapter ? adapter->tensors : model.tensors) {
     const uint64_t rows = tensor.rows(), columns = tensor.columns();
     const Type type = adapter ? Type::F32 : trained_type(tensor, request.weights);
-    parameters.add(checked_mul(rows, find_codec(type)->row_bytes(columns)));
+    const uint64_t own_rows = largest_share(rows, request.ranks);
+    const bool shared = request.shares_parameters && is_shared_out(model, tensor);
+    parameters.add(checked_mul(shared ? own_rows : rows, find_codec(type)->row_bytes(columns)));
     if (!learns(model, tensor)) continue;
     l.n_parameters += tensor.count();
-    const uint64_t own_rows = largest_share(rows, request.ranks);
     optimizer.add(largest_moments(request, tensor));
     if (request.averages) averaged.add(floats(own_rows, columns));
   }
@@ -125,19 +150,24 @@ Status add_learned(const Model& model, const TrainingRequest& request, TrainingL
   ASSIGN_OR_RETURN(l.averaged, checked(averaged.bytes()));
   ASSIGN_OR_RETURN(l.gradients, checked(gradient_bytes(model, adapter)));
   if (adapter) return {};
+  if (request.shares_parameters) {
+    ASSIGN_OR_RETURN(l.gathered, checked(gathered_bytes(model, request.weights)));
+  }
   ASSIGN_OR_RETURN(l.embedded,
                    checked(floats(std::min(step_tokens(l), uint64_t{model.hyper.vocabulary}),
                                   model.hyper.width)));
   return {};
 }
 
-std::string why_parameters(const TrainingLayout& l, const TrainingRequest& request) {
-  return fmt::format("{} weights{}", format_count(l.n_parameters),
-                     request.weights == Type::BF16 ? ", matrices in bf16" : ", f32");
+std::string of_own_rows(const std::string& what, const TrainingRequest& request) {
+  return request.ranks == 1 ? what : fmt::format("{}, of 1 in {} rows", what, request.ranks);
 }
 
-std::string of_own_rows(const char* what, const TrainingRequest& request) {
-  return request.ranks == 1 ? what : fmt::format("{}, of 1 in {} rows", what, request.ranks);
+std::string why_parameters(const TrainingLayout& l, const TrainingRequest& request) {
+  const std::string weights =
+      fmt::format("{} weights{}", format_count(l.n_parameters),
+                  request.weights == Type::BF16 ? ", matrices in bf16" : ", f32");
+  return request.shares_parameters ? of_own_rows(weights, request) : weights;
 }
 
 MemoryPart learned_part(const TrainingLayout& l, const TrainingRequest& request) {
@@ -148,6 +178,13 @@ MemoryPart learned_part(const TrainingLayout& l, const TrainingRequest& request)
                     adapter->most_rank(), adapter->pairs.size()),
         "always");
   return arena_part(owner::kParameters, l.parameters, why_parameters(l, request), "always");
+}
+
+// Whether the request can take less of the weights, which it then does.
+bool spare_weights(TrainingRequest& request, uint64_t budget_bytes) {
+  if (request.lora_rank)
+    return std::exchange(request.streaming_bytes, budget_bytes) != budget_bytes;
+  return request.ranks > 1 && !std::exchange(request.shares_parameters, true);
 }
 
 uint64_t total_bytes(const Model& model, const TrainingRequest& request) {
@@ -193,6 +230,61 @@ std::string what_would_fit(const Model& model, const TrainingRequest& from, uint
   return fmt::format("choose a smaller model or a shorter --context; {}it would take {}",
                      options.empty() ? "" : fmt::format("with{} ", options),
                      format_bytes(total_bytes(model, request)));
+}
+
+// All but the session's.
+MemoryMap training_parts(const Model& model, const TrainingRequest& request,
+                         const TrainingLayout& l) {
+  const char *always = "always", *step = "in each step";
+  MemoryMap map{{
+      learned_part(l, request),
+      arena_part(owner::kOptimizer, l.optimizer,
+                 of_own_rows(moments_of(request.optimizer), request), always),
+      arena_part(owner::kGradients, l.gradients + l.embedded,
+                 l.embedded ? "of one layer at a time, and of the embedding's rows in a step, f32"
+                            : "of one layer's adapter at a time, f32",
+                 step),
+      arena_part(owner::kCheckpoints, l.checkpoints,
+                 fmt::format("bf16 input of each of {} layers; {} tokens a step ({} x {})",
+                             model.hyper.n_layers, format_count(l.n_tokens), l.n_tokens / l.context,
+                             format_count(l.context)),
+                 step),
+      arena_part(owner::kHiddenStates, l.states + l.losses,
+                 "between two layers, their gradients, and the loss of each token", step),
+      arena_part(owner::kPass, l.pass.bytes,
+                 fmt::format("{} tokens at once ({} x {}), f32", format_count(l.pass.n_tokens),
+                             l.pass_sequences, format_count(l.context)),
+                 step),
+  }};
+  if (l.gathered)
+    map.parts.push_back(arena_part(owner::kGathered, l.gathered,
+                                   "matrices of a layer, or of 4,096 tokens, from all ranks",
+                                   step));
+  if (request.averages)
+    map.parts.push_back(arena_part(
+        owner::kAveraged, l.averaged,
+        of_own_rows("what the model will be: an average over the steps, f32", request), always));
+  if (l.taught)
+    map.parts.push_back(arena_part(owner::kTeacher, l.taught,
+                                   fmt::format("the {} most probable next tokens after each of {}",
+                                               request.teacher_top, format_count(l.n_tokens)),
+                                   step));
+  if (request.keeps_activations)
+    map.parts.push_back(
+        arena_part(owner::kKeptActivations, l.activations,
+                   fmt::format("what {} layers compute on the way there, f32: not computed again",
+                               model.hyper.n_layers),
+                   step));
+  map.parts.push_back({owner::kData, kKeptTokenBytes,
+                       "pages of the token file that was read last, however large it is", step,
+                       PartKind::kProcess});
+  map.parts.push_back(dense_library_part(request.n_threads));
+  if (request.ranks > 1)
+    map.parts.push_back(
+        {owner::kRanks, kRanksBytes,
+         fmt::format("the library by which {} ranks speak (estimate)", request.ranks), always,
+         PartKind::kProcess});
+  return map;
 }
 
 }  // namespace
@@ -242,6 +334,10 @@ std::vector<const Tensor*> learned_of(const LayerWeights& layer, const Adapter* 
   return all;
 }
 
+bool is_shared_out(const Model& model, const Tensor& tensor) {
+  return tensor.n_dims > 1 && &tensor != model.position_embedding;
+}
+
 Type trained_type(const Tensor& tensor, Type matrices) {
   return tensor.n_dims > 1 ? matrices : Type::F32;
 }
@@ -279,59 +375,19 @@ Result<TrainingLayout> lay_out_training(const Model& model, const TrainingReques
   if (request.keeps_activations) {
     ASSIGN_OR_RETURN(l.activations, checked(activation_bytes(model, l)));
   }
+  if (request.streaming_bytes) {
+    const uint64_t rest = training_parts(model, request, l).total_bytes();
+    l.inference.memory_bytes = request.streaming_bytes > rest ? request.streaming_bytes - rest : 1;
+  }
   return l;
 }
 
 Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& request) {
   ASSIGN_OR_RETURN(const TrainingLayout l, lay_out_training(model, request));
-  const char *always = "always", *step = "in each step";
-  MemoryMap map{{
-      learned_part(l, request),
-      arena_part(owner::kOptimizer, l.optimizer,
-                 of_own_rows(moments_of(request.optimizer), request), always),
-      arena_part(owner::kGradients, l.gradients + l.embedded,
-                 l.embedded ? "of one layer at a time, and of the embedding's rows in a step, f32"
-                            : "of one layer's adapter at a time, f32",
-                 step),
-      arena_part(owner::kCheckpoints, l.checkpoints,
-                 fmt::format("bf16 input of each of {} layers; {} tokens a step ({} x {})",
-                             model.hyper.n_layers, format_count(l.n_tokens), l.n_tokens / l.context,
-                             format_count(l.context)),
-                 step),
-      arena_part(owner::kHiddenStates, l.states + l.losses,
-                 "between two layers, their gradients, and the loss of each token", step),
-      arena_part(owner::kPass, l.pass.bytes,
-                 fmt::format("{} tokens at once ({} x {}), f32", format_count(l.pass.n_tokens),
-                             l.pass_sequences, format_count(l.context)),
-                 step),
-  }};
-  if (request.averages)
-    map.parts.push_back(arena_part(
-        owner::kAveraged, l.averaged,
-        of_own_rows("what the model will be: an average over the steps, f32", request), always));
-  if (l.taught)
-    map.parts.push_back(arena_part(owner::kTeacher, l.taught,
-                                   fmt::format("the {} most probable next tokens after each of {}",
-                                               request.teacher_top, format_count(l.n_tokens)),
-                                   step));
-  if (request.keeps_activations)
-    map.parts.push_back(
-        arena_part(owner::kKeptActivations, l.activations,
-                   fmt::format("what {} layers compute on the way there, f32: not computed again",
-                               model.hyper.n_layers),
-                   step));
+  MemoryMap map = training_parts(model, request, l);
   ASSIGN_OR_RETURN(const MemoryMap session, plan_inference(model, l.inference));
   for (const MemoryPart& part : session.parts)
     if (request.lora_rank || part.kind != PartKind::kMapped) map.parts.push_back(part);
-  map.parts.push_back({owner::kData, kKeptTokenBytes,
-                       "pages of the token file that was read last, however large it is", step,
-                       PartKind::kProcess});
-  map.parts.push_back(dense_library_part(request.n_threads));
-  if (request.ranks > 1)
-    map.parts.push_back(
-        {owner::kRanks, kRanksBytes,
-         fmt::format("the library by which {} ranks speak (estimate)", request.ranks), always,
-         PartKind::kProcess});
   return map;
 }
 
@@ -339,12 +395,13 @@ Result<TrainingRequest> fit_training(const Model& model, TrainingRequest request
                                      uint64_t budget_bytes) {
   ASSIGN_OR_RETURN(const TrainingLayout layout, lay_out_training(model, request));
   uint64_t least = 0;
-  for (request.pass_sequences = layout.pass_sequences;; request.pass_sequences /= 2) {
-    ASSIGN_OR_RETURN(const MemoryMap map, plan_training(model, request));
-    least = map.total_bytes();
-    if (least <= budget_bytes) return request;
-    if (request.pass_sequences == 1) break;
-  }
+  for (bool more = true; more; more = spare_weights(request, budget_bytes))
+    for (request.pass_sequences = layout.pass_sequences;; request.pass_sequences /= 2) {
+      ASSIGN_OR_RETURN(const MemoryMap map, plan_training(model, request));
+      least = map.total_bytes();
+      if (least <= budget_bytes) return request;
+      if (request.pass_sequences == 1) break;
+    }
   return Status::does_not_fit(
       fmt::format("training this needs {}, {} more than the {} allowed", format_bytes(least),
                   format_bytes(least - budget_bytes), format_bytes(budget_bytes)),

@@ -1,7 +1,7 @@
 // What training takes: the weights that move, the optimizer's memory of them, the gradients of one
 // layer at a time, and what the way back needs of the way there. What moves is all of a model, or a
-// low-rank adapter beside its weights, which then stay mapped in whatever format (LoRA; QLoRA:
-// Dettmers et al., 2023).
+// low-rank adapter beside its weights, which then stay mapped in whatever format, or are streamed
+// from the file where they do not fit (LoRA; QLoRA: Dettmers et al., 2023).
 //
 // All texts of a step go through a layer, pass by pass, before the next layer does. So only one
 // layer's gradients are alive, and they are used up as soon as they are whole. Of the way there
@@ -20,6 +20,7 @@ namespace enxuto {
 
 namespace owner {
 inline constexpr const char* kParameters = "parameters";
+inline constexpr const char* kGathered = "gathered parameters";
 inline constexpr const char* kGradients = "gradients";
 inline constexpr const char* kOptimizer = "optimizer";
 inline constexpr const char* kAveraged = "averaged weights";
@@ -57,6 +58,11 @@ struct TrainingRequest {
   bool rounds_products = false;    // products are of numbers in bf16, with sums in f32
   uint32_t teacher_top = 0;        // tokens that a teacher names as the next of each; 0: no teacher
   bool keeps_activations = false;  // of all layers, which are then not computed again
+  // fit_training chooses these where nothing else fits. Each rank keeps its rows of the matrices,
+  // and gathers those at hand (ZeRO's third stage: Rajbhandari et al., 2020); an adapter's model is
+  // streamed, within so many bytes of everything; 0: it is mapped.
+  bool shares_parameters = false;
+  uint64_t streaming_bytes = 0;
   int n_threads = 1;
   uint64_t tokenizer_bytes = 0;
 };
@@ -71,6 +77,9 @@ inline constexpr uint32_t kPassTokens = 1024;
 bool learns(const Model& model, const Tensor& tensor);
 // The tensors of a layer that learn together: its own, or those of its adapter.
 std::vector<const Tensor*> learned_of(const LayerWeights& layer, const Adapter* adapter);
+// Whether ranks that share parameters have its rows each of their own: matrices of layers and of
+// the vocabulary.
+bool is_shared_out(const Model& model, const Tensor& tensor);
 // In memory while it learns.
 Type trained_type(const Tensor& tensor, Type matrices);
 
@@ -78,16 +87,17 @@ struct TrainingLayout {  // of each rank, in bytes, where not said otherwise
   uint32_t context, sequences, pass_sequences;
   uint64_t n_tokens;      // of a step, of this rank at most
   uint64_t n_parameters;  // numbers
-  uint64_t parameters;
-  uint64_t optimizer;    // of the largest share of each tensor's rows
-  uint64_t averaged;     // of as many rows as the optimizer, in f32; 0: none is kept
-  uint64_t gradients;    // of the largest layer, or of a block of the head where that learns
-  uint64_t embedded;     // gradients of the rows that a step looks up, likewise
-  uint64_t checkpoints;  // of all layers
-  uint64_t activations;  // of all layers and passes, where they are kept
-  uint64_t states;       // of one step's tokens: the states, and their gradients
-  uint64_t losses;       // sums of each token
-  uint64_t taught;       // what a teacher says of each token, and sums against it
+  uint64_t parameters;    // where ranks share them: of the largest share
+  uint64_t gathered;      // where they do, matrices of a layer or of a block of tokens; else 0
+  uint64_t optimizer;     // of the largest share of each tensor's rows
+  uint64_t averaged;      // of as many rows as the optimizer, in f32; 0: none is kept
+  uint64_t gradients;     // of the largest layer, or of a block of the head where that learns
+  uint64_t embedded;      // gradients of the rows that a step looks up, likewise
+  uint64_t checkpoints;   // of all layers
+  uint64_t activations;   // of all layers and passes, where they are kept
+  uint64_t states;        // of one step's tokens: the states, and their gradients
+  uint64_t losses;        // sums of each token
+  uint64_t taught;        // what a teacher says of each token, and sums against it
   GradientLayout pass;
   InferenceRequest inference;  // of the session that looks rows up and writes samples. Its adapter
                                // is the one that learns, without data; null: all weights do
@@ -96,7 +106,8 @@ struct TrainingLayout {  // of each rank, in bytes, where not said otherwise
 Result<TrainingLayout> lay_out_training(const Model& model, const TrainingRequest& request);
 Result<MemoryMap> plan_training(const Model& model, const TrainingRequest& request);
 
-// The request with the largest pass that fits; kDoesNotFit with what would fit where none does.
+// The request with the largest pass that fits; where none does, of ranks that share parameters out,
+// or of an adapter whose model is streamed; kDoesNotFit with what would fit where that does not.
 Result<TrainingRequest> fit_training(const Model& model, TrainingRequest request,
                                      uint64_t budget_bytes);
 

@@ -1,8 +1,10 @@
 #include "plan/weight_plan.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/checked.h"
+#include "plan/gradient_layout.h"
 
 namespace enxuto {
 namespace {
@@ -28,22 +30,24 @@ void add_small(const Model& model, WeightPlan& plan) {
       if (t->rows() == 1) add(t);
 }
 
-// Rows of a matrix in slices of about the same size.
+// Rows of a matrix in slices of about the same size, so many of which make up a block of rows; 0:
+// any.
 void add_rows(const Model& model, const Tensor& tensor, uint64_t begin, uint64_t end,
-              WeightPlan& plan) {
+              WeightPlan& plan, uint64_t block = 0) {
   const uint64_t n = std::max<uint64_t>(1, (end - begin) * tensor.row_bytes() / kSliceBytes);
-  const uint64_t rows = align_up(std::max<uint64_t>(1, (end - begin) / n), kTileRows);
+  uint64_t rows = align_up(std::max<uint64_t>(1, (end - begin) / n), kTileRows);
+  if (block && (n > 1 || rows > block)) rows = std::min(block, std::bit_floor(rows));
   for (uint64_t first = begin; first < end; first += rows) {
     plan.slices.push_back(piece_of(model, tensor, first, std::min(rows, end - first)));
     plan.slot_bytes = std::max(plan.slot_bytes, plan.slices.back().bytes);
   }
 }
 
-void add_matrix(const Model& model, const Tensor* tensor, WeightPlan& plan) {
+void add_matrix(const Model& model, const Tensor* tensor, WeightPlan& plan, uint64_t block = 0) {
   if (!tensor) return;
   plan.first_of[static_cast<size_t>(tensor - model.tensors.data())] =
       static_cast<uint32_t>(plan.slices.size());
-  add_rows(model, *tensor, 0, tensor->rows(), plan);
+  add_rows(model, *tensor, 0, tensor->rows(), plan, block);
 }
 
 // Expert after expert, as a pass uses them.
@@ -73,6 +77,14 @@ void add_layer(const Model& model, const LayerWeights& w, WeightPlan& plan) {
   for (const Tensor* t : {w.q, w.k, w.v, w.attn_output, w.router}) add_matrix(model, t, plan);
   add_experts(model, w, plan);
   for (const Tensor* t : {w.shared_gate, w.shared_up, w.shared_down}) add_matrix(model, t, plan);
+}
+
+// Of the head, which comes last.
+uint32_t slices_of_block(const WeightPlan& plan) {
+  const auto first = plan.slices.begin() + (plan.ends.empty() ? 0 : plan.ends.back());
+  return static_cast<uint32_t>(std::count_if(first, plan.slices.end(), [](const WeightPiece& p) {
+    return p.first_row < kVocabularyBlock;
+  }));
 }
 
 // Slices of `bytes` in all, spread evenly; what is left of it goes to the first that still fit.
@@ -150,7 +162,9 @@ WeightPlan plan_streaming(const Model& model, uint64_t bytes, bool holds_layers)
     plan.ends.push_back(static_cast<uint32_t>(plan.slices.size()));
     if (holds_layers) held = std::max(held, static_cast<uint32_t>(plan.slices.size() - begin));
   }
-  add_matrix(model, model.output, plan);
+  static_assert(std::has_single_bit(kVocabularyBlock));
+  add_matrix(model, model.output, plan, holds_layers ? kVocabularyBlock : 0);
+  if (holds_layers) held = std::max(held, slices_of_block(plan));
   plan.row_buffer_bytes = embedding_row_buffer_bytes(model.hyper);
   plan.pinned.assign(plan.slices.size(), false);
   for (uint32_t ahead = kSlots - 1; ahead > 0; ahead /= 2) {

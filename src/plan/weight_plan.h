@@ -52,7 +52,8 @@ uint64_t embedding_row_buffer_bytes(const HyperParameters& hyper);
 WeightPiece piece_of(const Model& model, const Tensor& tensor, uint64_t first_row, uint64_t n_rows);
 
 // The plan that streams within `bytes`, or where that is not possible the smallest one.
-// holds_layers: the ring has room for all of a layer at once.
+// holds_layers: the ring has room for all of a layer at once, or of a block of the head
+// (kVocabularyBlock), where its slices end.
 WeightPlan plan_streaming(const Model& model, uint64_t bytes, bool holds_layers);
 
 }  // namespace enxuto

@@ -82,10 +82,9 @@ class Distilling {
   const Progress& progress_;
 };
 
-Status write(const Trainer& trainer, const Model& pruned, const DistillTask& task,
+Status write(Trainer& trainer, const Model& pruned, const DistillTask& task,
              const std::string& path, const Progress& progress) {
-  if (!trainer.adapter())
-    return write_model_as(*trainer.model(), pruned, path, task.replace_output);
+  if (!trainer.adapter()) return write_model_as(trainer, pruned, path, task.replace_output);
   return merge_adapter(pruned, *trainer.adapter(), path, task.replace_output,
                        task.training.n_threads, progress)
       .status();

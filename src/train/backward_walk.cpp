@@ -82,6 +82,7 @@ Status BackwardWalk::head_there_and_back(const See& see) {
 }
 
 Status BackwardWalk::layers_back(const See& see) {
+  session_.walk_back(true);
   for (uint32_t l = hyper_.n_layers; l-- > 0;) {
     TRY(session_.hold_layer(l));
     for (size_t text = 0; text < texts_.size(); ++text) {
@@ -95,6 +96,7 @@ Status BackwardWalk::layers_back(const See& see) {
     session_.let_go();
     did(2);
   }
+  session_.walk_back(false);
   return Status();
 }
 

@@ -16,24 +16,29 @@ constexpr std::string_view kMoments = ".moments", kAverage = ".average";
 constexpr const char* kAdapter = "adapter";
 constexpr float kMostF16 = 65504;
 
-bool fits_f16(const Tensor& tensor) {
-  const std::span<const float> values(reinterpret_cast<const float*>(tensor.data.data()),
-                                      tensor.count());
+bool fits_f16(std::span<const uint8_t> f32) {
+  const std::span<const float> values(reinterpret_cast<const float*>(f32.data()),
+                                      f32.size() / sizeof(float));
   return std::ranges::all_of(values, [](float v) { return std::fabs(v) <= kMostF16; });
 }
 
-Type written_type(const Tensor& tensor) {
+// All ranks have to call it.
+Result<Type> written_type(const Trainer& trainer, const Trainer::Slot& slot) {
+  const Tensor& tensor = *slot.tensor;
   if (tensor.n_dims == 1 || tensor.type != Type::F32) return tensor.type;
-  return fits_f16(tensor) ? Type::F16 : Type::F32;
+  double too_large[] = {fits_f16(slot.weights) ? 0.0 : 1.0};
+  TRY(trainer.ranks().sum(too_large));
+  return too_large[0] > 0 ? Type::F32 : Type::F16;
 }
 
-Status write_rows(const Tensor& tensor, Type type, GgufWriter& writer) {
-  if (type == tensor.type) return writer.write(tensor.data);
+// Whole rows of the tensor.
+Status write_rows(const Tensor& tensor, ByteView rows, Type type, GgufWriter& writer) {
+  if (type == tensor.type) return writer.write(rows);
   const Codec& codec = *find_codec(type);
   std::vector<uint8_t> encoded(codec.row_bytes(tensor.columns()));
   std::vector<float> values(tensor.columns());
-  for (uint64_t row = 0; row < tensor.rows(); ++row) {
-    tensor.codec().decode(tensor.row(row).data(), values.data(), values.size());
+  for (uint64_t at = 0; at < rows.size(); at += tensor.row_bytes()) {
+    tensor.codec().decode(rows.data() + at, values.data(), values.size());
     codec.encode(values.data(), nullptr, encoded.data(), values.size());
     TRY(writer.write(encoded));
   }
@@ -42,15 +47,24 @@ Status write_rows(const Tensor& tensor, Type type, GgufWriter& writer) {
 
 std::span<const uint64_t> shape_of(const Tensor& tensor) { return {tensor.shape, tensor.n_dims}; }
 
-Status write_tensors(const Model& model, std::span<const Type> types, const Metadata& metadata,
+// By the first rank; the others tell it their rows.
+Status write_tensors(Trainer& trainer, std::span<const Type> types, const Metadata& metadata,
                      const std::string& path, bool replace) {
+  const auto slots = trainer.slots();
+  if (!trainer.ranks().first()) {
+    for (const auto& slot : slots) TRY(trainer.gather_weights(slot, {}));
+    return {};
+  }
   ASSIGN_OR_RETURN(OutputFile out, OutputFile::create(path, replace));
   GgufWriter writer(out, metadata);
   for (size_t i = 0; i < types.size(); ++i)
-    TRY(writer.add(model.tensors[i].name, types[i], shape_of(model.tensors[i])));
+    TRY(writer.add(slots[i].tensor->name, types[i], shape_of(*slots[i].tensor)));
   TRY(out.reserve(writer.file_bytes()));
   TRY(writer.begin());
-  for (size_t i = 0; i < types.size(); ++i) TRY(write_rows(model.tensors[i], types[i], writer));
+  for (size_t i = 0; i < types.size(); ++i)
+    TRY(trainer.gather_weights(slots[i], [&](ByteView rows) {
+      return write_rows(*slots[i].tensor, rows, types[i], writer);
+    }));
   TRY(writer.finish());
   return out.commit();
 }
@@ -91,7 +105,8 @@ Status write_as_first(Trainer& trainer, const RunState& state, const std::string
   }
   TRY(out.reserve(writer.file_bytes()));
   TRY(writer.begin());
-  for (const auto& slot : slots) TRY(writer.write(slot.weights));
+  for (const auto& slot : slots)
+    TRY(trainer.gather_weights(slot, [&](ByteView bytes) { return writer.write(bytes); }));
   for (const auto& slot : slots) TRY(write_moments(trainer, slot, writer));
   for (const auto& rows : trainer.averaged())
     TRY(trainer.gather_average(rows, [&](ByteView bytes) { return writer.write(bytes); }));
@@ -100,7 +115,9 @@ Status write_as_first(Trainer& trainer, const RunState& state, const std::string
 }
 
 Status tell_first(Trainer& trainer) {
-  for (const auto& slot : trainer.slots())
+  const auto slots = trainer.slots();
+  for (const auto& slot : slots) TRY(trainer.gather_weights(slot, {}));
+  for (const auto& slot : slots)
     if (slot.moments) TRY(trainer.gather_moments(slot, {}));
   for (const auto& rows : trainer.averaged()) TRY(trainer.gather_average(rows, {}));
   return {};
@@ -108,20 +125,23 @@ Status tell_first(Trainer& trainer) {
 
 }  // namespace
 
-Status write_model(const Model& model, const std::string& path, bool replace) {
+Status write_model(Trainer& trainer, const std::string& path, bool replace) {
+  const Model& model = *trainer.model();
   std::vector<Type> types;
-  for (const Tensor& tensor : model.tensors) types.push_back(written_type(tensor));
-  return write_tensors(
-      model, types,
-      output_metadata(model.metadata, file_type_of(written_type(*model.token_embedding))), path,
-      replace);
+  Type embedding = model.token_embedding->type;
+  for (const auto& slot : trainer.slots()) {
+    ASSIGN_OR_RETURN(const Type type, written_type(trainer, slot));
+    types.push_back(type);
+    if (slot.tensor == model.token_embedding) embedding = type;
+  }
+  return write_tensors(trainer, types, output_metadata(model.metadata, file_type_of(embedding)),
+                       path, replace);
 }
 
-Status write_model_as(const Model& model, const Model& like, const std::string& path,
-                      bool replace) {
+Status write_model_as(Trainer& trainer, const Model& like, const std::string& path, bool replace) {
   std::vector<Type> types;
   for (const Tensor& tensor : like.tensors) types.push_back(tensor.type);
-  return write_tensors(model, types, like.metadata, path, replace);
+  return write_tensors(trainer, types, like.metadata, path, replace);
 }
 
 Status write_checkpoint(Trainer& trainer, const RunState& state, const std::string& path) {
@@ -147,8 +167,10 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   checkpoint.files_ = file.files;
   checkpoint.tensors_ = file.tensors;
   if (text("what") == kAdapter) return checkpoint;
-  std::erase_if(file.tensors, [](const Tensor& t) {
-    return t.name.ends_with(kMoments) || t.name.ends_with(kAverage);
+  std::erase_if(file.tensors, [&](const Tensor& t) {
+    const bool beside = t.name.ends_with(kMoments) || t.name.ends_with(kAverage);
+    if (beside) file.file_bytes -= std::min(file.file_bytes, t.bytes());  // no part of the model
+    return beside;
   });
   std::vector<std::string> keys;
   for (const auto& [key, value] : file.metadata.entries())
@@ -173,8 +195,10 @@ void Checkpoint::let_go() const {
 
 Status Checkpoint::restore_weights(Trainer& trainer) const {
   for (const auto& slot : trainer.slots()) {
-    ASSIGN_OR_RETURN(const ByteView bytes, find(slot.tensor->name, slot.weights.size()));
-    std::ranges::copy(bytes, slot.weights.begin());
+    ASSIGN_OR_RETURN(const ByteView bytes, find(slot.tensor->name, slot.tensor->bytes()));
+    std::ranges::copy(
+        bytes.subspan(slot.rows.begin * slot.tensor->row_bytes(), slot.weights.size()),
+        slot.weights.begin());
     let_go();
   }
   for (const auto& rows : trainer.averaged()) {

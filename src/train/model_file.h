@@ -8,12 +8,13 @@
 namespace enxuto {
 
 // The weights as a GGUF file for everyone: matrices in F16 (BF16 where they learned in it, F32
-// where F16 cannot hold them), all else in F32.
-Status write_model(const Model& model, const std::string& path, bool replace);
+// where F16 cannot hold them), all else in F32. The first rank writes; all have to call it, as the
+// next.
+Status write_model(Trainer& trainer, const std::string& path, bool replace);
 
 // The same with the metadata and the types of another model of the same tensors, as the one that
 // the weights were made from: a file of the same bytes.
-Status write_model_as(const Model& model, const Model& like, const std::string& path, bool replace);
+Status write_model_as(Trainer& trainer, const Model& like, const std::string& path, bool replace);
 
 // How far a run has come.
 struct RunState {

@@ -55,8 +55,8 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
     own.parts.push_back(*map_.find(owner));
   if (settings_.request.averages) own.parts.push_back(*map_.find(owner::kAveraged));
   if (settings_.request.teacher_top) own.parts.push_back(*map_.find(owner::kTeacher));
-  if (const MemoryPart* activations = map_.find(owner::kKeptActivations))
-    own.parts.push_back(*activations);
+  for (const char* owner : {owner::kKeptActivations, owner::kGathered})
+    if (const MemoryPart* part = map_.find(owner)) own.parts.push_back(*part);
   ASSIGN_OR_RETURN(arena_, Arena::open(own));
   ASSIGN_OR_RETURN(dense_, Dense::load());
   if (settings_.request.rounds_products && !dense_.multiplies_bf16())
@@ -99,7 +99,7 @@ Status Trainer::allocate_learned(std::shared_ptr<const Model> source) {
   }
   ThreadTeam team(request.n_threads);
   ASSIGN_OR_RETURN(parameters_,
-                   Parameters::create(*source, request.weights, settings_.seed, *arena_, team));
+                   Parameters::create(*source, request, settings_.seed, ranks(), *arena_, team));
   model_ = parameters_.model();
   learned_ = model_->tensors;
   return {};
@@ -141,7 +141,7 @@ Status Trainer::allocate_average() {
   for (const Tensor& tensor : learned_) {
     if (!learns(*model(), tensor)) continue;
     const Share own = ranks().share(tensor.rows());
-    average_.add({&tensor, own, numbers_of(tensor) + own.begin * tensor.row_bytes(), at});
+    average_.add({&tensor, own, own_row(tensor, own.begin), at});
     at += align_up(average_.all().back().count() * sizeof(float), kLine) / sizeof(float);
   }
   return {};
@@ -154,19 +154,35 @@ Status Trainer::exchange_average() {
   return {};
 }
 
-uint8_t* Trainer::numbers_of(const Tensor& tensor) const {
-  return adapter() ? learned_adapter_.data(tensor) : parameters_.data(tensor);
+// Those that lie here.
+Parameters::Rows Trainer::rows_of(const Tensor& tensor) const {
+  if (adapter()) return {{0, tensor.rows()}, learned_adapter_.data(tensor)};
+  return parameters_.rows(tensor);
+}
+
+uint8_t* Trainer::own_row(const Tensor& tensor, uint64_t row) const {
+  const Parameters::Rows here = rows_of(tensor);
+  return here.data + (row - here.rows.begin) * tensor.row_bytes();
 }
 
 std::vector<Trainer::Slot> Trainer::slots() {
   std::vector<Slot> all;
   for (size_t i = 0; i < moments_.size(); ++i) {
     const Tensor& tensor = learned_[i];
+    const Parameters::Rows here = rows_of(tensor);
     all.push_back({&tensor,
-                   {numbers_of(tensor), tensor.bytes()},
+                   here.rows,
+                   {here.data, here.rows.size() * tensor.row_bytes()},
                    learns(*model(), tensor) ? &moments_[i] : nullptr});
   }
   return all;
+}
+
+Status Trainer::gather_weights(const Slot& slot,
+                               const std::function<Status(ByteView)>& take) const {
+  if (is_shared(*slot.tensor))
+    return gather_rows(*slot.tensor, {slot.weights.data(), slot.tensor->row_bytes()}, take);
+  return ranks().first() ? take(slot.weights) : Status();
 }
 
 Status Trainer::gather_moments(const Slot& slot,
@@ -186,13 +202,13 @@ Status Trainer::gather_average(const AveragedWeights::Rows& rows,
 
 Status Trainer::gather_rows(const Tensor& tensor, const OptimizerState::Part& own,
                             const std::function<Status(ByteView)>& take) const {
-  constexpr uint64_t kPiece = 1 << 20;
-  std::vector<uint8_t> others(ranks().first() && ranks().size() > 1 ? kPiece : 0);
+  const uint64_t most = std::max<uint64_t>(1, (1 << 20) / own.row_bytes) * own.row_bytes;
+  std::vector<uint8_t> others(ranks().first() && ranks().size() > 1 ? most : 0);
   for (uint32_t rank = 0; rank < ranks().size(); ++rank) {
     const uint64_t bytes = share_of(tensor.rows(), rank, ranks().size()).size() * own.row_bytes;
-    for (uint64_t at = 0; at < bytes; at += kPiece) {
+    for (uint64_t at = 0; at < bytes; at += most) {
       uint8_t* piece = rank == ranks().rank() ? own.rows + at : others.data();
-      const std::span<uint8_t> told(piece, std::min(kPiece, bytes - at));
+      const std::span<uint8_t> told(piece, std::min(most, bytes - at));
       TRY(ranks().tell_first(rank, told));
       if (ranks().first()) TRY(take(told));
     }
@@ -243,6 +259,7 @@ Status Trainer::begin(const Batch& batch) {
       losses_[inputs_.size()].counts = batch.counts[text * context + t] != 0;
       inputs_.push_back(token[0]);
     }
+  if (shares_parameters()) return look_up_shared_rows();
   const std::span<const Token> tokens = inputs_;
   for (size_t at = 0, n = 0; at < tokens.size(); at += n) {
     const uint64_t position = at % context;
@@ -250,6 +267,26 @@ Status Trainer::begin(const Batch& batch) {
     TRY(session_->embed(tokens.subspan(at, n), static_cast<uint32_t>(position),
                         &states_[at * model()->hyper.width]));
   }
+  return {};
+}
+
+// Block by block of the embedding, as begin() does.
+Status Trainer::look_up_shared_rows() {
+  const Tensor& table = *model()->token_embedding;
+  const uint64_t width = table.columns(), row_bytes = table.row_bytes();
+  for (uint64_t first = 0; first < table.rows(); first += kVocabularyBlock) {
+    const Share block = {first, std::min(table.rows(), first + kVocabularyBlock)};
+    TRY(parameters_.gather(table, block));
+    for (size_t t = 0; t < inputs_.size(); ++t) {
+      const uint64_t row = static_cast<uint64_t>(inputs_[t]) - first;  // huge where it is before
+      if (row >= block.size()) continue;
+      float* x = &states_[t * width];
+      table.codec().decode(table.data.data() + row * row_bytes, x, width);
+      for (uint64_t c = 0; c < width; ++c) x[c] *= model()->hyper.embedding_scale;
+    }
+  }
+  for (size_t t = 0; t < inputs_.size(); t += layout_.context)
+    session_->add_positions(0, layout_.context, &states_[t * width]);
   return {};
 }
 
@@ -272,9 +309,18 @@ Status Trainer::for_passes(const Body& body) {
   return {};
 }
 
+// Its weights are in memory until the session lets go: gathered, streamed, or as ever.
+Status Trainer::hold_layer(uint32_t layer) {
+  if (shares_parameters())
+    for (const Tensor* matrix : matrices_of(model()->layers[layer]))
+      TRY(parameters_.gather(*matrix, {0, matrix->rows()}));
+  return session_->hold_layer(layer);
+}
+
 Status Trainer::there(bool keeps_inputs) {
   const HyperParameters& hyper = model()->hyper;
-  for (uint32_t layer = 0; layer < hyper.n_layers; ++layer)
+  for (uint32_t layer = 0; layer < hyper.n_layers; ++layer) {
+    TRY(hold_layer(layer));
     TRY(for_passes([&](const Pass& pass) -> Status {
       float* x = &states_[static_cast<size_t>(pass.first * hyper.width)];
       if (keeps_inputs) keep_input(layer, pass, x);
@@ -282,14 +328,22 @@ Status Trainer::there(bool keeps_inputs) {
                        keeps_inputs ? kept_activations(layer, pass) : nullptr);
       return {};
     }));
+    session_->let_go();
+  }
   return {};
 }
 
 template <class Body>
 Status Trainer::for_head_blocks(const Body& body) {
   const Tensor& head = *model()->output;
-  for (uint64_t row = 0; row < head.rows(); row += kVocabularyBlock)
-    TRY(body(HeadBlock::of(head, row, row)));
+  for (uint64_t first = 0; first < head.rows(); first += kVocabularyBlock) {
+    const Share block = {first, std::min(head.rows(), first + kVocabularyBlock)};
+    if (shares_parameters()) TRY(parameters_.gather(head, block));
+    const uint64_t row = shares_parameters() ? 0 : first;
+    ASSIGN_OR_RETURN(WeightRows rows, session_->hold_rows(head, row, block.size()));
+    TRY(body(HeadBlock{std::move(rows), static_cast<int64_t>(first)}));
+    session_->let_go();
+  }
   return {};
 }
 
@@ -413,17 +467,21 @@ Status Trainer::move_head_block(const HeadBlock& block) {
 Status Trainer::layers_back() {
   const Model& m = *model();
   const SeeGradient see = adapter() ? collect_adapter() : collect();
+  session_->walk_back(true);
   for (uint32_t layer = m.hyper.n_layers; layer-- > 0;) {
     const std::span<float> gradients = lay_out_layer_gradients(layer);
+    TRY(hold_layer(layer));
     TRY(for_passes([&](const Pass& pass) {
       float* gradient = &state_gradients_[static_cast<size_t>(pass.first * m.hyper.width)];
       layers_->backward(layer, pass.texts, input_of(layer, pass), gradient, see,
                         kept_activations(layer, pass));
       return Status();
     }));
+    session_->let_go();
     TRY(ranks().sum(gradients));
     TRY(move(layer_pieces_));
   }
+  session_->walk_back(false);
   return {};
 }
 
@@ -582,7 +640,7 @@ void Trainer::move_own_rows(const Piece& piece, float scale) {
   const auto place = static_cast<size_t>(piece.tensor - learned_.data());
   moments_[place].step(session_->team(), rates_, scale, own.begin, own.size(),
                        piece.gradient + (own.begin - piece.first) * tensor.columns(),
-                       numbers_of(tensor) + own.begin * tensor.row_bytes());
+                       own_row(tensor, own.begin));
 }
 
 // Rows between pieces of a tensor are told along: they are the same everywhere, and so messages are
@@ -594,10 +652,11 @@ Status Trainer::tell_rows(std::span<const Piece> group) {
 }
 
 Status Trainer::tell_rows(const Tensor& tensor, const Share& rows) {
+  if (is_shared(tensor)) return {};
   for (uint32_t rank = 0; rank < ranks().size(); ++rank) {
     const Share its = share_of(tensor.rows(), rank, ranks().size()).within(rows);
     const uint64_t row_bytes = tensor.row_bytes();
-    TRY(ranks().tell(rank, {numbers_of(tensor) + its.begin * row_bytes, its.size() * row_bytes}));
+    TRY(ranks().tell(rank, {own_row(tensor, its.begin), its.size() * row_bytes}));
   }
   return {};
 }

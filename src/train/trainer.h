@@ -12,7 +12,9 @@
 //
 // Several ranks share the texts of a step out, and the rows of each tensor: gradients are summed
 // over all ranks as soon as they are whole, each rank moves its own rows, whose moments no other
-// has, and tells them to the others (as ZeRO's second stage: Rajbhandari et al., 2020).
+// has, and tells them to the others (as ZeRO's second stage: Rajbhandari et al., 2020). Where the
+// request has them share parameters out, it keeps them to itself, and what a layer or a block of
+// the vocabulary takes is gathered there and back (the third stage).
 #pragma once
 
 #include <functional>
@@ -75,9 +77,10 @@ class Trainer {
   // Where the caller puts what a teacher says of the tokens of one of the batch's texts.
   TaughtRows taught(size_t text) const;
 
-  // The weights as they are, without an adapter; valid as long as the trainer. Not while step()
-  // runs.
+  // Without an adapter; valid as long as the trainer. Its weights are as they are, but for those
+  // that ranks share out; not while step() runs.
   const std::shared_ptr<const Model>& model() const { return model_; }
+  bool shares_parameters() const { return layout_.gathered > 0; }
   const std::shared_ptr<const Adapter>& adapter() const { return learned_adapter_.adapter(); }
   Session& session() { return *session_; }
   const MemoryMap& memory_map() const { return map_; }
@@ -88,12 +91,15 @@ class Trainer {
   // What is kept to go on later: each tensor's numbers and what the optimizer remembers of it.
   struct Slot {
     const Tensor* tensor;
+    Share rows;  // that this rank has: all of them, where they are not shared out
     std::span<uint8_t> weights;
     const OptimizerState* moments;  // of this rank's rows; null: it does not learn
   };
   std::vector<Slot> slots();
-  // All that is remembered of a slot, of all rows, piece by piece to the first rank's `take`. All
-  // ranks have to call it.
+  // All of a slot's rows, some whole ones at a time, to the first rank's `take`. All ranks have to
+  // call it, as the next.
+  Status gather_weights(const Slot& slot, const std::function<Status(ByteView)>& take) const;
+  // All that is remembered of a slot, of all rows, likewise.
   Status gather_moments(const Slot& slot, const std::function<Status(ByteView)>& take) const;
   void set_steps(uint64_t steps) { steps_ = steps; }  // done before
 
@@ -117,6 +123,8 @@ class Trainer {
   Status gather_rows(const Tensor& tensor, const OptimizerState::Part& own,
                      const std::function<Status(ByteView)>& take) const;
   Status begin(const Batch& batch);
+  Status look_up_shared_rows();
+  Status hold_layer(uint32_t layer);
   Status there(bool keeps_inputs);
   Status measure();
   Result<StepResult> result();
@@ -151,7 +159,11 @@ class Trainer {
   void move_own_rows(const Piece& piece, float scale);
   Status tell_rows(std::span<const Piece> group);
   Status tell_rows(const Tensor& tensor, const Share& rows);
-  uint8_t* numbers_of(const Tensor& tensor) const;
+  bool is_shared(const Tensor& tensor) const {
+    return shares_parameters() && parameters_.shared_out(tensor);
+  }
+  Parameters::Rows rows_of(const Tensor& tensor) const;
+  uint8_t* own_row(const Tensor& tensor, uint64_t row) const;
   Status move_head_block(const HeadBlock& block);
   Status move_untouched_rows();
 

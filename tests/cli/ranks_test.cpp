@@ -47,14 +47,39 @@ class TrainRanks : public testing::Test {
     EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
     return metrics_of(output);
   }
-  std::string model(const std::string& architecture, uint64_t seed = 1) const {
+  std::string model(const std::string& architecture, uint64_t seed = 1,
+                    uint32_t n_layers = 2) const {
     TinyOptions options;
-    options.architecture = architecture, options.width = 64, options.n_layers = 2;
+    options.architecture = architecture, options.width = 64, options.n_layers = n_layers;
     options.seed = seed;
     const std::string path = scratch_.path(architecture + std::to_string(seed) + ".gguf");
     const Status written = write_tiny_gguf(tiny_model(options), Type::F32, path);
     EXPECT_TRUE(written.ok()) << written.what();
     return path;
+  }
+  Json plan(const std::string& model, int ranks, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all = {"plan",
+                                    model,
+                                    "--for",
+                                    "train",
+                                    "-c",
+                                    "32",
+                                    "-t",
+                                    "1",
+                                    "--batch-size",
+                                    "2",
+                                    "--json",
+                                    "--ranks",
+                                    std::to_string(ranks)};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome outcome = run_program(all);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
+    return Json::parse(outcome.out);
+  }
+  // Of a text for each of two ranks: a byte less than they take where each has all parameters.
+  std::string too_little_for_all(const std::string& model,
+                                 const std::vector<std::string>& more = {}) const {
+    return std::to_string(plan(model, 2, more)["total_bytes"].get<uint64_t>() - 1);
   }
   std::string checkpoint(const std::string& output, int step) const {
     return output + ".training/step-000000000" + std::to_string(step) + ".gguf";
@@ -162,26 +187,61 @@ TEST_F(TrainRanks, MayHaveNothingToDo) {
   expect_same(learn(0, one_, how), learn(3, many_, how));
 }
 
+double bytes_of(const Json& planned, const char* owner) {
+  for (const Json& part : planned["parts"])
+    if (part["owner"] == owner) return part["bytes"].get<double>();
+  return 0.0;
+}
+
 TEST_F(TrainRanks, ArePlannedAsTheyAre) {
   const std::string llama = model("llama");
-  const auto plan = [&](const char* ranks) {
-    const Outcome outcome = run_program({"plan", llama, "--for", "train", "-c", "32", "-t", "1",
-                                         "--batch-size", "7", "--ranks", ranks, "--json"});
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
-    return Json::parse(outcome.out);
-  };
-  const auto optimizer_bytes = [](const Json& planned) {
-    for (const Json& part : planned["parts"])
-      if (part["owner"] == "optimizer") return part["bytes"].get<double>();
-    return 0.0;
-  };
-  const double alone = optimizer_bytes(plan("1"));
+  const double alone = bytes_of(plan(llama, 1), "optimizer");
   ASSERT_GT(alone, 0);
-  EXPECT_LE(optimizer_bytes(plan("2")), 0.55 * alone);
-  EXPECT_LE(optimizer_bytes(plan("4")), 0.30 * alone);
-  const Outcome outcome = run(2, many_, {"-m", llama, "--steps", "2"});
+  EXPECT_LE(bytes_of(plan(llama, 2), "optimizer"), 0.55 * alone);
+  EXPECT_LE(bytes_of(plan(llama, 4), "optimizer"), 0.30 * alone);
+  const Outcome outcome = run(2, many_, {"-m", llama, "--steps", "2", "--batch-size", "2"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
-  EXPECT_EQ(Json::parse(outcome.out)["planned_bytes"], plan("2")["total_bytes"]);
+  EXPECT_EQ(Json::parse(outcome.out)["planned_bytes"], plan(llama, 2)["total_bytes"]);
+}
+
+// Where each would have no room for all parameters each keeps a part of them, and learns the same,
+// bit for bit. gemma3's embedding is its head; gpt2 has positions.
+TEST_F(TrainRanks, ShareParametersThatDoNotFit) {
+  for (const char* architecture : {"llama", "gemma3", "gpt2"}) {
+    SCOPED_TRACE(architecture);
+    const std::string path = model(architecture, 1, 6), memory = too_little_for_all(path);
+    const Json shared = plan(path, 2, {"--memory", memory});
+    EXPECT_LE(bytes_of(shared, "parameters"), 0.55 * bytes_of(plan(path, 2), "parameters"));
+    EXPECT_GT(bytes_of(shared, "gathered parameters"), 0);
+    std::vector<std::string> how = {"-m", path, "--steps", "3", "--batch-size", "2", "--force"};
+    learn(2, one_, how);
+    how.insert(how.end(), {"--memory", memory});
+    const Outcome outcome = run(2, many_, how);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+    EXPECT_EQ(Json::parse(outcome.out)["planned_bytes"], shared["total_bytes"]);
+    EXPECT_EQ(read_whole(many_), read_whole(one_));
+  }
+}
+
+// With an average, too; and one process goes on from what they had.
+TEST_F(TrainRanks, GoOnFromSharedParameters) {
+  const std::string path = model("llama", 1, 6),
+                    memory = too_little_for_all(path, {"--ema", "0.7"});
+  std::vector<std::string> how = {"-m",           path, "--batch-size", "2", "--ema", "0.7",
+                                  "--save-every", "2",  "--steps",      "4"};
+  const auto alone = learn(0, one_, how);
+  auto shared = how;
+  shared.insert(shared.end(), {"--memory", memory});
+  learn(2, many_, shared);
+  const std::string learned = read_whole(many_), saved = read_whole(checkpoint(many_, 4));
+  EXPECT_EQ(saved.size(), size_of(checkpoint(one_, 4)));
+  std::filesystem::remove(checkpoint(many_, 4));
+  how.push_back("--resume"), shared.push_back("--resume");
+  EXPECT_NEAR(learn(0, many_, how).back()["loss"], alone.back()["loss"].get<double>(), 1e-3);
+  std::filesystem::remove(checkpoint(many_, 4));
+  learn(2, many_, shared);
+  EXPECT_EQ(read_whole(many_), learned);
+  EXPECT_EQ(read_whole(checkpoint(many_, 4)), saved);
 }
 
 // The process of this rank that writes to `output`, or 0.
@@ -208,25 +268,33 @@ bool are_gone(const std::string& output) {
 }
 
 TEST_F(TrainRanks, AllEndWhereOneDies) {
-  Invocation invocation{
-      arguments(many_, {"-m", model("llama"), "--steps", "100000", "--save-every", "5"})};
-  invocation.ranks = 2;
-  std::chrono::steady_clock::time_point killed;
-  invocation.interrupt_when = [&] {
-    if (killed.time_since_epoch().count() || !std::filesystem::exists(checkpoint(many_, 5)))
+  const std::string path = model("llama", 1, 6);
+  for (const std::string& memory : {std::string("4GiB"), too_little_for_all(path)}) {
+    const std::vector<std::string> how = {"-m", path, "--batch-size", "2", "--steps"};
+    auto endless = how;
+    endless.insert(endless.end(), {"100000", "--save-every", "5", "--force", "--memory", memory});
+    Invocation invocation{arguments(many_, endless)};
+    invocation.ranks = 2;
+    std::chrono::steady_clock::time_point killed;
+    invocation.interrupt_when = [&] {
+      if (killed.time_since_epoch().count() || !std::filesystem::exists(checkpoint(many_, 5)))
+        return false;
+      const pid_t rank = process_of(many_, 1);
+      if (rank && ::kill(rank, SIGKILL) == 0) killed = std::chrono::steady_clock::now();
       return false;
-    const pid_t rank = process_of(many_, 1);
-    if (rank && ::kill(rank, SIGKILL) == 0) killed = std::chrono::steady_clock::now();
-    return false;
-  };
-  EXPECT_NE(run_program(invocation).exit_code, 0);
-  EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(20));
-  EXPECT_EQ(process_of(many_, 0), 0);
-  const uint64_t steps = metrics_of(many_).size() + 2;
-  const Outcome outcome =
-      run(0, many_, {"-m", model("llama"), "--steps", std::to_string(steps), "--resume"});
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
-  EXPECT_EQ(metrics_of(many_).size(), steps);
+    };
+    const Outcome ended = run_program(invocation);
+    EXPECT_NE(ended.exit_code, 0);
+    EXPECT_THAT(ended.error, HasSubstr("rank 1"));
+    EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(20));
+    EXPECT_EQ(process_of(many_, 0), 0);
+    auto resumed = how;
+    const int steps = metrics_of(many_).back()["step"].get<int>() + 2;
+    resumed.insert(resumed.end(), {std::to_string(steps), "--resume"});
+    const Outcome outcome = run(0, many_, resumed);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
+    EXPECT_EQ(metrics_of(many_).back()["step"], steps);
+  }
 }
 
 // A checkpoint that cannot be written ends all, and the one before stays good.

@@ -90,6 +90,35 @@ TEST_P(Lora, DoesNotDependOnTheNumberOfThreads) {
   EXPECT_EQ(learned_values(*one), learned_values(*three));
 }
 
+// A model that does not fit is read from its file layer by layer, and nothing else changes.
+TEST_P(Lora, LearnsTheSameWhereItsModelIsStreamed) {
+  options_.n_layers = 8;
+  const TemporaryModel model(options_, Type::F32);
+  TrainerSettings s = settings();
+  s.request.pass_sequences = 1;
+  const auto mapped = open(model.get(), s);
+  s.request.streaming_bytes = 1;
+  const uint64_t least = plan_training(*model.get(), s.request)->total_bytes();
+  ASSERT_LT(least, mapped->memory_map().total_bytes());
+  s.request.streaming_bytes = 0;
+  EXPECT_FALSE(fit_training(*model.get(), s.request, least - 1).ok());
+  s.request = *fit_training(*model.get(), s.request, least);
+  const auto streamed = open(model.get(), s);
+  EXPECT_LE(streamed->memory_map().total_bytes(), least);
+  EXPECT_EQ(streamed->memory_map().find(owner::kWeights), nullptr);
+  for (int step = 0; step < 3; ++step) {
+    const auto one = mapped->step(data_.batch(), 1e-2f),
+               other = streamed->step(data_.batch(), 1e-2f);
+    ASSERT_TRUE(one.ok() && other.ok()) << other.status().what();
+    EXPECT_EQ(one->loss, other->loss);
+  }
+  EXPECT_EQ(learned_values(*mapped), learned_values(*streamed));
+  // There and back, the head at both, and what was read ahead for nothing.
+  const StreamStatistics read = streamed->session().stream_statistics();
+  EXPECT_GE(read.bytes_read, 3 * 2 * read.bytes_per_pass);
+  EXPECT_LE(read.bytes_read, 3 * 3 * read.bytes_per_pass);
+}
+
 TEST_P(Lora, TakesWhatWasPlanned) {
   const TemporaryModel model(options_, Type::Q8_0);
   const auto trainer = open(model.get(), settings());
