@@ -53,7 +53,6 @@ class Forward {
   int64_t gather(uint32_t expert, const float* normed, int64_t n);
   Status meet(const LayerWeights& w, uint32_t expert, int64_t met, float* x);
   Status meet_shared(const LayerWeights& w, const float* normed, int64_t n, float* x);
-  Status pass_by(const LayerWeights& w, uint32_t expert);
   // Where q, k and v of a pass lie: of each token side by side where one matrix gives them.
   struct Projections {
     float *q, *k, *v;

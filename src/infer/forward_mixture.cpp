@@ -10,6 +10,7 @@ namespace {
 
 // As in llama.cpp: shares are not divided by a sum below the least number of f16.
 constexpr float kLeastSum = 0x1p-14f;
+constexpr float kNever = -1e30f;  // a logit
 
 }  // namespace
 
@@ -19,10 +20,11 @@ Status Forward::mixture(uint32_t l, int64_t n, float* x) {
   float* normed = wide_;
   norm(x, w.ffn_norm, w.ffn_norm_bias, n, normed);
   TRY(route(w, normed, n));
+  weights_.meet(l, shares_, n);
   tell(normed, n, {w.gate, w.up, w.shared_gate, w.shared_up});
   for (uint32_t e = 0; e < hyper_.n_experts; ++e) {
     const int64_t met = gather(e, normed, n);
-    TRY(met > 0 ? meet(w, e, met, x) : pass_by(w, e));
+    if (met > 0) TRY(meet(w, e, met, x));
   }
   return w.shared_router ? meet_shared(w, normed, n, x) : Status();
 }
@@ -38,6 +40,8 @@ Status Forward::route(const LayerWeights& w, const float* normed, int64_t n) {
 // number stays none, and so does the result.
 void Forward::choose_experts(float* shares) const {
   const uint32_t n = hyper_.n_experts;
+  for (size_t e = 0; e < hooks_.gone_experts.size(); ++e)
+    if (hooks_.gone_experts[e]) shares[e] = kNever;
   k_.softmax(shares, n);
   float sum = 0;
   for (uint32_t k = 0; k < hyper_.n_experts_used; ++k) {
@@ -75,6 +79,7 @@ Status Forward::meet(const LayerWeights& w, uint32_t expert, int64_t met, float*
     for (int64_t c = 0; c < width; ++c) active[i * width + c] *= share;
   });
   TRY(linear(Operator::kDown, active, met, {{w.down, nullptr, gathered_, expert}}));
+  if (hooks_.on_expert) hooks_.on_expert(expert, gathered_, met);
   for_tokens(met, [&](int64_t i) {
     k_.add(gathered_ + i * hyper_.width, hyper_.width, x + int64_t{met_[i]} * hyper_.width);
   });
@@ -95,21 +100,6 @@ Status Forward::meet_shared(const LayerWeights& w, const float* normed, int64_t 
   });
   TRY(linear(Operator::kDown, active, n, {{w.shared_down, nullptr, gathered_}}));
   add_normed(gathered_, nullptr, n, x);
-  return {};
-}
-
-// Where weights are streamed, those of an expert that no token meets go by.
-Status Forward::pass_by(const LayerWeights& w, uint32_t expert) {
-  for (const Tensor* t : {w.gate, w.up, w.down}) {
-    if (!is_streamed(*t)) continue;
-    const uint64_t end = (expert + uint64_t{1}) * t->shape[1];
-    uint32_t u = weights_.first_slice(*t, expert);
-    for (uint64_t row = 0; row < end; ++u) {
-      TRY(weights_.acquire(u).status());
-      weights_.release(u);
-      row = weights_.plan().slices[u].first_row + weights_.plan().slices[u].n_rows;
-    }
-  }
   return {};
 }
 

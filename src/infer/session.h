@@ -24,6 +24,10 @@ struct ForwardHooks {
   // Tensors that share an input are told one after the other, with the same x.
   std::function<void(const Tensor& tensor, const float* x, int64_t x_stride, int64_t n_tokens)>
       on_linear_input;
+  // Of a mixture, flags of the experts that no token may meet, (n_experts); empty: all may be met.
+  std::span<const uint8_t> gone_experts;
+  // After an expert: what it adds to the tokens that met it, (n_tokens, width).
+  std::function<void(uint32_t expert, const float* added, int64_t n_tokens)> on_expert;
   // The matrix to use in a tensor's place (the embedding's too, or a row of floats in that of a
   // bias), or null for its own.
   std::function<const MatrixView*(const Tensor& tensor)> replacement;

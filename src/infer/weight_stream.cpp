@@ -51,6 +51,12 @@ Result<std::unique_ptr<WeightStream>> WeightStream::open(const Model& model, Wei
   }
   s.row_buffer_ = at;
   if (s.streamed_.empty()) return stream;
+  uint32_t layer = 0;
+  for (uint32_t u = 0; u < s.plan_.slices.size(); ++u) {
+    while (layer < s.plan_.ends.size() && u >= s.plan_.ends[layer]) ++layer;
+    s.layer_of_.push_back(layer);
+  }
+  s.met_.resize(model.hyper.n_experts);
   ASSIGN_OR_RETURN(const auto ring, arena.take<uint8_t>(owner::kWeightRing, s.plan_.ring_bytes()));
   s.ring_ = ring.data();
   s.slots_.resize(s.plan_.n_slots);
@@ -71,20 +77,62 @@ Status WeightStream::read_piece(const WeightPiece& p, uint8_t* memory) {
   return files_[p.file]->read(p.begin, memory, p.bytes, p.skip + p.n_rows * p.tensor->row_bytes());
 }
 
+// Whether the next slice is an expert's, and it is not known yet if that is met.
+bool WeightStream::waits_for_experts() const {
+  const uint32_t u = streamed_[at_];
+  return plan_.slices[u].expert >= 0 && layer_of_[u] != known_layer_;
+}
+
+// To the next slice. What was known of experts is no more where they end.
+void WeightStream::step() {
+  const uint32_t u = streamed_[at_];
+  at_ = (at_ + 1) % streamed_.size();
+  const uint32_t next = streamed_[at_];
+  const bool more = at_ != 0 && plan_.slices[next].expert >= 0 && layer_of_[next] == layer_of_[u];
+  if (plan_.slices[u].expert >= 0 && layer_of_[u] == known_layer_ && !more) known_layer_ = kNone;
+}
+
+// Past the experts that are known not to be met.
+void WeightStream::pass_unmet() {
+  while (known_layer_ != kNone) {
+    const uint32_t u = streamed_[at_];
+    const int32_t expert = plan_.slices[u].expert;
+    if (expert < 0 || layer_of_[u] != known_layer_ || met_[static_cast<size_t>(expert)]) return;
+    step();
+  }
+}
+
+void WeightStream::meet(uint32_t layer, const float* shares, int64_t n_tokens) {
+  if (streamed_.empty() || !held_.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    known_layer_ = layer;
+    std::ranges::fill(met_, 0);
+    for (int64_t t = 0; t < n_tokens; ++t)
+      for (size_t e = 0; e < met_.size(); ++e)
+        met_[e] |= shares[static_cast<size_t>(t) * met_.size() + e] != 0;
+    pass_unmet();
+  }
+  changed_.notify_all();
+}
+
 // A reading thread: fills the next free slot in the order of the sweep, which begins anew where
 // acquire() jumped. What is read for a sweep that is over is forgotten.
 void WeightStream::read_ahead() {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] {
-      return stop_ ||
-             (status_.ok() && next_ < released_ + plan_.n_slots && !slots_[slot_of(next_)].reading);
+      return stop_ || (status_.ok() && next_ < released_ + plan_.n_slots &&
+                       !slots_[slot_of(next_)].reading && !waits_for_experts());
     });
     if (stop_) return;
     const uint64_t turn = next_++;
-    const WeightPiece& piece = slice_of(turn);
     Slot& slot = slots_[slot_of(turn)];
+    slot.slice = streamed_[at_];
     slot.reading = true;
+    const WeightPiece& piece = plan_.slices[slot.slice];
+    step();
+    pass_unmet();
     if (n_reading_++ == 0) reading_since_ = std::chrono::steady_clock::now();
     lock.unlock();
     const Status status = read_piece(piece, memory_of(turn));
@@ -116,9 +164,15 @@ Result<const uint8_t*> WeightStream::acquire(uint32_t u) {
 // The next turn of the ring, which is slice `u`'s.
 Result<const uint8_t*> WeightStream::take(uint32_t u) {
   std::unique_lock lock(mutex_);
-  if ((first_ + taken_ - base_) % streamed_.size() != rank_[u]) {  // out of order
-    base_ = taken_ = released_ = next_;
-    first_ = rank_[u];
+  const uint32_t next = taken_ < next_ ? slots_[slot_of(taken_)].slice : streamed_[at_];
+  if (next != u) {  // out of order
+    taken_ = released_ = next_;
+    at_ = rank_[u];
+    changed_.notify_all();
+  }
+  if (taken_ == next_ && waits_for_experts()) {  // whose layer is held: all are wanted
+    known_layer_ = layer_of_[u];
+    std::ranges::fill(met_, 1);
     changed_.notify_all();
   }
   const uint64_t turn = taken_;
@@ -166,6 +220,10 @@ Result<WeightRows> WeightStream::hold_rows(const Tensor& matrix, uint64_t first,
 
 Status WeightStream::hold_slices(uint32_t begin, uint32_t end) {
   assert(held_.empty() && plan_.n_slots >= end - begin);
+  {
+    const std::lock_guard lock(mutex_);
+    known_layer_ = kNone;
+  }
   for (uint32_t u = begin; u < end; ++u) {
     Result<const uint8_t*> place =
         pinned_[u] ? Result<const uint8_t*>(pinned_[u] + plan_.slices[u].skip) : take(u);
@@ -192,8 +250,9 @@ void WeightStream::walk_back(bool back) {
   {
     const std::lock_guard lock(mutex_);
     order_sweep(back);
-    base_ = taken_ = released_ = next_;
-    first_ = 0;
+    taken_ = released_ = next_;
+    at_ = 0;
+    known_layer_ = kNone;
   }
   changed_.notify_all();
 }
@@ -253,7 +312,7 @@ Result<const uint8_t*> WeightStream::embedding_row(uint64_t row) {
 StreamStatistics WeightStream::statistics() const {
   const std::lock_guard lock(mutex_);
   StreamStatistics statistics = statistics_;
-  statistics.bytes_per_pass = plan_.streamed_bytes();
+  statistics.bytes_per_pass = plan_.streamed_bytes(model_.hyper);
   return statistics;
 }
 

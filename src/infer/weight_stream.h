@@ -30,6 +30,9 @@ class WeightStream {
   bool reads_embedding_rows() const { return plan_.row_buffer_bytes > 0; }
   const WeightPlan& plan() const { return plan_; }
 
+  // Which experts of the layer a pass meets, known before their first slice is acquired: those that
+  // no token has a share of are not read. shares: (n_tokens, n_experts).
+  void meet(uint32_t layer, const float* shares, int64_t n_tokens);
   // Of the plan, where the tensor's rows begin; of experts, this one's.
   uint32_t first_slice(const Tensor& tensor, int64_t expert) const;
   // Slice `u` of the plan is in memory until release(u). One at a time.
@@ -64,9 +67,9 @@ class WeightStream {
   void order_sweep(bool back);
   uint32_t slot_of(uint64_t turn) const { return static_cast<uint32_t>(turn % plan_.n_slots); }
   uint8_t* memory_of(uint64_t turn) const { return ring_ + slot_of(turn) * plan_.slot_bytes; }
-  const WeightPiece& slice_of(uint64_t turn) const {
-    return plan_.slices[streamed_[(first_ + turn - base_) % streamed_.size()]];
-  }
+  bool waits_for_experts() const;
+  void step();
+  void pass_unmet();
 
   const Model& model_;
   WeightPlan plan_;
@@ -75,18 +78,24 @@ class WeightStream {
   std::vector<uint8_t*> pinned_;       // by slice; null: streamed
   std::vector<uint32_t> streamed_;     // the slices that are, in the order of the sweep
   std::vector<uint32_t> rank_;         // by slice: its place among them
+  std::vector<uint32_t> layer_of_;     // by slice
   uint8_t* row_buffer_ = nullptr;
   uint8_t* ring_ = nullptr;
   uint32_t held_begin_ = 0, held_end_ = 0;
   std::vector<const uint8_t*> held_;  // where they lie
 
-  // Turns count slices for ever; turn base_ is where the present sweep began, at streamed_[first_].
+  // Turns count slices for ever. The next one's slice is streamed_[at_].
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  uint64_t base_ = 0, first_ = 0;
   uint64_t next_ = 0, taken_ = 0, released_ = 0;  // turns given to a reader, handed out, free again
+  uint64_t at_ = 0;
+  // Of a mixture: the layer whose experts are known to be met or not, until at_ is past them.
+  static constexpr uint32_t kNone = UINT32_MAX;
+  uint32_t known_layer_ = kNone;
+  std::vector<uint8_t> met_;
   struct Slot {
     bool reading = false;
+    uint32_t slice = 0;
     uint64_t filled = 0;  // the turn that it holds, plus one
   };
   std::vector<Slot> slots_;

@@ -33,12 +33,13 @@ void add_small(const Model& model, WeightPlan& plan) {
 // Rows of a matrix in slices of about the same size, so many of which make up a block of rows; 0:
 // any.
 void add_rows(const Model& model, const Tensor& tensor, uint64_t begin, uint64_t end,
-              WeightPlan& plan, uint64_t block = 0) {
+              WeightPlan& plan, int32_t expert = -1, uint64_t block = 0) {
   const uint64_t n = std::max<uint64_t>(1, (end - begin) * tensor.row_bytes() / kSliceBytes);
   uint64_t rows = align_up(std::max<uint64_t>(1, (end - begin) / n), kTileRows);
   if (block && (n > 1 || rows > block)) rows = std::min(block, std::bit_floor(rows));
   for (uint64_t first = begin; first < end; first += rows) {
     plan.slices.push_back(piece_of(model, tensor, first, std::min(rows, end - first)));
+    plan.slices.back().expert = expert;
     plan.slot_bytes = std::max(plan.slot_bytes, plan.slices.back().bytes);
   }
 }
@@ -47,7 +48,7 @@ void add_matrix(const Model& model, const Tensor* tensor, WeightPlan& plan, uint
   if (!tensor) return;
   plan.first_of[static_cast<size_t>(tensor - model.tensors.data())] =
       static_cast<uint32_t>(plan.slices.size());
-  add_rows(model, *tensor, 0, tensor->rows(), plan, block);
+  add_rows(model, *tensor, 0, tensor->rows(), plan, -1, block);
 }
 
 // Expert after expert, as a pass uses them.
@@ -60,7 +61,7 @@ void add_experts(const Model& model, const LayerWeights& w, WeightPlan& plan) {
       if (e == 0)
         plan.first_of[static_cast<size_t>(t - model.tensors.data())] =
             static_cast<uint32_t>(plan.slices.size());
-      add_rows(model, *t, e * t->shape[1], (e + 1) * t->shape[1], plan);
+      add_rows(model, *t, e * t->shape[1], (e + 1) * t->shape[1], plan, static_cast<int32_t>(e));
     }
     if (e == 0) of_one = plan.slices.size() - begin;
   }
@@ -87,15 +88,17 @@ uint32_t slices_of_block(const WeightPlan& plan) {
   }));
 }
 
-// Slices of `bytes` in all, spread evenly; what is left of it goes to the first that still fit.
-void choose_pinned(uint64_t bytes, WeightPlan& plan) {
-  plan.pinned.assign(plan.slices.size(), false);
+// Of experts' slices, or of the others, `bytes` in all at most, spread evenly; what is left of it
+// goes to the first that still fit. Returns how many were used.
+uint64_t pin(uint64_t bytes, bool experts, WeightPlan& plan) {
   double all = 0, passed = 0;
-  for (const WeightPiece& slice : plan.slices) all += static_cast<double>(slice.bytes);
-  const double share = std::min(1.0, static_cast<double>(bytes) / all);
+  for (const WeightPiece& slice : plan.slices)
+    if ((slice.expert >= 0) == experts) all += static_cast<double>(slice.bytes);
+  const double share = std::min(1.0, static_cast<double>(bytes) / std::max(1.0, all));
   uint64_t used = 0;
   for (const bool spread : {true, false})
     for (size_t i = 0; i < plan.slices.size(); ++i) {
+      if ((plan.slices[i].expert >= 0) != experts) continue;
       const uint64_t then = used + plan.slices[i].bytes;
       passed += static_cast<double>(plan.slices[i].bytes);
       if (plan.pinned[i] || then > bytes) continue;
@@ -103,6 +106,14 @@ void choose_pinned(uint64_t bytes, WeightPlan& plan) {
       plan.pinned[i] = true;
       used = then;
     }
+  return used;
+}
+
+// What each token reads is worth more than what some of them do.
+void choose_pinned(uint64_t bytes, WeightPlan& plan) {
+  plan.pinned.assign(plan.slices.size(), false);
+  bytes -= pin(bytes, false, plan);
+  pin(bytes, true, plan);
 }
 
 }  // namespace
@@ -119,7 +130,7 @@ uint64_t embedding_row_buffer_bytes(const HyperParameters& hyper) {
 
 WeightPiece piece_of(const Model& model, const Tensor& tensor, uint64_t first_row,
                      uint64_t n_rows) {
-  WeightPiece piece{&tensor, first_row, n_rows, 0, 0, 0, 0};
+  WeightPiece piece{&tensor, first_row, n_rows, 0, 0, 0, 0, -1};
   if (tensor.data.empty()) return piece;
   const uint8_t* data = tensor.data.data() + first_row * tensor.row_bytes();
   for (uint32_t f = 0; f < model.files.size(); ++f) {
@@ -147,6 +158,14 @@ uint64_t WeightPlan::streamed_bytes() const {
   for (size_t i = 0; i < slices.size(); ++i)
     if (!pinned[i]) bytes += slices[i].bytes;
   return bytes;
+}
+
+uint64_t WeightPlan::streamed_bytes(const HyperParameters& hyper) const {
+  uint64_t experts = 0;
+  for (size_t i = 0; i < slices.size(); ++i)
+    if (!pinned[i] && slices[i].expert >= 0) experts += slices[i].bytes;
+  const uint64_t met = experts ? experts / hyper.n_experts * hyper.n_experts_used : 0;
+  return streamed_bytes() - experts + met;
 }
 
 WeightPlan plan_streaming(const Model& model, uint64_t bytes, bool holds_layers) {

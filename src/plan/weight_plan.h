@@ -21,6 +21,7 @@ struct WeightPiece {
   uint64_t first_row, n_rows;
   uint32_t file;  // index into Model::files
   uint64_t begin, bytes, skip;
+  int32_t expert = -1;  // of a mixture, whose rows they are; -1: of no single one
 };
 
 struct WeightPlan {
@@ -38,7 +39,8 @@ struct WeightPlan {
 
   uint64_t pinned_bytes() const;  // row buffer included
   uint64_t ring_bytes() const { return n_slots * slot_bytes; }
-  uint64_t streamed_bytes() const;  // read in each pass
+  uint64_t streamed_bytes() const;  // read in each pass, where it meets all experts
+  uint64_t streamed_bytes(const HyperParameters& hyper) const;  // in one of one token
   uint32_t begin_of_layer(uint32_t layer) const { return layer == 0 ? 0 : ends[layer - 1]; }
 };
 

@@ -69,6 +69,23 @@ TEST(Streaming, GivesTheSameLogitsAtEveryBudget) {
   }
 }
 
+// Token by token three of eight experts are met, and few others are read.
+TEST(Streaming, ExpertsThatAreNotMetAreNotRead) {
+  const TemporaryModel model({.architecture = "mixtral", .width = 256}, Type::F32);
+  InferenceRequest request = request_of(1);
+  request.batch = 1;
+  const auto plan = plan_weights(*model.get(), request);
+  const auto session = Session::open(model.get(), request);
+  ASSERT_TRUE(plan.ok() && session.ok());
+  for (const Token token : kTokens) ASSERT_TRUE((*session)->feed({&token, 1}).ok());
+  const StreamStatistics statistics = (*session)->stream_statistics();
+  const uint64_t passes = kTokens.size();
+  EXPECT_LT(statistics.bytes_per_pass, plan->streamed_bytes() / 2);
+  EXPECT_GE(statistics.bytes_read, passes * statistics.bytes_per_pass);
+  // And what is read ahead of a pass that does not come.
+  EXPECT_LE(statistics.bytes_read, (passes + 1) * statistics.bytes_per_pass);
+}
+
 TEST(Streaming, AHeldLayerIsReadOnce) {
   const TemporaryModel model({.architecture = "llama", .width = 256}, Type::F32);
   const auto session = Session::open(model.get(), request_of(planned(*model.get(), 1)));
