@@ -241,6 +241,7 @@ void add_prune(CLI::App& app, Action& action) {
       "  enxuto prune model.gguf -o lean.gguf --size 220MB --what blocks\n"
       "  enxuto prune model.gguf -o lean.gguf --remove 0.2 --recover distill --calibration "
       "notes.txt\n"
+      "  enxuto prune mixture.gguf -o fewer.gguf --what experts --remove 0.25\n"
       "  enxuto prune model.gguf -o english.gguf --what vocabulary --calibration english.txt\n"
       "  enxuto prune model.gguf -o sparse.gguf --what weights --pattern 16:32 --sparse\n"
       "Prune before compress: enxuto compress lean.gguf -o small.gguf --size 80MB\n",
@@ -249,18 +250,20 @@ void add_prune(CLI::App& app, Action& action) {
   c.command->add_option("-o,--output", o.output, "The GGUF file to write")->required();
   c.number(
       "--remove", o.remove,
-      "The part of the layers' weights (with --what vocabulary: of the tokens) to take out; with "
-      "--what weights the part that becomes zero",
+      "The part of the layers' weights (with --what experts: of the experts; vocabulary: of the "
+      "tokens) to take out; with --what weights the part that becomes zero",
       0.001, 0.999);
   c.size("--size", o.size_bytes, "Most bytes of the file");
   c.number("--speedup", o.speedup, "How many times faster a token is to be, by the bytes it reads",
            1.001, 1000);
   c.command
-      ->add_option("--what", o.what,
-                   "blocks, heads (with the keys and values they share), channels of the FFN, "
-                   "vocabulary, or auto (default): heads and channels, in each layer as it suits; "
-                   "weights: zeros, the file stays as large without --sparse")
-      ->check(CLI::IsMember({"auto", "blocks", "heads", "channels", "vocabulary", "weights"}));
+      ->add_option(
+          "--what", o.what,
+          "blocks, heads (with the keys and values they share), channels of the FFN, "
+          "experts, vocabulary, or auto (default): heads and channels, in each layer as it suits; "
+          "weights: zeros, the file stays as large without --sparse")
+      ->check(CLI::IsMember(
+          {"auto", "blocks", "heads", "channels", "experts", "vocabulary", "weights"}));
   c.command
       ->add_option("--method", o.method,
                    "With --what weights: sparsegpt (default), wanda, magnitude or random")

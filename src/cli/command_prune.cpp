@@ -1,4 +1,4 @@
-// prune: a model with fewer heads, channels, blocks or tokens, or with zeros.
+// prune: a model with fewer heads, channels, experts, blocks or tokens, or with zeros.
 #include <fmt/format.h>
 
 #include <bit>
@@ -19,12 +19,11 @@
 namespace enxuto {
 namespace {
 
-constexpr std::pair<std::string_view, PruneWhat> kWhat[] = {{"auto", PruneWhat::kAuto},
-                                                            {"blocks", PruneWhat::kBlocks},
-                                                            {"heads", PruneWhat::kHeads},
-                                                            {"channels", PruneWhat::kChannels},
-                                                            {"vocabulary", PruneWhat::kVocabulary},
-                                                            {"weights", PruneWhat::kWeights}};
+constexpr std::pair<std::string_view, PruneWhat> kWhat[] = {
+    {"auto", PruneWhat::kAuto},       {"blocks", PruneWhat::kBlocks},
+    {"heads", PruneWhat::kHeads},     {"channels", PruneWhat::kChannels},
+    {"experts", PruneWhat::kExperts}, {"vocabulary", PruneWhat::kVocabulary},
+    {"weights", PruneWhat::kWeights}};
 constexpr std::pair<std::string_view, MaskMethod> kMethods[] = {
     {"sparsegpt", MaskMethod::kSparseGpt},
     {"wanda", MaskMethod::kWanda},

@@ -37,6 +37,19 @@ void print_layers(const PruneReport& report, const Model& model, const Paint& pa
   table.print(paint);
 }
 
+void print_experts(const PruneReport& report, const Model& model, const Paint& paint) {
+  Table table({">layer", ">experts", "", ">of what they add", "gone"});
+  for (const ExpertChoice& choice : report.experts) {
+    std::string gone;
+    for (uint32_t e = 0; e < choice.gone.size(); ++e)
+      if (choice.gone[e]) gone += fmt::format("{}{}", gone.empty() ? "" : " ", e);
+    table.add({fmt::format("{}", choice.layer), format_count(choice.kept.size()),
+               paint.cyan(bar(share(choice.kept.size(), model.hyper.n_experts), 24)),
+               fmt::format("-{:.2f} %", 100 * choice.lost), gone});
+  }
+  table.print(paint);
+}
+
 // Bits of one weight of the matrices that zeros are in, as the file has them.
 double bits_of_weight(const Model& model) {
   uint64_t bytes = 0, weights = 0;
@@ -118,9 +131,16 @@ Json masked_json(const PruneReport& report, const Model& model) {
 
 Json prune_json(const PruneReport& report, const Model& model, const PruneOptions& options) {
   Json layers = Json::array();
-  for (const LayerShape& layer : report.shape.layers)
-    layers.push_back(
-        {{"layer", layer.layer}, {"kv_heads", layer.kv_heads}, {"ffn_width", layer.channels}});
+  for (const LayerShape& layer : report.shape.layers) {
+    Json one = {
+        {"layer", layer.layer}, {"kv_heads", layer.kv_heads}, {"ffn_width", layer.channels}};
+    if (model.hyper.n_experts) one["experts"] = layer.experts;
+    if (!report.experts.empty()) {
+      one["experts_kept"] = report.experts[layer.layer].kept;
+      one["energy_lost"] = report.experts[layer.layer].lost;
+    }
+    layers.push_back(std::move(one));
+  }
   Json json = {
       {"output", options.output},
       {"what", options.what},
@@ -155,6 +175,8 @@ void print_prune(const PruneReport& report, const Model& model, const PruneOptio
   const Paint paint(Stream::kOutput);
   if (!report.masked.empty())
     print_masked(report, model, options, paint);
+  else if (!report.experts.empty())
+    print_experts(report, model, paint);
   else if (report.shape.tokens.empty())
     print_layers(report, model, paint);
   else

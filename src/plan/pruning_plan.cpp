@@ -171,6 +171,9 @@ Result<CompressionPlan> plan_mode(const Model& model, const PruningRequest& requ
         {"pruning",
          add(add(sizes.fit_states(), sizes.masking()), add(sizes.probe_states(2), sizes.logits())),
          texts + ", second moments and matrices of a layer"});
+  if (request.chooses_experts)
+    stages.push_back(
+        {"pruning", add(sizes.fit_states(), add(sizes.probe_states(2), sizes.logits())), texts});
   bool absurd = false;
   const auto known = [&](OptionalSize bytes) {
     absurd |= !bytes || *bytes > kAbsurdBytes;

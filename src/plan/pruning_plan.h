@@ -16,6 +16,7 @@ struct PruningRequest {
   bool probes_parts = false;     // it measures what each layer's heads and channels are worth
   bool probes_blocks = false;    // or whole blocks
   bool masks_weights = false;    // single weights go
+  bool chooses_experts = false;  // or a mixture's experts
   uint64_t text_bytes = 0;       // that tokens are counted in; 0: no token goes
 };
 

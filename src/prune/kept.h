@@ -1,7 +1,8 @@
 // What stays of a model.
 //
 // Heads stay or go with the key and value head that they share (a group); channels are columns of
-// ffn_down with their rows of ffn_gate and ffn_up. A layer that is not listed is gone as a whole.
+// ffn_down with their rows of ffn_gate and ffn_up. Experts go with their row of the router. A layer
+// that is not listed is gone as a whole.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,10 @@ namespace enxuto {
 
 // How much of a layer stays, before it is known which parts.
 struct LayerShape {
-  uint32_t layer;     // of the source
-  uint32_t kv_heads;  // 0: no attention
-  uint32_t channels;  // at least 1
+  uint32_t layer;        // of the source
+  uint32_t kv_heads;     // 0: no attention
+  uint32_t channels;     // at least 1
+  uint32_t experts = 0;  // of a mixture
 };
 
 struct ModelShape {
@@ -37,7 +39,7 @@ bool is_even(const ModelShape& shape);
 // those that are not here are the source's own.
 struct KeptLayer {
   uint32_t layer;
-  std::vector<uint32_t> kv_heads, channels;
+  std::vector<uint32_t> kv_heads, channels, experts;
   std::map<const Tensor*, std::span<const float>> values;
 };
 

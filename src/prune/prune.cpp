@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "base/bytes.h"
@@ -71,16 +72,15 @@ class Pruning {
     report_.file_bytes = file.bytes();
     report_.architecture = file.architecture();
     report_.layer_bytes = file.layer_bytes();
-    report_.token_bytes = report_.layer_bytes + head_bytes(chosen.shape.tokens.size());
+    report_.token_bytes =
+        report_.layer_bytes - unmet_bytes(chosen.shape) + head_bytes(chosen.shape.tokens.size());
     report_.seconds = seconds_since(start);
     return std::move(report_);
   }
 
  private:
   Status choose_parts() {
-    if (model_->hyper.n_experts)
-      return Status::usage("a mixture of experts cannot be pruned yet",
-                           "make it smaller with enxuto compress");
+    TRY(check_mixture());
     const Status uneven = can_be_uneven(*model_);
     uniform_ = request_.uniform || (request_.what == PruneWhat::kAuto && !uneven.ok());
     if (uniform_ && !model_->hyper.uneven.empty())
@@ -108,6 +108,8 @@ class Pruning {
               "window: without some blocks others would change their kind",
               "remove channels or heads: --what channels");
         break;
+      case PruneWhat::kExperts:
+        break;
       case PruneWhat::kVocabulary:
         if (request_.calibration_text.empty())
           return Status::usage("which tokens are needed depends on the text, and none is given",
@@ -120,6 +122,27 @@ class Pruning {
     return parts_.empty() || uniform_ ? Status() : uneven;
   }
 
+  Status check_mixture() const {
+    const HyperParameters& h = model_->hyper;
+    const PruneWhat what = request_.what;
+    if (h.n_experts == 0 && what == PruneWhat::kExperts)
+      return Status::usage("this model has no experts", "remove something else: --what auto");
+    const bool works =
+        what == PruneWhat::kExperts || what == PruneWhat::kBlocks || what == PruneWhat::kVocabulary;
+    if (h.n_experts == 0 || works) {
+      if (what == PruneWhat::kExperts && request_.speedup > 0)
+        return Status::usage(
+            fmt::format("a token meets {} experts, however many there are: it gets no faster",
+                        h.n_experts_used),
+            "say --remove or --size");
+      return {};
+    }
+    return Status::usage(
+        "heads, channels and single weights of a mixture of experts cannot be removed yet",
+        "remove experts, blocks or tokens: --what experts, blocks or vocabulary");
+  }
+
+  bool prunes_experts() const { return request_.what == PruneWhat::kExperts; }
   bool masks_weights() const { return request_.what == PruneWhat::kWeights; }
   Formats formats() const {
     return masks_weights() ? masked_formats(*model_, request_.masks) : Formats();
@@ -130,12 +153,26 @@ class Pruning {
     return model_->output->row_bytes() * (tokens ? tokens : model_->output->rows());
   }
 
+  // Of the layers, what a token does not read: a mixture's experts that it does not meet.
+  uint64_t unmet_bytes(const ModelShape& shape) const {
+    uint64_t bytes = 0;
+    for (const LayerShape& layer : shape.layers) {
+      const LayerWeights& w = model_->layers[layer.layer];
+      for (const Tensor* t : {w.gate, w.up, w.down})
+        if (w.router)
+          bytes += t->row_bytes() * t->shape[1] * (layer.experts - model_->hyper.n_experts_used);
+    }
+    return bytes;
+  }
+
   // The bytes that the layers may have.
   Status set_room() {
     const ModelShape whole = whole_shape(*model_);
     report_.source_bytes = model_->file_bytes;
     report_.source_layer_bytes = layer_bytes(*model_, whole);
-    report_.source_token_bytes = report_.source_layer_bytes + head_bytes();
+    const uint64_t met = report_.source_layer_bytes - unmet_bytes(whole);
+    report_.source_token_bytes = met + head_bytes();
+    if (prunes_experts()) return set_experts();
     if (prunes_tokens() || masks_weights() || request_.choose_share) return {};
     const auto all = static_cast<double>(report_.source_layer_bytes);
     if (request_.size_bytes) {
@@ -150,15 +187,51 @@ class Pruning {
                         format_bytes(request_.size_bytes)),
             fmt::format("they are {}: name a size above", format_bytes(fixed)));
     } else if (request_.speedup > 0) {
-      const double bytes = (all + static_cast<double>(head_bytes())) / request_.speedup -
-                           static_cast<double>(head_bytes());
-      room_ = bytes > 0 ? static_cast<uint64_t>(bytes) : 0;
+      const auto read = static_cast<double>(met), head = static_cast<double>(head_bytes());
+      const double part = ((read + head) / request_.speedup - head) / read;
+      room_ = part > 0 ? static_cast<uint64_t>(all * part) : 0;
     } else {
       room_ = static_cast<uint64_t>(all * (1 - request_.remove));
     }
     if (room_ >= report_.source_layer_bytes)
       return Status::usage("nothing has to go for that", "ask for a smaller model");
     return {};
+  }
+
+  // The same number in each layer, since a file has one number of them.
+  Status set_experts() {
+    const HyperParameters& h = model_->hyper;
+    const uint32_t least = std::max(2u, h.n_experts_used);
+    n_experts_ = h.n_experts;
+    if (request_.size_bytes) {
+      for (;; --n_experts_) {
+        ASSIGN_OR_RETURN(const PrunedFile file, PrunedFile::plan(*model_, shape_of_experts()));
+        if (file.bytes() <= request_.size_bytes) break;
+        if (n_experts_ == least)
+          return Status::does_not_fit(
+              fmt::format("with {} experts, of which a token meets {}, the file still has {}",
+                          least, h.n_experts_used, format_bytes(file.bytes())),
+              fmt::format("name a size of at least {}: --size {}", format_bytes(file.bytes()),
+                          file.bytes()));
+      }
+    } else {
+      n_experts_ -= static_cast<uint32_t>(std::lround(h.n_experts * request_.remove));
+      if (n_experts_ < least)
+        return Status::does_not_fit(
+            fmt::format("{} of {} experts would stay, and a token meets {}", n_experts_,
+                        h.n_experts, h.n_experts_used),
+            fmt::format("the most is --remove {:.3f}",
+                        1 - static_cast<double>(least) / static_cast<double>(h.n_experts)));
+    }
+    if (n_experts_ == h.n_experts)
+      return Status::usage("no expert has to go for that", "ask for a smaller model");
+    return {};
+  }
+
+  ModelShape shape_of_experts() const {
+    ModelShape shape = whole_shape(*model_);
+    for (LayerShape& layer : shape.layers) layer.experts = n_experts_;
+    return shape;
   }
 
   // What the work will take, its tokenizer's tables too; refused at once where that is more than it
@@ -174,6 +247,7 @@ class Pruning {
     request.probes_parts = !parts_.empty() && !uniform_;
     request.probes_blocks = request_.what == PruneWhat::kBlocks;
     request.masks_weights = masks_weights();
+    request.chooses_experts = prunes_experts();
     if (prunes_tokens()) request.text_bytes = std::min(text_of(request_).size(), kMostText);
     ASSIGN_OR_RETURN(plan_, plan_pruning(*model_, request));
     TRY(check_fits(plan_, request_.memory_bytes, "prune"));
@@ -224,7 +298,7 @@ class Pruning {
   }
 
   uint64_t tokens_for_speed() const {
-    const auto layers = static_cast<double>(report_.source_layer_bytes);
+    const auto layers = static_cast<double>(report_.source_token_bytes - head_bytes());
     const double head = (layers + static_cast<double>(head_bytes())) / request_.speedup - layers;
     const auto row = static_cast<double>(model_->output->row_bytes());
     return head > row ? static_cast<uint64_t>(head / row) : 1;
@@ -249,6 +323,7 @@ class Pruning {
     if (prunes_tokens()) return choose_tokens();
     if (request_.what == PruneWhat::kBlocks) return choose_blocks(bench);
     if (masks_weights()) return ChosenShape{whole_shape(*model_), 0};
+    if (prunes_experts()) return ChosenShape{shape_of_experts(), 0};
     if (uniform_) return choose_uniform_shape(*model_, parts_, room_);
     ASSIGN_OR_RETURN(const auto costs, measure_parts(bench, dense_, chunks_, parts_));
     return choose_shape(*model_, costs, room_);
@@ -300,6 +375,7 @@ class Pruning {
   // Layer after layer: which parts stay, what makes up for the others, into the file.
   Status settle(const Workbench& bench, const ModelShape& shape, PrunedFile& file) {
     if (masks_weights()) return mask(bench, shape, file);
+    if (prunes_experts()) return leave_experts(bench, shape, file);
     if (parts_.empty()) {
       for (const LayerShape& layer : shape.layers)
         TRY(file.write_layer(all_of(layer), *reader_, session_->team()));
@@ -387,6 +463,30 @@ class Pruning {
     return compare(probes);
   }
 
+  // The same, where experts go. The texts go on as those that stay make them.
+  Status leave_experts(const Workbench& bench, const ModelShape& shape, PrunedFile& file) {
+    ASSIGN_OR_RETURN(FitTexts fit, FitTexts::begin(bench, chunks_.fit));
+    ASSIGN_OR_RETURN(ProbeTexts probes, ProbeTexts::begin(bench, chunks_.held_out, 2));
+    TRY(probes.embed(kPruned));
+    for (const LayerShape& layer : shape.layers) {
+      if (progress_)
+        progress_("pruning", static_cast<double>(layer.layer) / model_->hyper.n_layers);
+      TRY(session_->hold_layer(layer.layer));
+      ASSIGN_OR_RETURN(ExpertChoice choice,
+                       choose_experts(model_->hyper, layer.layer, layer.experts, fit));
+      ForwardHooks without;
+      without.gone_experts = choice.gone;
+      TRY(fit.run(layer.layer, without));
+      TRY(run_probes(probes, layer.layer, without));
+      session_->let_go();
+      KeptLayer kept = all_of(layer);
+      kept.experts = choice.kept;
+      TRY(file.write_layer(kept, *reader_, session_->team()));
+      report_.experts.push_back(std::move(choice));
+    }
+    return compare(probes);
+  }
+
   // The model as it was, and as it is with these hooks, through a layer.
   Status run_probes(ProbeTexts& probes, uint32_t layer, ForwardHooks pruned) {
     TRY(probes.run(kWhole, layer));
@@ -434,7 +534,8 @@ class Pruning {
   }
 
   static KeptLayer all_of(const LayerShape& layer) {
-    KeptLayer kept{layer.layer, {}, {}, {}};
+    KeptLayer kept{layer.layer, {}, {}, {}, {}};
+    for (uint32_t i = 0; i < layer.experts; ++i) kept.experts.push_back(i);
     for (uint32_t i = 0; i < layer.kv_heads; ++i) kept.kv_heads.push_back(i);
     for (uint32_t i = 0; i < layer.channels; ++i) kept.channels.push_back(i);
     return kept;
@@ -446,7 +547,8 @@ class Pruning {
   PruneReport report_;
   std::vector<Part> parts_;
   bool uniform_ = false;
-  uint64_t room_ = 0;  // bytes of all layers
+  uint64_t room_ = 0;       // bytes of all layers
+  uint32_t n_experts_ = 0;  // that stay in each layer
   CompressionPlan plan_;
   std::unique_ptr<Tokenizer> tokenizer_;
   CalibrationChunks chunks_;

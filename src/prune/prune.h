@@ -1,4 +1,4 @@
-// A model with fewer heads, channels, blocks or tokens, or with zeros: measure what each
+// A model with fewer heads, channels, experts, blocks or tokens, or with zeros: measure what each
 // is worth, choose what goes, let what stays make up for it, write. Output is a GGUF file that
 // stock llama.cpp runs (not where zeros are left out of it).
 #pragma once
@@ -13,12 +13,13 @@
 #include "models/model.h"
 #include "plan/pruning_plan.h"
 #include "prune/distill_pruned.h"
+#include "prune/expert_choice.h"
 #include "prune/kept.h"
 #include "prune/layer_masking.h"
 
 namespace enxuto {
 
-enum class PruneWhat { kAuto, kBlocks, kHeads, kChannels, kVocabulary, kWeights };
+enum class PruneWhat { kAuto, kBlocks, kHeads, kChannels, kExperts, kVocabulary, kWeights };
 
 // What it would cost to take out a part of the layers' bytes.
 struct ShareCost {
@@ -29,9 +30,9 @@ struct ShareCost {
 
 struct PruneRequest {
   PruneWhat what = PruneWhat::kAuto;
-  // One of these: the part of the layers' bytes (of the vocabulary's tokens) that goes; most bytes
-  // of the file; how many times faster a token is to be decoded, by the bytes that it reads. Of the
-  // vocabulary none: those go that such text hardly needs.
+  // One of these: the part of the layers' bytes (of the experts, of the vocabulary's tokens) that
+  // goes; most bytes of the file; how many times faster a token is to be decoded, by the bytes that
+  // it reads. Of the vocabulary none: those go that such text hardly needs.
   double remove = 0;
   uint64_t size_bytes = 0;
   double speedup = 0;
@@ -59,12 +60,13 @@ struct PruneReport {
   uint64_t source_token_bytes = 0, token_bytes = 0;  // that decoding a token reads
   std::string architecture;                          // of what was written
   ModelShape shape;
-  uint64_t tokens_met = 0;           // of the vocabulary: different ones in the text
-  double expected_growth = 0;        // and how many more tokens such text will take, as a share
-  double predicted_kld = 0;          // nats, of the parts one by one
-  std::vector<MaskedKind> masked;    // single weights that went
-  std::vector<double> layer_shares;  // of each layer's weights, where they differ
-  double kld = 0;                    // of the result, on text held out; 0: not measured
+  uint64_t tokens_met = 0;            // of the vocabulary: different ones in the text
+  double expected_growth = 0;         // and how many more tokens such text will take, as a share
+  double predicted_kld = 0;           // nats, of the parts one by one
+  std::vector<MaskedKind> masked;     // single weights that went
+  std::vector<double> layer_shares;   // of each layer's weights, where they differ
+  std::vector<ExpertChoice> experts;  // of each layer
+  double kld = 0;                     // of the result, on text held out; 0: not measured
   std::optional<DistillReport> distilled;  // after that
   MemoryMap map;                           // as planned
   double seconds = 0;

@@ -27,7 +27,8 @@ Type type_for(Type own, uint64_t columns) {
 
 template <class Piece>
 uint64_t piece_bytes(const Piece& piece, uint32_t alignment) {
-  const uint64_t rows = piece.shape.size() > 1 ? piece.shape[1] : 1;
+  uint64_t rows = 1;
+  for (size_t d = 1; d < piece.shape.size(); ++d) rows *= piece.shape[d];
   return align_up(find_codec(piece.type)->row_bytes(piece.shape[0]) * rows, alignment);
 }
 
@@ -40,7 +41,7 @@ ModelShape whole_shape(const Model& model) {
   ModelShape shape;
   for (uint32_t l = 0; l < model.hyper.n_layers; ++l) {
     const LayerWidths widths = model.hyper.widths(l);
-    shape.layers.push_back({l, widths.n_kv_heads, widths.ffn_width});
+    shape.layers.push_back({l, widths.n_kv_heads, widths.ffn_width, model.hyper.n_experts});
   }
   return shape;
 }
@@ -55,6 +56,9 @@ bool is_even(const ModelShape& shape) {
 Status can_be_uneven(const Model& model) {
   const HyperParameters& h = model.hyper;
   const std::string& name = h.architecture;
+  if (h.n_experts)
+    return Status::usage("layers of a mixture of experts have to be as wide as each other",
+                         "remove experts: --what experts");
   if (name != "llama" && name != "qwen2" && name != kUneven)
     return Status::usage(
         fmt::format("layers of a {} have to be as wide as each other, in llama.cpp", name),
@@ -115,6 +119,8 @@ Status PrunedFile::set_metadata() {
   set("attention.head_count", heads);
   set("attention.head_count_kv", kv_heads);
   set("feed_forward_length", channels);
+  if (h.n_experts)  // of any layer
+    metadata_.set_u32(prefix + "expert_count", shape_.layers.front().experts);
   if (!even_ || !same_heads) {  // no longer the width divided by the heads
     metadata_.set_u32(prefix + "attention.key_length", h.key_dim);
     metadata_.set_u32(prefix + "attention.value_length", h.value_dim);
@@ -135,6 +141,8 @@ uint64_t PrunedFile::length(Which which, uint64_t whole, const LayerShape* layer
       return whole / h.widths(layer->layer).n_kv_heads * layer->kv_heads;
     case Which::kChannels:
       return layer->channels;
+    case Which::kExperts:
+      return whole / h.n_experts * layer->experts;
     case Which::kTokens:
       return shape_.tokens.empty() ? whole : shape_.tokens.size();
   }
@@ -147,7 +155,12 @@ std::optional<PrunedFile::Piece> PrunedFile::piece(const Tensor* tensor, std::st
   if (!tensor) return std::nullopt;
   Piece piece{tensor, std::move(name), tensor->type, {}, rows, columns, {}};
   piece.shape.push_back(length(columns, tensor->columns(), layer));
-  if (tensor->n_dims > 1) piece.shape.push_back(length(rows, tensor->rows(), layer));
+  if (tensor->n_dims == 3) {
+    piece.shape.push_back(tensor->shape[1]);
+    piece.shape.push_back(layer->experts);
+  } else if (tensor->n_dims == 2) {
+    piece.shape.push_back(length(rows, tensor->rows(), layer));
+  }
   if (columns != Which::kAll && tensor->n_dims > 1)
     piece.type = type_for(tensor->type, piece.shape.front());
   if (const auto it = formats_.find(tensor); it != formats_.end()) piece.type = it->second;
@@ -162,7 +175,8 @@ std::vector<PrunedFile::Piece> PrunedFile::layer_pieces(uint32_t place,
     const bool attention = is_of_attention(rule);
     if (attention && layer.kv_heads == 0) continue;
     if (auto one = piece(model_.layers[layer.layer].*rule.slot, layer_tensor_name(place, rule),
-                         &layer, which_of(rule.rows), which_of(rule.columns))) {
+                         &layer, rule.each_expert ? Which::kExperts : which_of(rule.rows),
+                         rule.each_expert ? Which::kAll : which_of(rule.columns))) {
       one->part = attention ? Part::kAttention : Part::kFfn;
       pieces.push_back(*std::move(one));
     }
@@ -188,6 +202,8 @@ PrunedFile::Which PrunedFile::which_of(Dim dim) {
       return Which::kHeads;
     case Dim::kFfn:
       return Which::kChannels;
+    case Dim::kExperts:
+      return Which::kExperts;
     default:
       return Which::kAll;
   }
@@ -270,6 +286,12 @@ std::vector<uint64_t> PrunedFile::indices(const Piece& piece, Which which, uint6
   if (which == Which::kAll || which == Which::kTokens) {
     all.resize(whole);
     std::iota(all.begin(), all.end(), 0);
+    return all;
+  }
+  if (which == Which::kExperts) {
+    const uint64_t each = whole / model_.hyper.n_experts;
+    for (const uint32_t expert : kept->experts)
+      for (uint64_t i = 0; i < each; ++i) all.push_back(expert * each + i);
     return all;
   }
   const uint64_t group = whole / model_.hyper.widths(kept->layer).n_kv_heads;

@@ -38,7 +38,7 @@ class PrunedFile {
   Status finish();
 
  private:
-  enum class Which { kAll, kHeads, kChannels, kTokens };
+  enum class Which { kAll, kHeads, kChannels, kExperts, kTokens };
   struct Piece {
     const Tensor* from;
     std::string name;

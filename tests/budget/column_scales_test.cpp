@@ -44,7 +44,8 @@ TEST_P(ScaledColumnsOf, AreTheSameFunction) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, ScaledColumnsOf,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"),
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2",
+                                         "mixtral", "qwen2moe"),
                          [](const auto& of) { return std::string(of.param); });
 
 // The grid of a quantized source is what it is: other scales would leave it.

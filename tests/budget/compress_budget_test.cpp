@@ -21,7 +21,8 @@ TinyModel tiny(const char* architecture, uint32_t width) {
 }
 
 TEST_F(CompressBudget, FilesAreAtMostTheTargetAndLoadAgain) {
-  for (const char* architecture : {"llama", "qwen2", "gemma3", "deci", "gpt2"}) {
+  for (const char* architecture :
+       {"llama", "qwen2", "gemma3", "deci", "gpt2", "mixtral", "qwen2moe"}) {
     const TemporaryModel model(tiny(architecture, 96), Type::F16);
     // Learned positions stay as they are.
     const uint64_t target = model.get()->file_bytes / (model.get()->position_embedding ? 2 : 3) + 1;

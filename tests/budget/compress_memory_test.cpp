@@ -107,7 +107,7 @@ TEST(CompressMemory, TheCovarianceOfTheHeadIsThatOfItsInputs) {
 
 TEST(CompressMemory, WhereThingsLieDoesNotChangeWhatIsMeasured) {
   const std::string folder = std::filesystem::temp_directory_path();
-  for (const char* architecture : {"llama", "gemma3", "deci", "gpt2"}) {
+  for (const char* architecture : {"llama", "gemma3", "deci", "gpt2", "qwen2moe"}) {
     const TemporaryModel model(tiny_model(many_layers(architecture)), Type::F32);
     const auto mapped = plan_compression(*model.get(), {.n_threads = 1});
     ASSERT_TRUE(mapped.ok());

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/bytes.h"
+#include "compress/calibration_text.h"
 #include "compress/weights.h"
 #include "prune/pruned_file.h"
 #include "prune/shape_search.h"
@@ -431,6 +432,144 @@ TEST_F(Prune, RefusesToMaskWhatWouldNotStayZero) {
   EXPECT_NE(report.status().what().find("zeros would not survive"), std::string::npos);
   EXPECT_NE(report.status().todo().find("compress"), std::string::npos);
   EXPECT_TRUE(is_empty());
+}
+
+class PruneMixture : public Prune, public testing::WithParamInterface<const char*> {
+ protected:
+  static PruneRequest experts(double share) {
+    PruneRequest request;
+    request.what = PruneWhat::kExperts;
+    request.remove = share;
+    request.calibration_text = builtin_calibration_text().substr(0, 4000);
+    return request;
+  }
+};
+
+// The first input of every router is large and positive, whatever the text: experts with a weight
+// far below zero there are never met.
+TEST_P(PruneMixture, ExpertsThatAreNeverMetGoAndNothingChanges) {
+  TinyModel tiny = tiny_model({.architecture = GetParam(), .n_layers = 2});
+  TinyTensor& embedding = *tiny.find("token_embd.weight");
+  const uint64_t width = tiny.options.width;
+  for (uint64_t row = 0; row < embedding.shape[1]; ++row) embedding.values[row * width] = 6;
+  for (uint32_t l = 0; l < tiny.n_layers; ++l)
+    for (uint32_t e = 0; e < tiny.options.n_experts; ++e) {
+      tiny.find(fmt::format("blk.{}.ffn_gate_inp.weight", l))->values[e * width] = e < 6 ? 0 : -9;
+    }
+  const TemporaryModel model(tiny, Type::F32);
+  const auto report = prune_model(model.get(), experts(0.25));
+  ASSERT_TRUE(report.ok()) << report.status().what();
+  EXPECT_EQ(report->architecture, tiny.gguf_architecture());
+  const uint64_t router_rows = 2 * width * sizeof(float) * tiny.n_layers;
+  EXPECT_EQ(report->source_token_bytes - report->token_bytes, router_rows);
+  ASSERT_EQ(report->experts.size(), tiny.n_layers);
+  for (const ExpertChoice& choice : report->experts) {
+    EXPECT_EQ(choice.lost, 0);
+    EXPECT_EQ(choice.kept, range(0, 6));
+  }
+  const auto after = written();
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->file_bytes, report->file_bytes);
+  EXPECT_EQ(after->hyper.n_experts, 6u);
+  EXPECT_EQ(after->hyper.n_experts_used, model.get()->hyper.n_experts_used);
+  EXPECT_LT(relative_difference(logits_of(model.get()), logits_of(after)), 1e-4);
+}
+
+// Of experts that are met, others take their tokens: in the file as where they were measured.
+TEST_P(PruneMixture, TheFileAnswersAsTheModelWithoutItsExperts) {
+  const TemporaryModel model({.architecture = GetParam(), .n_layers = 2}, Type::F32);
+  const auto report = prune_model(model.get(), experts(0.375));
+  ASSERT_TRUE(report.ok()) << report.status().what();
+  EXPECT_GT(report->kld, 0);
+  InferenceRequest inference;
+  inference.context = 8;
+  const std::vector<Token> tokens = {10, 200, 31, 4, 77, 123, 9, 250};
+  const uint64_t width = model.get()->hyper.width, vocabulary = model.get()->hyper.vocabulary;
+  std::vector<float> hidden(tokens.size() * width), without(vocabulary), whole(vocabulary);
+  const auto session = Session::open(model.get(), inference);
+  ASSERT_TRUE(session.ok() && (*session)->embed(tokens, 0, hidden.data()).ok());
+  for (const ExpertChoice& choice : report->experts) {
+    EXPECT_EQ(choice.kept.size(), 5u);
+    EXPECT_GT(choice.lost, 0);
+    EXPECT_LT(choice.lost, 0.375);  // the others add more
+    ForwardHooks hooks;
+    hooks.gone_experts = choice.gone;
+    (*session)->set_hooks(hooks);
+    ASSERT_TRUE((*session)->run_layers(choice.layer, choice.layer + 1, 0, 8, hidden.data()).ok());
+  }
+  (*session)->set_hooks({});
+  ASSERT_TRUE((*session)->logits(hidden.data() + 7 * width, 1, without.data()).ok());
+  const auto pruned = Session::open(written(), inference);
+  ASSERT_TRUE(pruned.ok());
+  const auto logits = (*pruned)->feed(tokens);
+  ASSERT_TRUE(logits.ok());
+  EXPECT_LT(relative_difference(without, {logits->begin(), logits->end()}), 1e-5);
+  (*session)->rewind(0);
+  const auto source = (*session)->feed(tokens);
+  ASSERT_TRUE(source.ok());
+  EXPECT_GT(relative_difference(without, {source->begin(), source->end()}), 1e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, PruneMixture, testing::Values("mixtral", "qwen2moe", "qwen3moe"),
+                         [](const auto& of) { return std::string(of.param); });
+
+TEST_F(Prune, AsManyExpertsStayAsFitASize) {
+  const TemporaryModel model({.architecture = "qwen3moe"}, Type::Q8_0);
+  PruneRequest request;
+  request.what = PruneWhat::kExperts;
+  request.calibration_text = builtin_calibration_text().substr(0, 4000);
+  request.size_bytes = model.get()->file_bytes * 7 / 10;
+  const auto report = prune_model(model.get(), request);
+  ASSERT_TRUE(report.ok()) << report.status().what();
+  EXPECT_LE(report->file_bytes, request.size_bytes);
+  const uint32_t n = written()->hyper.n_experts;
+  const uint64_t each = (report->source_layer_bytes - report->layer_bytes) / (8 - n);
+  EXPECT_GT(report->file_bytes + each, request.size_bytes);
+}
+
+TEST_F(Prune, BlocksOfAMixtureGoAsOthersDo) {
+  TinyModel tiny = tiny_model({.architecture = "mixtral", .n_layers = 4});
+  for (const char* name : {"blk.2.ffn_down_exps.weight", "blk.2.attn_output.weight"})
+    std::ranges::fill(tiny.find(name)->values, 0.0f);
+  const TemporaryModel model(tiny, Type::F32);
+  PruneRequest request;
+  request.what = PruneWhat::kBlocks;
+  request.remove = 0.25;
+  const auto report = prune_model(model.get(), request);
+  ASSERT_TRUE(report.ok()) << report.status().what();
+  EXPECT_EQ(written()->hyper.n_layers, 3u);
+  EXPECT_LT(relative_difference(logits_of(model.get()), logits_of(written())), 1e-5);
+}
+
+TEST_F(Prune, RefusesWhatCannotBeOfExperts) {
+  const TemporaryModel mixture({.architecture = "mixtral"}, Type::F16),
+      dense(TinyOptions{}, Type::F16);
+  const auto of = [](PruneWhat what, double remove, uint64_t size = 0, double speedup = 0) {
+    PruneRequest request;
+    request.what = what, request.remove = remove;
+    request.size_bytes = size, request.speedup = speedup;
+    return request;
+  };
+  const struct {
+    const TemporaryModel& model;
+    PruneRequest request;
+    const char* says;
+  } cases[] = {{dense, of(PruneWhat::kExperts, 0.25), "no experts"},
+               {mixture, of(PruneWhat::kAuto, 0.25), "cannot be removed yet"},
+               {mixture, of(PruneWhat::kHeads, 0.25), "cannot be removed yet"},
+               {mixture, of(PruneWhat::kChannels, 0.25), "cannot be removed yet"},
+               {mixture, of(PruneWhat::kWeights, 0.25), "cannot be removed yet"},
+               {mixture, of(PruneWhat::kExperts, 0.75), "2 of 8 experts would stay"},
+               {mixture, of(PruneWhat::kExperts, 0.01), "no expert has to go"},
+               {mixture, of(PruneWhat::kExperts, 0, 1000), "with 3 experts"},
+               {mixture, of(PruneWhat::kExperts, 0, 0, 2), "it gets no faster"}};
+  for (const auto& [model, request, says] : cases) {
+    const auto report = prune_model(model.get(), request);
+    ASSERT_FALSE(report.ok()) << says;
+    EXPECT_NE(report.status().what().find(says), std::string::npos) << report.status().what();
+    EXPECT_FALSE(report.status().todo().empty());
+    EXPECT_TRUE(is_empty());
+  }
 }
 
 TEST_F(Prune, RefusesWhatCannotBe) {

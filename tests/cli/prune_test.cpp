@@ -156,7 +156,7 @@ TEST_F(Prune, SaysWhatIsWrong) {
                          {{"--remove", "nan"}, 2, "not a number from"},
                          {{"--remove", "0.99"}, 4, "the least they can be"},
                          {{"--what", "blocks", "--remove", "0.9"}, 4, "not even one block"},
-                         {{"--what", "experts", "--remove", "0.2"}, 2, "experts"},
+                         {{"--what", "experts", "--remove", "0.2"}, 2, "this model has no experts"},
                          {{"--what", "weights", "--remove", "0.2", "--sparse"}, 2, "16 of each 32"},
                          {{"--remove", "0.2", "--sparse"}, 2, "--what weights"},
                          {{"--remove", "0.2", "--owl"}, 2, "--what weights"},
