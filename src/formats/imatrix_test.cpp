@@ -58,8 +58,9 @@ TEST(Imatrix, OursAreReadAgain) {
   {
     auto out = OutputFile::create(path, false);
     ASSERT_TRUE(out.ok());
-    ASSERT_TRUE(
-        write_imatrix(*out, {"notes.txt", 3, 512, 1500}, {{"a", wide}, {"b", narrow}}).ok());
+    ASSERT_TRUE(write_imatrix(*out, {"notes.txt", 3, 512, 1500},
+                              {{"a", wide}, {"b", narrow}, {"c", wide, 2}})
+                    .ok());
     ASSERT_TRUE(out->commit().ok());
   }
   const auto imatrix = open_imatrix(path);
@@ -68,6 +69,8 @@ TEST(Imatrix, OursAreReadAgain) {
   ASSERT_EQ(again.size(), wide.size());
   for (size_t i = 0; i < wide.size(); ++i) EXPECT_NEAR(again[i], wide[i], 1e-6 * wide[i]);
   EXPECT_EQ(imatrix->find("b")->count, 1500);
+  EXPECT_EQ(imatrix->find("c")->matrices, 2u);
+  EXPECT_EQ(imatrix->find("c")->columns, wide.size());
   // What llama-quantize asks for.
   const auto gguf = open_gguf(path);
   ASSERT_TRUE(gguf.ok());
