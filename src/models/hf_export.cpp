@@ -249,8 +249,9 @@ Type export_type(const Model& model) {
   Type type = model.token_embedding->type;
   for (const LayerWeights& layer : model.layers)
     for (const Tensor* w : matrices_of(layer)) {
-      if (w->codec().block_values > 1) return Type::BF16;
-      if (w->type != type) type = Type::F32;
+      const Type dense = w->type == Type::SF16 ? Type::F16 : w->type;
+      if (find_codec(dense)->block_values > 1) return Type::BF16;
+      if (dense != type) type = Type::F32;
     }
   return find_codec(type)->block_values > 1 ? Type::BF16 : type;
 }

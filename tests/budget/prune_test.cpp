@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "compress/calibration_text.h"
 #include "compress/weights.h"
+#include "models/hf_export.h"
 #include "prune/pruned_file.h"
 #include "prune/shape_search.h"
 #include "tests/budget/budget.h"
@@ -371,6 +372,7 @@ TEST_F(Prune, SparseFilesSayTheSame) {
     EXPECT_EQ(t->bytes() * 32, t->count() * 36);
   }
   EXPECT_EQ(after->token_embedding->type, Type::F16);
+  EXPECT_EQ(export_type(*after), Type::F16);
 }
 
 TEST_F(Prune, RefusesWhatDoesNotFitIntoSparseBlocks) {
