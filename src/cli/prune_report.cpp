@@ -190,10 +190,12 @@ void print_prune(const PruneReport& report, const Model& model, const PruneOptio
              100 * share(report.file_bytes, report.source_bytes), format_count(report.source_bytes),
              report.architecture);
   if (report.masked.empty() || options.sparse)
-    fmt::print("layers {} of {}; a token reads {} of {}: about {:.2f} x as fast\n",
-               format_bytes(report.layer_bytes), format_bytes(report.source_layer_bytes),
-               format_bytes(report.token_bytes), format_bytes(report.source_token_bytes),
-               share(report.source_token_bytes, report.token_bytes));
+    fmt::print("layers {} of {}; a token reads {} of {}{}\n", format_bytes(report.layer_bytes),
+               format_bytes(report.source_layer_bytes), format_bytes(report.token_bytes),
+               format_bytes(report.source_token_bytes),
+               options.sparse ? ", which is not as much faster: values have to be placed"
+                              : fmt::format(": about {:.2f} x as fast",
+                                            share(report.source_token_bytes, report.token_bytes)));
   if (report.kld > 0) fmt::print("KL divergence on text held out {:.4f} nats\n", report.kld);
   if (const auto& distilled = report.distilled)
     fmt::print("learned {} tokens of the whole model ({}): from {:.4f} to {:.4f} nats{}\n",
