@@ -130,8 +130,7 @@ def stretches(text, count):
         begins.append(at)
         at += len(line)
     for i in range(count):
-        wanted = i * max(at - DOES_NOT_FIT = 4  # exit code
-STRETCH_BYTES, 0) // count
+        wanted = i * max(at - STRETCH_BYTES, 0) // count
         begin = next(begin for begin in begins if begin >= wanted)
         yield text[begin:begin + STRETCH_BYTES]
 
