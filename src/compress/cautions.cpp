@@ -40,13 +40,13 @@ std::string of_quantized_source(const std::vector<Weight>& weights) {
   for (const Weight& weight : weights) {
     const auto count = static_cast<double>(weight.tensor->count());
     all += count;
-    if (!is_float(weight.tensor->type)) quantized += count;
+    const Type type = weight.tensor->type;
+    if (!is_float(type) && type != Type::SF16) quantized += count;  // SF16 has F16's values
   }
   if (quantized == 0) return {};
   return fmt::format(
       "{:.0f} % of the weights are quantized already: losses are told from this file, not from "
-      "what "
-      "it was made of; weights that keep their format are copied bit by bit",
+      "what it was made of; weights that keep their format are copied bit by bit",
       100 * quantized / all);
 }
 
