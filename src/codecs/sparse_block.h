@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "codecs/registry.h"
+#include "codecs/search.h"
 
 namespace enxuto::sparse {
 
@@ -44,5 +45,36 @@ struct Chosen {
     });
   }
 };
+
+// ---- Blocks of codes: d f16 | bitmap u32 | codes of the stored values
+
+inline constexpr int kBitmapAt = 2, kCodesAt = 6;
+
+inline uint32_t present_codes(const uint8_t* b) { return load_u32(b + kBitmapAt); }
+
+// From 32 codes, of which `zero` is no value: sets the bitmap, and returns it.
+inline uint32_t set_present(const uint8_t* codes, uint8_t zero, uint8_t* b) {
+  uint32_t bitmap = 0;
+  for (int i = 0; i < kN; ++i) bitmap |= uint32_t{codes[i] != zero} << i;
+  store_u32(b + kBitmapAt, bitmap);
+  return bitmap;
+}
+
+// find_scale(block): the best scale for the values that are stored; pack(codes, bytes).
+template <class Levels, int kBytes, class FindScale, class Pack>
+void encode_codes(const float* values, const float* importance, uint8_t* b, size_t n,
+                  const FindScale& find_scale, const Pack& pack) {
+  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
+    const Chosen chosen(values, importance);
+    if (importance) importance += kN;
+    search::Block<kRoom> block;
+    uint8_t codes[kRoom];
+    search::load_block(chosen.x, chosen.w, block);
+    const float d = store_f16(b, find_scale(block));
+    store_u32(b + kBitmapAt, chosen.bitmap);
+    search::codes_at<Levels, kRoom>(block.x, d, codes);
+    pack(codes, b + kCodesAt);
+  }
+}
 
 }  // namespace enxuto::sparse

@@ -5,15 +5,14 @@
 // enxuto's own. None of the sixteen levels is zero: the bitmap has those.
 #include "codecs/levels16.h"
 #include "codecs/packing.h"
-#include "codecs/search.h"
 #include "codecs/sparse_block.h"
 
 namespace enxuto {
 namespace {
 
 using Levels = search::TableLevels<kIq4Levels>;
-using sparse::kN, sparse::kRoom;
-constexpr int kBytes = 14, kCodesAt = 6;
+using sparse::kCodesAt, sparse::kN, sparse::kRoom;
+constexpr int kBytes = 14;
 
 // The levels with the zero between them, as set_codes counts: codes above it are one less in the
 // file.
@@ -26,13 +25,11 @@ struct LevelsAndZero {
 };
 constexpr LevelsAndZero kLevels;
 
-uint32_t present(const uint8_t* b) { return load_u32(b + 2); }
-
 void decode(const uint8_t* b, float* values, size_t n) {
   for (; n >= kN; n -= kN, b += kBytes, values += kN) {
     const float d = load_f16(b);
     std::fill_n(values, kN, 0.0f);
-    sparse::each_present(present(b), [&](int i, int k) {
+    sparse::each_present(sparse::present_codes(b), [&](int i, int k) {
       const uint8_t pair = b[kCodesAt + k % 8];
       values[i] = d * kIq4Levels[k < 8 ? pair & 15 : pair >> 4];
     });
@@ -42,29 +39,20 @@ void decode(const uint8_t* b, float* values, size_t n) {
 constexpr BlockShape kShape = {17, kN, 0, kLevels.of};
 
 void set_codes(const uint8_t* codes, uint8_t* b) {
-  uint32_t bitmap = 0;
   uint8_t packed[kRoom] = {};
-  for (int i = 0; i < kN; ++i) bitmap |= uint32_t{codes[i] != kZero} << i;
-  store_u32(b + 2, bitmap);
-  sparse::each_present(bitmap, [&](int i, int k) {
+  sparse::each_present(sparse::set_present(codes, kZero, b), [&](int i, int k) {
     packed[k] = static_cast<uint8_t>(codes[i] < kZero ? codes[i] : codes[i] - 1);
   });
   pack_nibbles(packed, 8, b + kCodesAt);
 }
 
 void encode(const float* values, const float* importance, uint8_t* b, size_t n) {
-  for (; n >= kN; n -= kN, b += kBytes, values += kN) {
-    const sparse::Chosen chosen(values, importance);
-    if (importance) importance += kN;
-    search::Block<kRoom> block;
-    uint8_t codes[kRoom];
-    search::load_block(chosen.x, chosen.w, block);
-    const float d =
-        store_f16(b, search::best_stored_scale<Levels, kRoom, 2, 2>(block, 0.70f, 1.3f));
-    store_u32(b + 2, chosen.bitmap);
-    search::codes_at<Levels, kRoom>(block.x, d, codes);
-    pack_nibbles(codes, 8, b + kCodesAt);
-  }
+  sparse::encode_codes<Levels, kBytes>(
+      values, importance, b, n,
+      [](const search::Block<kRoom>& block) {
+        return search::best_stored_scale<Levels, kRoom, 2, 2>(block, 0.70f, 1.3f);
+      },
+      [](const uint8_t* codes, uint8_t* bytes) { pack_nibbles(codes, 8, bytes); });
 }
 
 }  // namespace
@@ -80,7 +68,7 @@ const Codec kSQ4_NL = {
     .scales = read_scale<0>,
     .set_scales = write_scale<0>,
     .set_codes = set_codes,
-    .present = present,
+    .present = sparse::present_codes,
 };
 
 }  // namespace enxuto

@@ -92,8 +92,8 @@ class Session {
   // The layer's weights stay in memory until let_go(): where they are streamed, all passes through
   // it until then read them once.
   Status hold_layer(uint32_t layer);
-  // The same of some rows of a matrix: of a held layer's, or a block of the head's (at most
-  // kVocabularyBlock, from one of their multiples on).
+  // The same of some rows of a matrix, while no layer is held: of a layer's, or a block of the
+  // head's (at most kVocabularyBlock, from one of their multiples on).
   Result<WeightRows> hold_rows(const Tensor& matrix, uint64_t first, uint64_t n);
   void let_go();
   // Layers are held from the last to the first from now on; false: as ever.
