@@ -49,7 +49,6 @@ class Forward {
   Status feed_forward(uint32_t l, int64_t n, float* x);
   Status mixture(uint32_t l, int64_t n, float* x);
   Status route(const LayerWeights& w, const float* normed, int64_t n);
-  void choose_experts(float* shares) const;
   int64_t gather(uint32_t expert, const float* normed, int64_t n);
   Status meet(const LayerWeights& w, uint32_t expert, int64_t met, float* x);
   Status meet_shared(const LayerWeights& w, const float* normed, int64_t n, float* x);

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "infer/experts.h"
 #include "infer/forward.h"
 
 namespace enxuto {
 namespace {
 
-// As in llama.cpp: shares are not divided by a sum below the least number of f16.
-constexpr float kLeastSum = 0x1p-14f;
 constexpr float kNever = -1e30f;  // a logit
 
 }  // namespace
@@ -32,28 +31,14 @@ Status Forward::mixture(uint32_t l, int64_t n, float* x) {
 // Each token's share of each expert; 0 of those that it does not meet.
 Status Forward::route(const LayerWeights& w, const float* normed, int64_t n) {
   TRY(linear(Operator::kGateUp, normed, n, {{w.router, nullptr, shares_}}));
-  for_tokens(n, [&](int64_t t) { choose_experts(shares_ + t * hyper_.n_experts); });
+  for_tokens(n, [&](int64_t t) {
+    float* shares = shares_ + t * hyper_.n_experts;
+    for (size_t e = 0; e < hooks_.gone_experts.size(); ++e)
+      if (hooks_.gone_experts[e]) shares[e] = kNever;
+    k_.softmax(shares, hyper_.n_experts);
+    choose_experts(hyper_, shares);
+  });
   return {};
-}
-
-// A token's logits become shares. Those that are chosen bear a minus sign meanwhile; what is no
-// number stays none, and so does the result.
-void Forward::choose_experts(float* shares) const {
-  const uint32_t n = hyper_.n_experts;
-  for (size_t e = 0; e < hooks_.gone_experts.size(); ++e)
-    if (hooks_.gone_experts[e]) shares[e] = kNever;
-  k_.softmax(shares, n);
-  float sum = 0;
-  for (uint32_t k = 0; k < hyper_.n_experts_used; ++k) {
-    uint32_t best = n;
-    for (uint32_t e = 0; e < n; ++e)
-      if (!std::signbit(shares[e]) && (best == n || shares[e] > shares[best])) best = e;
-    if (best == n) break;
-    sum += shares[best];
-    shares[best] = -shares[best];
-  }
-  const float scale = hyper_.normalizes_experts ? 1 / std::max(sum, kLeastSum) : 1;
-  for (uint32_t e = 0; e < n; ++e) shares[e] = std::signbit(shares[e]) ? -shares[e] * scale : 0;
 }
 
 // The tokens that meet the expert, side by side; returns how many they are.

@@ -23,6 +23,9 @@ struct WeightRows {
   int64_t rows, columns;
   uint64_t row_bytes;
   std::vector<Piece> pieces;
+
+  // Some of its rows, as a matrix.
+  WeightRows part(int64_t first, int64_t n) const;
 };
 
 // Results depend neither on the number of threads nor on how rows are cut into pieces.

@@ -414,9 +414,9 @@ OptionalSize covariance_bytes(uint64_t columns, uint64_t most) {
 }
 
 Result<CompressionPlan> plan_compression(const Model& model, const CompressionRequest& request) {
-  if (pains(request.effort).weigh_chunks > 0 && !can_learn(model).ok())
+  if (pains(request.effort).weigh_chunks > 0 && model.hyper.n_experts > 0)
     return Status::usage(
-        "the best effort weighs outputs by gradients, which are not known of a mixture of experts",
+        "the best effort weighs outputs by gradients, which it does not do of a mixture of experts",
         "say --effort normal");
   ASSIGN_OR_RETURN(CompressionPlan plan, plan_mode(model, request, {false, false}));
   if (request.memory_bytes == 0) return plan;

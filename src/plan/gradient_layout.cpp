@@ -8,12 +8,6 @@
 
 namespace enxuto {
 
-Status can_learn(const Model& model) {
-  if (model.hyper.n_experts == 0) return {};
-  return Status::usage("a mixture of experts cannot be trained yet",
-                       "take a model without experts");
-}
-
 Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, int n_threads,
                                          uint64_t rank, bool rounds) {
   const HyperParameters& hyper = model.hyper;
@@ -41,15 +35,21 @@ Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, 
   l.qkv = each(all, like.qkv ? qkv : 0);
   l.low = each(all, rank), l.dlow = each(all, checked_mul(3, rank));
   Pieces there(all.end()), back(all.end()), head(all.end());
-  l.gate = each(there, like.gate ? hyper.ffn_width : 0), l.up = each(there, hyper.ffn_width);
-  l.act = each(there, hyper.ffn_width);
+  const uint64_t ffn_width = std::max(hyper.ffn_width, hyper.shared_ffn_width);
+  l.gate = each(there, like.gate ? ffn_width : 0), l.up = each(there, ffn_width);
+  l.act = each(there, ffn_width);
+  l.kept_gates = like.router ? 0 : l.act - l.gate;
+  const auto mixed = [&](uint64_t values) { return each(there, like.router ? values : 0); };
+  l.probabilities = mixed(hyper.n_experts), l.shares = mixed(hyper.n_experts);
+  l.dshares = mixed(hyper.n_experts), l.shared_share = mixed(1), l.met = mixed(1);
+  l.gathered = mixed(hyper.width), l.dgathered = mixed(hyper.width), l.dact = mixed(ffn_width);
   l.dq = each(back, q), l.dk = each(back, k), l.dv = each(back, v);
   l.dattended = each(back, heads);
   l.logits = each(head, std::min(hyper.vocabulary, kVocabularyBlock));
   Pieces rest(std::max({there.end(), back.end(), head.end()}));
   l.products = rest.next(floats(WeightProducts::scratch_floats(n_threads), 1));
   l.attention = rest.next(floats(DenseAttention::scratch_floats(n_threads), 1));
-  const uint64_t widest = std::max<uint64_t>({hyper.width, hyper.ffn_width, qkv.value_or(0),
+  const uint64_t widest = std::max<uint64_t>({hyper.width, ffn_width, qkv.value_or(0),
                                               std::min(hyper.vocabulary, kVocabularyBlock)});
   l.rounds = rounds;
   l.rounded = rest.next(rounds ? floats(n_tokens, widest) : 0);  // two of half the bytes

@@ -7,6 +7,10 @@
 //                           | dq dk dv dattended, the way back
 //                           | logits, at the head
 //   low dlow, beside an adapter
+//
+// Of a mixture of experts, gate up and act are of one expert at a time, which the way back always
+// computes again; beside them are each token's probabilities and shares of all experts, and the rows
+// of those tokens that meet the one at hand.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +33,8 @@ struct GradientLayout {  // in bytes
   uint64_t raw_q, raw_k;  // before the head norms, where there are any
   uint64_t middle, projected, fed, branch;
   uint64_t gate, up, act;
+  uint64_t probabilities, shares, dshares, shared_share;  // of a mixture
+  uint64_t met, gathered, dgathered, dact;
   uint64_t dq, dk, dv, dattended;
   uint64_t logits;
   uint64_t low, dlow;            // of an adapter: of one matrix, of the three of one input
@@ -36,17 +42,15 @@ struct GradientLayout {  // in bytes
   bool rounds;
   uint64_t rounded;  // two inputs of a product in bf16, where they are rounded
   uint64_t bytes;
-  uint64_t kept_end;
-  // Of [q, kept_end) and [gate, act), which the way back computes again where they are not kept.
-  uint64_t kept_bytes() const { return kept_end - q + (act - gate); }
+  uint64_t kept_end, kept_gates;
+  // Of [q, kept_end), and the first kept_gates bytes of [gate, act), which the way back computes
+  // again where they are not kept.
+  uint64_t kept_bytes() const { return kept_end - q + kept_gates; }
   // The room for rounded inputs in memory of this layout; null where nothing is rounded.
   uint16_t* rounded_in(uint8_t* memory) const {
     return rounds ? reinterpret_cast<uint16_t*>(memory + rounded) : nullptr;
   }
 };
-
-// kUsage where the way back through its layers is not known.
-Status can_learn(const Model& model);
 
 // rank: the most of an adapter; 0: there is none. rounds: products are of numbers in bf16.
 // kDoesNotFit where a size is beyond reason.

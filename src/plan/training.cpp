@@ -124,7 +124,7 @@ OptionalSize gathered_bytes(const Model& model, Type matrices) {
   }
   for (const LayerWeights& layer : model.layers) {
     Sum sum;
-    for (const Tensor* t : matrices_of(layer)) sum.add(bytes(t, t->rows()));
+    for (const Tensor* t : shared_out_of(model, layer)) sum.add(bytes(t, t->rows()));
     keep_larger(sum);
   }
   return most;
@@ -338,12 +338,17 @@ bool is_shared_out(const Model& model, const Tensor& tensor) {
   return tensor.n_dims > 1 && &tensor != model.position_embedding;
 }
 
+std::vector<const Tensor*> shared_out_of(const Model& model, const LayerWeights& layer) {
+  std::vector<const Tensor*> all = tensors_of(layer);
+  std::erase_if(all, [&](const Tensor* t) { return !is_shared_out(model, *t); });
+  return all;
+}
+
 Type trained_type(const Tensor& tensor, Type matrices) {
   return tensor.n_dims > 1 ? matrices : Type::F32;
 }
 
 Result<TrainingLayout> lay_out_training(const Model& model, const TrainingRequest& request) {
-  TRY(can_learn(model));
   const HyperParameters& hyper = model.hyper;
   TrainingLayout l{};
   InferenceRequest inference;

@@ -80,6 +80,7 @@ std::vector<const Tensor*> learned_of(const LayerWeights& layer, const Adapter* 
 // Whether ranks that share parameters have its rows each of their own: matrices of layers and of
 // the vocabulary.
 bool is_shared_out(const Model& model, const Tensor& tensor);
+std::vector<const Tensor*> shared_out_of(const Model& model, const LayerWeights& layer);
 // In memory while it learns.
 Type trained_type(const Tensor& tensor, Type matrices);
 

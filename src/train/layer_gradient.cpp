@@ -45,7 +45,8 @@ void LayerGradient::place(uint8_t* kept) {
     return kept && offset < l.kept_end ? floats_at(kept, offset - l.q) : at(offset);
   };
   const auto late = [&](uint64_t offset) {
-    return kept ? floats_at(kept, l.kept_end - l.q + (offset - l.gate)) : at(offset);
+    return kept && l.kept_gates ? floats_at(kept, l.kept_end - l.q + (offset - l.gate))
+                                : at(offset);
   };
   at_ = {at(l.angles),      at(l.sliding_angles),
          at(l.normed),      early(l.q),
@@ -58,7 +59,10 @@ void LayerGradient::place(uint8_t* kept) {
          late(l.up),        at(l.act),
          at(l.dq),          at(l.dk),
          at(l.dv),          at(l.dattended),
-         at(l.low),         at(l.dlow)};
+         at(l.low),         at(l.dlow),
+         at(l.probabilities), at(l.shares), at(l.dshares), at(l.shared_share), at(l.gathered), at(l.dgathered),
+         at(l.dact)};
+  met_ = reinterpret_cast<uint32_t*>(memory_ + l.met);
 }
 
 void LayerGradient::forward(uint32_t layer, const TextRows& texts, const float* x, float* y,
@@ -73,7 +77,7 @@ void LayerGradient::backward(uint32_t layer, const TextRows& texts, const float*
   if (kept) {
     const LayerWeights& w = session_.model().layers[layer];
     norm(at_.middle, w.ffn_norm, w.ffn_norm_bias, texts.rows(), at_.normed);
-    activate(layer, texts.rows());
+    if (!w.router) activate(w.gate, hyper_.widths(layer).ffn_width, texts.rows());
   } else {
     there(layer, texts, x, nullptr);
   }
@@ -142,21 +146,32 @@ void LayerGradient::there(uint32_t layer, const TextRows& texts, const float* x,
   else
     std::copy_n(x, n * hyper_.width, at_.middle);
   norm(at_.middle, w.ffn_norm, w.ffn_norm_bias, n, at_.normed);
-  if (w.gate) linear(w.gate, nullptr, at_.normed, n, at_.gate);
-  linear(w.up, w.up_bias, at_.normed, n, at_.up);
-  activate(layer, n);
-  if (!y && !w.post_ffn_norm) return;
-  linear(w.down, w.down_bias, at_.act, n, at_.fed);
+  const bool feeds = y || w.post_ffn_norm;
+  if (w.router) {
+    if (feeds) mixture(w, n);
+  } else {
+    if (w.gate) linear(w.gate, nullptr, at_.normed, n, at_.gate);
+    linear(w.up, w.up_bias, at_.normed, n, at_.up);
+    activate(w.gate, hyper_.widths(layer).ffn_width, n);
+    if (feeds) linear(w.down, w.down_bias, at_.act, n, at_.fed);
+  }
   if (y) add_branch(at_.middle, at_.fed, w.post_ffn_norm, n, y);
 }
 
-void LayerGradient::activate(uint32_t layer, int64_t n) {
+void LayerGradient::activate(bool gated, int64_t width, int64_t n) {
   const auto mul = hyper_.gate == Gate::kGelu ? k_.gelu_mul : k_.silu_mul;
-  const int64_t width = hyper_.widths(layer).ffn_width;
-  const bool gated = session_.model().layers[layer].gate;
   for_tokens(n, [&](int64_t t) {
     float *up = at_.up + t * width, *act = at_.act + t * width;
     gated ? mul(at_.gate + t * width, up, width, act) : k_.gelu(up, width, act);
+  });
+}
+
+// gate and up become their gradients.
+void LayerGradient::activate_back(bool gated, int64_t width, int64_t n, float* dact) {
+  const auto back = hyper_.gate == Gate::kGelu ? k_.gelu_mul_gradient : k_.silu_mul_gradient;
+  for_tokens(n, [&](int64_t t) {
+    float *up = at_.up + t * width, *its = dact + t * width;
+    gated ? back(at_.gate + t * width, up, its, width) : k_.gelu_gradient(up, its, width);
   });
 }
 
@@ -164,18 +179,17 @@ void LayerGradient::feed_forward_back(uint32_t layer, int64_t n, float* dy,
                                       const SeeGradient& see) {
   const LayerWeights& w = session_.model().layers[layer];
   const float* dfed = into_branch(dy, at_.fed, w.post_ffn_norm, n, see);
-  linear_back({{w.down, w.down_bias, dfed}}, at_.act, n, at_.act, see);
-  const auto back = hyper_.gate == Gate::kGelu ? k_.gelu_mul_gradient : k_.silu_mul_gradient;
-  const int64_t width = hyper_.widths(layer).ffn_width;
-  for_tokens(n, [&](int64_t t) {
-    float *up = at_.up + t * width, *dact = at_.act + t * width;
-    w.gate ? back(at_.gate + t * width, up, dact, width) : k_.gelu_gradient(up, dact, width);
-  });
-  if (w.gate)
-    linear_back({{w.gate, nullptr, at_.gate}, {w.up, w.up_bias, at_.up}}, at_.normed, n, at_.normed,
-                see);
-  else
-    linear_back({{w.up, w.up_bias, at_.up}}, at_.normed, n, at_.normed, see);
+  if (w.router) {
+    mixture_back(w, n, dfed, see);
+  } else {
+    linear_back({{w.down, w.down_bias, dfed}}, at_.act, n, at_.act, see);
+    activate_back(w.gate, hyper_.widths(layer).ffn_width, n, at_.act);
+    if (w.gate)
+      linear_back({{w.gate, nullptr, at_.gate}, {w.up, w.up_bias, at_.up}}, at_.normed, n,
+                  at_.normed, see);
+    else
+      linear_back({{w.up, w.up_bias, at_.up}}, at_.normed, n, at_.normed, see);
+  }
   norm_back(at_.middle, w.ffn_norm, w.ffn_norm_bias, n, at_.normed, dy, see);
 }
 
@@ -200,9 +214,16 @@ void LayerGradient::attention_back(uint32_t layer, const TextRows& texts, const 
   norm_back(x, w.attn_norm, w.attn_norm_bias, n, at_.normed, dy, see);
 }
 
+// expert: of a mixture's; -1: all rows.
+WeightRows LayerGradient::rows_of(const Tensor& w, int64_t expert) const {
+  const WeightRows rows = session_.weight_rows(w);
+  const auto its = static_cast<int64_t>(w.shape[1]);
+  return expert < 0 ? rows : rows.part(expert * its, its);
+}
+
 void LayerGradient::linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n,
-                           float* y) {
-  products_.forward(session_.weight_rows(*w), x, n, floats(bias), y);
+                           float* y, int64_t expert) {
+  products_.forward(rows_of(*w, expert), x, n, floats(bias), y);
   if (const LowRankMatrix* low_rank = session_.low_rank(*w)) {
     low_rank->down(k_, session_.team(), x, n, at_.low);
     low_rank->up(k_, session_.team(), at_.low, n, y);
@@ -212,8 +233,11 @@ void LayerGradient::linear(const Tensor* w, const Tensor* bias, const float* x, 
 void LayerGradient::linear_back(std::initializer_list<Output> outputs, const float* x, int64_t n,
                                 float* dx, const SeeGradient& see) {
   if (see.linear)
-    for (const Output& output : outputs)
-      see.linear({*output.w, output.bias, x, output.dy, static_cast<int64_t>(output.w->rows()), n});
+    for (const Output& output : outputs) {
+      const int64_t rows = rows_of(*output.w, output.expert).rows;
+      see.linear({*output.w, output.bias, x, output.dy, rows, n,
+                  std::max<int64_t>(0, output.expert) * rows});
+    }
   float* dlow = at_.dlow;
   for (const Output& output : outputs)
     if (const LowRankMatrix* low_rank = session_.low_rank(*output.w)) {
@@ -222,7 +246,7 @@ void LayerGradient::linear_back(std::initializer_list<Output> outputs, const flo
     }
   float beta = 0;
   for (const Output& output : outputs) {
-    products_.backward(session_.weight_rows(*output.w), output.dy, n, beta, dx);
+    products_.backward(rows_of(*output.w, output.expert), output.dy, n, beta, dx);
     beta = 1;
   }
   dlow = at_.dlow;
@@ -354,13 +378,6 @@ void LayerGradient::for_texts(uint32_t layer, const TextRows& texts, const Body&
 const float* LayerGradient::floats(const Tensor* tensor) const {
   if (!tensor) return nullptr;
   return reinterpret_cast<const float*>(session_.weight_rows(*tensor).pieces[0].data);
-}
-
-template <class Body>
-void LayerGradient::for_tokens(int64_t n, const Body& body) {
-  session_.team().parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) body(t);
-  });
 }
 
 }  // namespace enxuto

@@ -16,12 +16,14 @@
 namespace enxuto {
 
 // A linear layer y = x w' + bias on the way back: x (n_tokens, w.columns()), and the gradient by y,
-// (n_tokens, n_rows), of its next n_rows rows: all of them but for the head, which comes in blocks.
+// (n_tokens, n_rows), of its next n_rows rows: all of them but for the head, which comes in blocks,
+// and for experts, which come one by one with the tokens that meet them.
 struct LinearGradient {
   const Tensor& w;
   const Tensor* bias;  // or null
   const float *x, *dy;
   int64_t n_rows, n_tokens;
+  int64_t first_row = 0;  // of an expert's
 };
 // What an adapter adds to a linear layer, y += low b', on the way back: low = scale x a', and the
 // gradients by y and by x a'.
@@ -64,15 +66,30 @@ class LayerGradient {
   void attend(uint32_t layer, const TextRows& texts, const float* x);
   void project(uint32_t layer, int64_t n);
   void project_back(uint32_t layer, int64_t n, const SeeGradient& see);
-  void activate(uint32_t layer, int64_t n);
+  void activate(bool gated, int64_t width, int64_t n);
+  void activate_back(bool gated, int64_t width, int64_t n, float* dact);
   void attention_back(uint32_t layer, const TextRows& texts, const float* x, float* dy,
                       const SeeGradient& see);
   void feed_forward_back(uint32_t layer, int64_t n, float* dy, const SeeGradient& see);
-  void linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n, float* y);
+  void mixture(const LayerWeights& w, int64_t n);
+  void mixture_back(const LayerWeights& w, int64_t n, const float* dfed, const SeeGradient& see);
+  void route(const LayerWeights& w, int64_t n);
+  int64_t find_met(int64_t expert, int64_t n);
+  void take_met(const float* rows, int64_t n_met, float* to);
+  void add_met(const float* rows, int64_t n_met, float* to);
+  void weigh_met(int64_t expert, int64_t n_met, float* rows);
+  void expert_back(const LayerWeights& w, int64_t expert, int64_t n_met, const float* dfed,
+                   const SeeGradient& see);
+  void meet_all(const LayerWeights& w, int64_t n);
+  void meet_all_back(const LayerWeights& w, int64_t n, const float* dfed, const SeeGradient& see);
+  WeightRows rows_of(const Tensor& w, int64_t expert) const;
+  void linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n, float* y,
+              int64_t expert = -1);
   // The linear layers of one input x; dx, the gradient by it, may be x.
   struct Output {
     const Tensor *w, *bias;
     const float* dy;
+    int64_t expert = -1;
   };
   void linear_back(std::initializer_list<Output> outputs, const float* x, int64_t n, float* dx,
                    const SeeGradient& see);
@@ -101,7 +118,11 @@ class LayerGradient {
   void for_texts(uint32_t layer, const TextRows& texts, const Body& body);
   const float* floats(const Tensor* tensor) const;
   template <class Body>
-  void for_tokens(int64_t n, const Body& body);  // body(token)
+  void for_tokens(int64_t n, const Body& body) {  // body(token)
+    session_.team().parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {
+      for (int64_t t = begin; t < end; ++t) body(t);
+    });
+  }
 
   Session& session_;
   const HyperParameters& hyper_;
@@ -115,7 +136,9 @@ class LayerGradient {
     float *angles, *sliding_angles, *normed, *q, *k, *v, *qkv, *attended, *log_sums, *raw_q, *raw_k;
     float *projected, *middle, *fed, *branch, *gate, *up, *act, *dq, *dk, *dv, *dattended;
     float *low, *dlow;
+    float *probabilities, *shares, *dshares, *shared_share, *gathered, *dgathered, *dact;
   } at_;  // as the layout has them, or in what is kept
+  uint32_t* met_;
 };
 
 }  // namespace enxuto

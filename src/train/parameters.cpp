@@ -103,7 +103,7 @@ void Parameters::place(const Model& source, std::span<uint8_t> memory,
   if (gathered_.empty()) return;
   for (const LayerWeights& layer : source.layers) {
     uint64_t offset = 0;
-    for (const Tensor* matrix : matrices_of(layer)) {
+    for (const Tensor* matrix : shared_out_of(source, layer)) {
       Tensor& tensor = tensors[static_cast<size_t>(matrix - source.tensors.data())];
       tensor.data = {gathered_.data() + offset, tensor.bytes()};
       offset += align_up(tensor.bytes(), kLine);

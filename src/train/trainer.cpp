@@ -312,7 +312,7 @@ Status Trainer::for_passes(const Body& body) {
 // Its weights are in memory until the session lets go: gathered, streamed, or as ever.
 Status Trainer::hold_layer(uint32_t layer) {
   if (shares_parameters())
-    for (const Tensor* matrix : matrices_of(model()->layers[layer]))
+    for (const Tensor* matrix : shared_out_of(*model(), model()->layers[layer]))
       TRY(parameters_.gather(*matrix, {0, matrix->rows()}));
   return session_->hold_layer(layer);
 }
@@ -505,8 +505,9 @@ float* Trainer::gradient_of(const Tensor& tensor) {
 SeeGradient Trainer::collect() {
   ThreadTeam& team = session_->team();
   return {[this, &team](const LinearGradient& of) {
-            products_->add_gradient(of.dy, of.n_rows, of.x, static_cast<int64_t>(of.w.columns()),
-                                    of.n_tokens, gradient_of(of.w));
+            const auto columns = static_cast<int64_t>(of.w.columns());
+            products_->add_gradient(of.dy, of.n_rows, of.x, columns, of.n_tokens,
+                                    gradient_of(of.w) + of.first_row * columns);
             if (of.bias)
               add_bias_gradient(team, of.n_tokens, of.dy, of.n_rows, gradient_of(*of.bias));
           },

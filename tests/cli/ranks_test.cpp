@@ -207,7 +207,7 @@ TEST_F(TrainRanks, ArePlannedAsTheyAre) {
 // Where each would have no room for all parameters each keeps a part of them, and learns the same,
 // bit for bit. gemma3's embedding is its head; gpt2 has positions.
 TEST_F(TrainRanks, ShareParametersThatDoNotFit) {
-  for (const char* architecture : {"llama", "gemma3", "gpt2"}) {
+  for (const char* architecture : {"llama", "gemma3", "gpt2", "qwen2moe"}) {
     SCOPED_TRACE(architecture);
     const std::string path = model(architecture, 1, 6), memory = too_little_for_all(path);
     const Json shared = plan(path, 2, {"--memory", memory});

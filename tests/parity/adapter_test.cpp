@@ -58,6 +58,7 @@ class Lora : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(Lora, GradientsAreThoseOfTheLoss) {
+  options_.n_experts = TinyModel::kExpertsUsed;  // the loss jumps where a choice of them changes
   const TemporaryModel model(options_, Type::F32);
   const auto trainer = open(model.get(), plain_steps(settings()));
   disturb_b(*trainer);
@@ -93,6 +94,7 @@ TEST_P(Lora, DoesNotDependOnTheNumberOfThreads) {
 // A model that does not fit is read from its file layer by layer, and nothing else changes.
 TEST_P(Lora, LearnsTheSameWhereItsModelIsStreamed) {
   options_.n_layers = 8;
+  options_.n_experts = TinyModel::kExpertsUsed;  // as many as a layer that is held reads
   const TemporaryModel model(options_, Type::F32);
   TrainerSettings s = settings();
   s.request.pass_sequences = 1;
@@ -180,7 +182,8 @@ TEST_P(Lora, AFileAddsWhatWasLearnedAndMergesIntoTheWeights) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Steps, Lora,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"),
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2",
+                                         "mixtral", "qwen2moe", "qwen3moe"),
                          [](const auto& test) { return std::string(test.param); });
 
 // Rows of q and k of a llama lie in another order at Hugging Face than in the adapter's file.

@@ -27,12 +27,16 @@ class Training : public testing::TestWithParam<const char*> {
   TrainingTexts data_ = training_texts();
 };
 
+// Where a token's choice of experts changes, the loss jumps: here each meets all there are. Choices
+// are Hugging Face's below.
 TEST_P(Training, GradientsAreThoseOfTheLoss) {
+  options_.n_experts = TinyModel::kExpertsUsed;
   const auto trainer = open(plain_steps(training_settings()));
   expect_gradients_of_the_loss(*trainer, data_.batch());
 }
 
 TEST_P(Training, KeptActivationsGiveTheGradientsOfTheLossToo) {
+  options_.n_experts = TinyModel::kExpertsUsed;
   TrainerSettings s = plain_steps(training_settings());
   s.request.keeps_activations = true;
   const auto trainer = open(s);
@@ -69,7 +73,8 @@ TEST_P(Training, LossFallsWithEachOptimizer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Steps, Training,
-                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2"),
+                         testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2",
+                                         "mixtral", "qwen2moe", "qwen3moe"),
                          [](const auto& test) { return std::string(test.param); });
 
 // Only the head knows of it: one architecture stands for all.
