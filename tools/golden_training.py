@@ -42,7 +42,8 @@ import transformers
 TESTDATA = Path(__file__).resolve().parent.parent / "tests/parity/testdata"
 # (architecture, biases of q, k and v where it need not have them, whether its head is left out of the file)
 CASES = [("llama", False, False), ("llama", True, True), ("qwen2", False, False), ("qwen3", False, False),
-         ("gemma3", False, False), ("gpt2", False, False)]
+         ("gemma3", False, False), ("gpt2", False, False), ("mixtral", False, False), ("qwen2moe", False, False),
+         ("qwen3moe", False, False)]
 LENGTH, SEQUENCES, STEPS, SAMPLES = 24, 2, 20, 8
 DECAY, AVERAGED_STEPS = 0.9, (1, 5, 10, 20)
 TAUGHT, TEACHER_WEIGHT = 8, 0.7
@@ -58,6 +59,11 @@ NAMES = {"attn_norm": "input_layernorm", "attn_q_norm": "self_attn.q_norm", "att
          "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
          "ffn_down": "mlp.down_proj", "token_embd": "embed_tokens", "output_norm": "norm",
          "post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
+# Of a mixture, gate and up of all experts are one parameter, and of a gemma3 ffn_norm is another.
+MIXTURE_NAMES = {"ffn_gate_inp": "mlp.gate", "ffn_gate_exps": "mlp.experts.gate_up_proj",
+                 "ffn_up_exps": "mlp.experts.gate_up_proj", "ffn_down_exps": "mlp.experts.down_proj",
+                 "ffn_gate_inp_shexp": "mlp.shared_expert_gate", "ffn_gate_shexp": "mlp.shared_expert.gate_proj",
+                 "ffn_up_shexp": "mlp.shared_expert.up_proj", "ffn_down_shexp": "mlp.shared_expert.down_proj"}
 GPT2_NAMES = {"token_embd": "wte", "position_embd": "wpe", "output_norm": "ln_f", "attn_norm": "ln_1",
               "attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_norm": "ln_2", "ffn_up": "mlp.c_fc",
               "ffn_down": "mlp.c_proj"}
@@ -65,7 +71,10 @@ KINDS = {"llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
          "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
          "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),
          "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM),
-         "gpt2": (transformers.GPT2Config, transformers.GPT2LMHeadModel)}
+         "gpt2": (transformers.GPT2Config, transformers.GPT2LMHeadModel),
+         "mixtral": (transformers.MixtralConfig, transformers.MixtralForCausalLM),
+         "qwen2moe": (transformers.Qwen2MoeConfig, transformers.Qwen2MoeForCausalLM),
+         "qwen3moe": (transformers.Qwen3MoeConfig, transformers.Qwen3MoeForCausalLM)}
 
 
 def attention_of_stock(module, q, k, v, mask, scaling, **_):
@@ -88,7 +97,13 @@ class Model:
         keys = {key: field.contents() for key, field in reader.fields.items()}
         self.architecture = keys["general.architecture"]
         self.keys = {key.removeprefix(self.architecture + "."): value for key, value in keys.items()}
+        self.n_experts = self.keys.get("expert_count", 0)
+        if self.architecture == "llama" and self.n_experts:
+            self.architecture = "mixtral"
         tensors = {t.name: torch.from_numpy(np.array(t.data, dtype=np.float32)) for t in reader.tensors}
+        for name, t in tensors.items():
+            if t.ndim == 3:  # experts: one matrix below the other
+                tensors[name] = t.flatten(0, 1)
         if tied:
             tensors.pop("output.weight", None)
         self.places = {name: place for place, name in enumerate(tensors)}
@@ -120,6 +135,13 @@ class Model:
                   "tie_word_embeddings": "output.weight" not in self.parameters, "attn_implementation": "eager",
                   "pad_token_id": None, "bos_token_id": 0, "eos_token_id": 2,
                   "rope_parameters": {"rope_type": "default", "rope_theta": k["rope.freq_base"]}}
+        if self.n_experts:
+            config["num_experts_per_tok"] = k["expert_used_count"]
+            config["num_local_experts" if self.architecture == "mixtral" else "num_experts"] = self.n_experts
+            config["moe_intermediate_size"] = k.get("expert_feed_forward_length")
+            config["shared_expert_intermediate_size"] = k.get("expert_shared_feed_forward_length")
+            config["norm_topk_prob"] = self.architecture == "qwen3moe"  # a mixtral's always
+            config["experts_implementation"] = "eager"
         if self.architecture == "llama":
             config["attention_bias"] = "blk.0.attn_q.bias" in self.parameters
         if self.architecture == "gemma3":
@@ -143,6 +165,8 @@ class Model:
             prefix += f"h.{layer}." if gpt2 else f"layers.{layer}."
         if gpt2:
             return f"{prefix}{GPT2_NAMES[stem]}.{kind}"
+        if stem in MIXTURE_NAMES:
+            return prefix + MIXTURE_NAMES[stem] + (".weight" if "exps" not in stem else "")
         if stem == "ffn_norm":
             return prefix + ("pre_feedforward" if self.architecture == "gemma3" else "post_attention") + "_layernorm.weight"
         return f"{prefix}{NAMES[stem]}.{kind}"
@@ -153,12 +177,23 @@ class Model:
             return values.T
         if self.architecture == "gemma3" and stem.endswith("norm"):
             return values - 1
-        if self.architecture == "llama" and stem in self.heads:  # pairs lie side by side here, half a head apart there
+        if stem.endswith("_exps"):
+            return values.unflatten(0, (self.n_experts, -1))
+        if stem == "ffn_gate_inp_shexp":
+            return values[None]
+        if self.architecture in ("llama", "mixtral") and stem in self.heads:  # pairs lie side by side here, half a head apart there
             return values.unflatten(0, (self.heads[stem], -1, 2)).transpose(1, 2).flatten(0, 2)
         return values
 
     def in_peer(self):
-        return {self.peer_name(name): self.peer_values(name, values) for name, values in self.parameters.items()}
+        values = {}
+        for name, own in self.parameters.items():
+            peer_name, theirs = self.peer_name(name), self.peer_values(name, own)
+            if name.endswith("ffn_gate_exps.weight"):
+                up = name.replace("gate", "up")
+                theirs = torch.cat([theirs, self.peer_values(up, self.parameters[up])], 1)
+            values.setdefault(peer_name, theirs)  # the order of the file: gate before up
+        return values
 
     def logits(self, tokens):
         return torch.func.functional_call(self.peer, self.in_peer(), (tokens,), {"use_cache": False}).logits

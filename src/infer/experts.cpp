@@ -36,8 +36,7 @@ void choose_experts_gradient(const HyperParameters& hyper, const float* probabil
   float mean = 0;
   for (uint32_t e = 0; e < n; ++e)
     if (shares[e] != 0) mean += p[e] * gradient[e];
-  for (uint32_t e = 0; e < n; ++e)
-    gradient[e] = p[e] * ((shares[e] != 0 ? gradient[e] : 0) - mean);
+  for (uint32_t e = 0; e < n; ++e) gradient[e] = p[e] * ((shares[e] != 0 ? gradient[e] : 0) - mean);
 }
 
 }  // namespace enxuto

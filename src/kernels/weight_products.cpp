@@ -55,8 +55,8 @@ int64_t pieces_of(int64_t n, int64_t piece) { return (n + piece - 1) / piece; }
 
 WeightRows WeightRows::part(int64_t first, int64_t n) const {
   WeightRows part = {type, n, columns, row_bytes, {}};
-  for (auto piece = piece_of(*this, first);
-       piece != pieces.end() && piece->first_row < first + n; ++piece) {
+  for (auto piece = piece_of(*this, first); piece != pieces.end() && piece->first_row < first + n;
+       ++piece) {
     const int64_t row = std::max(piece->first_row, first);
     part.pieces.push_back(
         {row - first, piece->data + static_cast<uint64_t>(row - piece->first_row) * row_bytes});

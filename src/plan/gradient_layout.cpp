@@ -49,8 +49,8 @@ Result<GradientLayout> lay_out_gradients(const Model& model, uint32_t n_tokens, 
   Pieces rest(std::max({there.end(), back.end(), head.end()}));
   l.products = rest.next(floats(WeightProducts::scratch_floats(n_threads), 1));
   l.attention = rest.next(floats(DenseAttention::scratch_floats(n_threads), 1));
-  const uint64_t widest = std::max<uint64_t>({hyper.width, ffn_width, qkv.value_or(0),
-                                              std::min(hyper.vocabulary, kVocabularyBlock)});
+  const uint64_t widest = std::max<uint64_t>(
+      {hyper.width, ffn_width, qkv.value_or(0), std::min(hyper.vocabulary, kVocabularyBlock)});
   l.rounds = rounds;
   l.rounded = rest.next(rounds ? floats(n_tokens, widest) : 0);  // two of half the bytes
   l.bytes = rest.end();

@@ -9,8 +9,8 @@
 //   low dlow, beside an adapter
 //
 // Of a mixture of experts, gate up and act are of one expert at a time, which the way back always
-// computes again; beside them are each token's probabilities and shares of all experts, and the rows
-// of those tokens that meet the one at hand.
+// computes again; beside them are each token's probabilities and shares of all experts, and the
+// rows of those tokens that meet the one at hand.
 #pragma once
 
 #include <cstdint>

@@ -48,19 +48,36 @@ void LayerGradient::place(uint8_t* kept) {
     return kept && l.kept_gates ? floats_at(kept, l.kept_end - l.q + (offset - l.gate))
                                 : at(offset);
   };
-  at_ = {at(l.angles),      at(l.sliding_angles),
-         at(l.normed),      early(l.q),
-         early(l.k),        early(l.v),
-         at(l.qkv),         early(l.attended),
-         early(l.log_sums), early(l.raw_q),
-         early(l.raw_k),    early(l.projected),
-         early(l.middle),   early(l.fed),
-         at(l.branch),      late(l.gate),
-         late(l.up),        at(l.act),
-         at(l.dq),          at(l.dk),
-         at(l.dv),          at(l.dattended),
-         at(l.low),         at(l.dlow),
-         at(l.probabilities), at(l.shares), at(l.dshares), at(l.shared_share), at(l.gathered), at(l.dgathered),
+  at_ = {at(l.angles),
+         at(l.sliding_angles),
+         at(l.normed),
+         early(l.q),
+         early(l.k),
+         early(l.v),
+         at(l.qkv),
+         early(l.attended),
+         early(l.log_sums),
+         early(l.raw_q),
+         early(l.raw_k),
+         early(l.projected),
+         early(l.middle),
+         early(l.fed),
+         at(l.branch),
+         late(l.gate),
+         late(l.up),
+         at(l.act),
+         at(l.dq),
+         at(l.dk),
+         at(l.dv),
+         at(l.dattended),
+         at(l.low),
+         at(l.dlow),
+         at(l.probabilities),
+         at(l.shares),
+         at(l.dshares),
+         at(l.shared_share),
+         at(l.gathered),
+         at(l.dgathered),
          at(l.dact)};
   met_ = reinterpret_cast<uint32_t*>(memory_ + l.met);
 }
@@ -221,8 +238,8 @@ WeightRows LayerGradient::rows_of(const Tensor& w, int64_t expert) const {
   return expert < 0 ? rows : rows.part(expert * its, its);
 }
 
-void LayerGradient::linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n,
-                           float* y, int64_t expert) {
+void LayerGradient::linear(const Tensor* w, const Tensor* bias, const float* x, int64_t n, float* y,
+                           int64_t expert) {
   products_.forward(rows_of(*w, expert), x, n, floats(bias), y);
   if (const LowRankMatrix* low_rank = session_.low_rank(*w)) {
     low_rank->down(k_, session_.team(), x, n, at_.low);

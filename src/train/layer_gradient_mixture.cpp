@@ -85,8 +85,7 @@ int64_t LayerGradient::find_met(int64_t expert, int64_t n) {
 // Their rows, (n, width), side by side.
 void LayerGradient::take_met(const float* rows, int64_t n_met, float* to) {
   const int64_t width = hyper_.width;
-  for_tokens(n_met,
-             [&](int64_t i) { std::copy_n(rows + met_[i] * width, width, to + i * width); });
+  for_tokens(n_met, [&](int64_t i) { std::copy_n(rows + met_[i] * width, width, to + i * width); });
 }
 
 void LayerGradient::add_met(const float* rows, int64_t n_met, float* to) {

@@ -132,6 +132,12 @@ class GoldenTraining : public testing::TestWithParam<size_t> {
     data_.counts.assign(48, 1);
     settings_.request.context = 24, settings_.request.sequences = 2;
     settings_.clip = 0;
+    const std::string architecture = golden_case()["architecture"];
+    if (architecture != "mixtral" && !architecture.ends_with("moe")) return;
+    // From an input in bf16 some tokens choose other experts on the way back; and where a token
+    // changes its experts a step sooner or later, losses next to nothing are not quite the same.
+    settings_.request.keeps_activations = true;
+    apart_ = {0.03, 4e-3};
   }
   const json& golden_case() const { return golden()["cases"][GetParam()]; }
   std::unique_ptr<Trainer> open(const json& optimizer, Optimizer kind) {
@@ -149,6 +155,10 @@ class GoldenTraining : public testing::TestWithParam<size_t> {
 
   TrainerSettings settings_;
   TrainingTexts data_;
+  struct {
+    double of_loss, at_least;
+    double most(double loss) const { return of_loss * loss + at_least; }
+  } apart_ = {0.02, 2e-4};  // losses after some steps
 };
 
 TEST_P(GoldenTraining, GradientsAreHuggingFaces) {
@@ -187,7 +197,7 @@ TEST_P(GoldenTraining, StepsAreTorchs) {
       const auto done = trainer->step(data_.batch(), optimizer["lr"]);
       ASSERT_TRUE(done.ok());
       const double expected = loss;
-      EXPECT_NEAR(done->loss, expected, 0.02 * expected + 2e-4) << name;
+      EXPECT_NEAR(done->loss, expected, apart_.most(expected)) << name;
     }
   }
 }
@@ -204,14 +214,14 @@ TEST_P(GoldenTraining, TheAverageIsTorchs) {
     const auto weights = learned_values(*trainer);
     ASSERT_TRUE(trainer->exchange_average().ok());
     const double expected = averaged[1];
-    EXPECT_NEAR(trainer->loss(data_.batch())->loss, expected, 0.02 * expected + 2e-4) << step;
+    EXPECT_NEAR(trainer->loss(data_.batch())->loss, expected, apart_.most(expected)) << step;
     ASSERT_TRUE(trainer->exchange_average().ok());
     EXPECT_EQ(learned_values(*trainer), weights);
   }
   EXPECT_EQ(step, 20u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Steps, GoldenTraining, testing::Range<size_t>(0, 6));
+INSTANTIATE_TEST_SUITE_P(Steps, GoldenTraining, testing::Range<size_t>(0, 9));
 
 }  // namespace
 }  // namespace enxuto
