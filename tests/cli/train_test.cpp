@@ -11,6 +11,7 @@
 #include "json_lines.h"
 #include "models/model.h"
 #include "program.h"
+#include "tests/tiny/tiny_model.h"
 
 namespace enxuto {
 namespace {
@@ -59,17 +60,22 @@ TEST_F(Train, MakesAModelThatLearnedAndRuns) {
 }
 
 TEST_F(Train, TrainsAModelFurther) {
-  write_tiny_llama(model_);
-  const Outcome outcome = run_program({"train", model_, "--data", notes_, "-o", own_, "-c", "32",
-                                       "--batch-size", "4", "--steps", "20", "--lr", "0.001",
-                                       "--optimizer", "adamw8", "--weights", "bf16", "--json"});
-  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
-  const auto lines = metrics();
-  EXPECT_LT(lines.back()["loss"], lines.front()["loss"].get<double>() - 0.5);
-  const auto tuned = open_model(own_);
-  ASSERT_TRUE(tuned.ok());
-  EXPECT_EQ((*tuned)->metadata.unsigned_at("general.file_type"), 32u) << "llama.cpp's for BF16";
-  EXPECT_EQ(run_program({"run", own_, "-p", "the", "-n", "4"}).exit_code, 0);
+  for (const char* architecture : {"llama", "qwen2moe"}) {
+    SCOPED_TRACE(architecture);
+    ASSERT_TRUE(
+        write_tiny_gguf(tiny_model({.architecture = architecture}), Type::F16, model_).ok());
+    const Outcome outcome = run_program(
+        {"train",       model_,         "--data",    notes_,    "-o",     own_,     "-c",
+         "32",          "--batch-size", "4",         "--steps", "20",     "--lr",   "0.001",
+         "--optimizer", "adamw8",       "--weights", "bf16",    "--json", "--force"});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+    const auto lines = metrics();
+    EXPECT_LT(lines.back()["loss"], lines.front()["loss"].get<double>() - 0.5);
+    const auto tuned = open_model(own_);
+    ASSERT_TRUE(tuned.ok());
+    EXPECT_EQ((*tuned)->metadata.unsigned_at("general.file_type"), 32u) << "llama.cpp's for BF16";
+    EXPECT_EQ(run_program({"run", own_, "-p", "the", "-n", "4"}).exit_code, 0);
+  }
 }
 
 // As a run that lost all after its last checkpoint.
