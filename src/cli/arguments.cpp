@@ -377,7 +377,7 @@ void add_train(CLI::App& app, Action& action) {
   c.number("--validation", o.validation, "Share of the data kept to measure on (default: 0.05)", 0,
            0.5);
   c.number("--patience", o.patience,
-           "End when so many validations in a row were no better, with the best weights", 1, 1e6);
+           "Keep the best weights, and end when so many validations in a row were no better", 1, 1e6);
   c.number("--save-every", o.save_every, "Steps between checkpoints (default: ten minutes)", 1,
            1e12);
   c.number("--keep", o.keep, "Checkpoints to keep (default: 2)", 1, 1000);
@@ -461,17 +461,10 @@ void add_run(CLI::App& app, Action& action) {
            kMostTokens);
   c.context(kContextDefault);
   c.cache_types(true);
-  SamplingOptions& s = o.sampling;
-  c.number("--temp", s.temperature, "Temperature; 0: always the most probable token", 0, 1000);
-  c.number("--top-k", s.top_k, "Choose among the k most probable tokens; 0: all", 0, 1e9);
-  c.number("--top-p", s.top_p, "Choose among the most probable tokens that share p", 0, 1);
-  c.number("--min-p", s.min_p, "Leave out tokens below this share of the best one", 0, 1);
-  c.number("--repeat-penalty", s.repeat_penalty, "Make recent tokens less probable; 1: off", 0.01,
-           100);
+  c.sampling();
+  c.repeat_penalty();
   c.command->add_option("--seed", o.seed, "Same seed, same threads: same text");
-  c.command->add_option("--stop", o.stops, "End before this text comes; may be given again")
-      ->type_name("TEXT")
-      ->allow_extra_args(false);
+  c.stops();
   c.command
       ->add_option("--draft", o.draft,
                    "Most tokens to guess ahead from the text so far; changes the speed, never the "

@@ -111,6 +111,7 @@ class Run {
     const Status done = run.run([&](const StepReport& report) { see(report, result); });
     result.state = run.state();
     result.ended_early = run.ended_early();
+    result.written_step = run.written_step();
     if (done.code() == Code::kInterrupted && result.state.step > begin)
       progress_.say(fmt::format("enxuto: saved at step {}; the same command with --resume goes on",
                                 result.state.step));

@@ -118,6 +118,7 @@ Json train_json(const TrainResult& r, const TrainSetup& setup) {
           {"parameters", r.parameters},
           {"steps", r.state.step},
           {"ended_early", r.ended_early},
+          {"written_step", r.written_step},
           {"loss", or_null(r.last.step > 0, r.last.result.loss)},
           {"kld", json_of(r.last.result.kld)},
           {"validation_kld", json_of(r.validation_kld)},
@@ -152,9 +153,11 @@ void print_train(const TrainResult& r, const TrainSetup& setup) {
     fmt::print("no step was left to do");
   if (r.validation_loss)
     fmt::print(
-        ", on texts it did not learn from {:.3f} (perplexity {:.1f}){}; best {:.3f} after step {}",
+        ", on texts it did not learn from {:.3f} (perplexity {:.1f}){}; best {:.3f} after step "
+        "{}{}",
         *r.validation_loss, std::exp(*r.validation_loss), kld_text(r.validation_kld),
-        r.state.best_loss, format_count(r.state.best_step));
+        r.state.best_loss, format_count(r.state.best_step),
+        r.written_step == r.state.step ? "" : ", whose weights are kept");
   fmt::print("\n");
   if (r.last.step > 0) fmt::print("{:.0f} tokens/s, ", r.tokens_per_second);
   fmt::print("planned {}, at the peak {}\n", format_bytes(r.planned_bytes),

@@ -51,6 +51,7 @@ struct TrainResult {
   StepReport last{};
   RunState state;
   bool ended_early = false;
+  uint64_t written_step = 0;  // after which the weights were as they are written
   uint64_t parameters = 0;
   std::optional<double> validation_loss;      // the last one
   std::optional<double> validation_kld;       // likewise, where there is a teacher

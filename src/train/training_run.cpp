@@ -60,11 +60,18 @@ Status TrainingRun::run(const std::function<void(const StepReport&)>& tell) {
     if (stops) return Status::interrupted();
   }
   if (!saved) TRY(save(step_name(state_.step)));
-  if (ended_early_) {
-    ASSIGN_OR_RETURN(const Checkpoint best, Checkpoint::open(folder_.path(kBest)));
-    TRY(best.restore_weights(trainer_));
-  }
+  TRY(restore_best());
   return trainer_.exchange_average();
+}
+
+// Nothing is to be done where the best came before there was patience, and was not kept.
+Status TrainingRun::restore_best() {
+  written_step_ = state_.step;
+  if (settings_.patience == 0 || !folder_.has(kBest)) return {};
+  ASSIGN_OR_RETURN(const Checkpoint best, Checkpoint::open(folder_.path(kBest)));
+  if (best.state().step != state_.best_step) return {};
+  written_step_ = state_.best_step;
+  return best.restore_weights(trainer_);
 }
 
 Result<double> TrainingRun::time_steps(double most_seconds) {

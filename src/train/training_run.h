@@ -41,10 +41,10 @@ class TrainingRun {
   TrainingRun(Trainer& trainer, const Sequences& data, const WorkFolder& folder,
               const RunSettings& settings, const RunState& state);
 
-  // Until the steps are done, or patience ends; the weights are then the last ones, or those that
-  // validated best, or the average of the one or the other. While a validation is told, they are
-  // what it measured. A checkpoint stands for them, and where it was interrupted, for the step it
-  // was at (kInterrupted).
+  // Until the steps are done, or patience ends; the weights are then the last ones, or with
+  // patience those that validated best, or the average of the one or the other. While a validation
+  // is told, they are what it measured. A checkpoint stands for them, and where it was interrupted,
+  // for the step it was at (kInterrupted).
   Status run(const std::function<void(const StepReport&)>& tell);
 
   // Makes the next steps only to see how long one takes, in seconds; after `most_seconds` no
@@ -53,11 +53,13 @@ class TrainingRun {
 
   const RunState& state() const { return state_; }
   bool ended_early() const { return ended_early_; }
+  uint64_t written_step() const { return written_step_; }  // after which the weights were so
 
  private:
   Result<StepReport> step();
   Status validate(StepReport& report);
   Status save(const std::string& name);
+  Status restore_best();
   Status forget_old();
   bool save_is_due(uint64_t step) const;
 
@@ -68,6 +70,7 @@ class TrainingRun {
   RunState state_;
   std::chrono::steady_clock::time_point saved_at_;
   bool ended_early_ = false;
+  uint64_t written_step_ = 0;
 };
 
 // The newest checkpoint in a folder; empty where there is none.

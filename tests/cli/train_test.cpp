@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "formats/gguf.h"
 #include "inputs.h"
 #include "json_lines.h"
 #include "models/model.h"
@@ -131,6 +132,28 @@ TEST_F(Train, EndsWhenNothingGetsBetter) {
   const Json json = Json::parse(outcome.out);
   EXPECT_EQ(json["ended_early"], true);
   EXPECT_LT(json["steps"], 400);
+  EXPECT_EQ(json["written_step"], json["best_step"]);
+}
+
+TEST_F(Train, PatienceKeepsTheBestAlsoAtTheEnd) {
+  const Outcome outcome = run_program(
+      arguments({"--steps", "120", "--lr", "3", "--clip", "0", "--warmup", "0", "--schedule",
+                 "constant", "--weights", "bf16", "--patience", "1000", "--validation", "0.1"}));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+  const Json json = Json::parse(outcome.out);
+  EXPECT_EQ(json["steps"], 120);
+  ASSERT_LT(json["best_step"], 120) << "too good to be a test";
+  EXPECT_EQ(json["written_step"], json["best_step"]);
+  const auto written = open_gguf(own_), best = open_gguf(file("best.gguf")),
+             last = open_gguf(file("step-0000000120.gguf"));
+  ASSERT_TRUE(written.ok() && best.ok() && last.ok());
+  const std::string name = "blk.0.attn_q.weight";
+  const auto bytes_in = [&](const GgufFile& in) {
+    const ByteView data = in.find(name)->data;
+    return std::vector<uint8_t>(data.begin(), data.end());
+  };
+  EXPECT_EQ(bytes_in(*written), bytes_in(*best));
+  EXPECT_NE(bytes_in(*written), bytes_in(*last));
 }
 
 TEST_F(Train, IsPlannedAsItIsDone) {
