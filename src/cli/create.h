@@ -23,11 +23,7 @@ template <class Options>
 void add_create_options(Subcommand<Options>& c, const char* output) {
   Options& o = *c.options;
   c.command->add_option("-o,--output", o.output, output)->required();
-  SamplingOptions& s = o.sampling;
-  c.number("--temp", s.temperature, "Temperature; 0: always the most probable token", 0, 1000);
-  c.number("--top-k", s.top_k, "Choose among the k most probable tokens; 0: all", 0, 1e9);
-  c.number("--top-p", s.top_p, "Choose among the most probable tokens that share p", 0, 1);
-  c.number("--min-p", s.min_p, "Leave out tokens below this share of the best one", 0, 1);
+  c.sampling();
   c.command->add_option("--seed", o.seed, "Same seed: the same result")->type_name("N");
   c.command->add_flag("--force", o.force, "Replace what is to be written where it exists");
   c.json();

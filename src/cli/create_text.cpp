@@ -137,17 +137,10 @@ void add_create_text(CLI::App& create, Action& action) {
            "Tokens to hold (default: what the model was trained on, 4096 at most)", 1, kMostTokens);
   c.cache_types(true);
   c.lora("A LoRA adapter of this model (GGUF), added while it runs");
-  SamplingOptions& s = o.sampling;
-  c.number("--temp", s.temperature, "Temperature; 0: always the most probable token", 0, 1000);
-  c.number("--top-k", s.top_k, "Choose among the k most probable tokens; 0: all", 0, 1e9);
-  c.number("--top-p", s.top_p, "Choose among the most probable tokens that share p", 0, 1);
-  c.number("--min-p", s.min_p, "Leave out tokens below this share of the best one", 0, 1);
-  c.number("--repeat-penalty", s.repeat_penalty, "Make recent tokens less probable; 1: off", 0.01,
-           100);
+  c.sampling();
+  c.repeat_penalty();
   c.command->add_option("--seed", o.seed, "Same seed: the same result, row by row")->type_name("N");
-  c.command->add_option("--stop", o.stops, "End before this text comes; may be given again")
-      ->type_name("TEXT")
-      ->allow_extra_args(false);
+  c.stops();
   c.json();
   c.command->add_flag("-v,--verbose", o.verbose, "Say the speed at the end");
 }

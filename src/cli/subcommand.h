@@ -89,6 +89,23 @@ struct Subcommand {
     add("--cache-type-v", "-ctv: values in the KV cache, likewise", &KvFormat::value,
         &CacheParts::values);
   }
+  // How tokens are drawn.
+  void sampling() {
+    SamplingOptions& s = options->sampling;
+    number("--temp", s.temperature, "Temperature; 0: always the most probable token", 0, 1000);
+    number("--top-k", s.top_k, "Choose among the k most probable tokens; 0: all", 0, 1e9);
+    number("--top-p", s.top_p, "Choose among the most probable tokens that share p", 0, 1);
+    number("--min-p", s.min_p, "Leave out tokens below this share of the best one", 0, 1);
+  }
+  void repeat_penalty() {
+    number("--repeat-penalty", options->sampling.repeat_penalty,
+           "Make recent tokens less probable; 1: off", 0.01, 100);
+  }
+  void stops() {
+    command->add_option("--stop", options->stops, "End before this text comes; may be given again")
+        ->type_name("TEXT")
+        ->allow_extra_args(false);
+  }
   // A value by its name.
   template <class T>
   void choice(const char* option, T& value, const std::vector<std::pair<std::string, T>>& known,

@@ -38,7 +38,7 @@ Result<std::unique_ptr<WeightStream>> WeightStream::open(const Model& model, Wei
   s.small_.resize(model.tensors.size());
   for (const WeightPiece& piece : s.plan_.small) {
     TRY(s.read_piece(piece, at));
-    s.small_[static_cast<size_t>(piece.tensor - model.tensors.data())] = at + piece.skip;
+    s.small_[model.index_of(*piece.tensor)] = at + piece.skip;
     at += piece.bytes;
   }
   s.pinned_.resize(s.plan_.slices.size());
@@ -151,7 +151,7 @@ void WeightStream::read_ahead() {
 }
 
 uint32_t WeightStream::first_slice(const Tensor& tensor, int64_t expert) const {
-  const auto i = static_cast<size_t>(&tensor - model_.tensors.data());
+  const auto i = model_.index_of(tensor);
   return plan_.first_of[i] + static_cast<uint32_t>(expert) * plan_.to_next_expert[i];
 }
 
@@ -204,7 +204,7 @@ Result<WeightRows> WeightStream::hold_rows(const Tensor& matrix, uint64_t first,
     return rows;
   }
   const auto& slices = plan_.slices;
-  uint32_t begin = plan_.first_of[static_cast<size_t>(&matrix - model_.tensors.data())];
+  uint32_t begin = plan_.first_of[model_.index_of(matrix)];
   while (slices[begin].first_row + slices[begin].n_rows <= first) ++begin;
   uint32_t end = begin;
   while (end < slices.size() && slices[end].tensor == &matrix && slices[end].first_row < first + n)
@@ -280,7 +280,7 @@ void WeightStream::order_sweep(bool back) {
 
 const uint8_t* WeightStream::data(const Tensor& tensor) const {
   if (!plan_.streams) return tensor.data.data();
-  const uint8_t* place = small_[static_cast<size_t>(&tensor - model_.tensors.data())];
+  const uint8_t* place = small_[model_.index_of(tensor)];
   return place ? place : tensor.data.data();  // converted norms lie in the model itself
 }
 

@@ -169,7 +169,7 @@ class Writing {
         t.codec().decode(t.row(source_row(each, first + i)).data(), floats_ + i * t.columns(),
                          t.columns());
     });
-    looked_at(n * t.row_bytes());
+    model_.count_read(n * t.row_bytes(), kExportWindow / 2);
   }
 
   // They become rows. Some of the tensor's rows after the other, so that few pages are looked at.
@@ -185,7 +185,7 @@ class Writing {
           for (uint64_t c = 0; c < n; ++c) floats_[c * rows + r] = values[c];
         }
       });
-      looked_at(some * t.row_bytes());
+      model_.count_read(some * t.row_bytes(), kExportWindow / 2);
     }
   }
 
@@ -215,16 +215,9 @@ class Writing {
     return i - within + within % half * 2 + within / half;
   }
 
-  void looked_at(uint64_t bytes) {
-    window_ += bytes;
-    if (window_ < kExportWindow / 2) return;  // reading ahead brings more than was asked for
-    for (const auto& file : model_.files) file->let_go();
-    window_ = 0;
-  }
-
   const Model& model_;
   ThreadTeam& team_;
-  uint64_t total_, done_ = 0, window_ = 0;
+  uint64_t total_, done_ = 0;
   const Progress& progress_;
   float* floats_;
   uint8_t* encoded_;

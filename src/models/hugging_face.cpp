@@ -143,7 +143,7 @@ class Taker {
       bytes == 2 ? transpose<uint16_t>(t, turned->data()) : transpose<uint32_t>(t, turned->data());
       t.data = *turned;
       model_.owned.push_back(std::move(turned));
-      for (const auto& file : model_.files) file->let_go();
+      model_.let_go();
     } else {
       t.data = {};
     }

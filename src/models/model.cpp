@@ -61,6 +61,14 @@ const Tensor* Model::find(std::string_view name) const {
   return nullptr;
 }
 
+void Model::let_go() const {
+  for (const auto& file : files) file->let_go();
+}
+
+void Model::count_read(uint64_t bytes, uint64_t kept) const {
+  for (const auto& file : files) file->count_read(bytes, kept);
+}
+
 uint64_t Model::emit_row(const Tensor& tensor, uint64_t i) const {
   if (!permuted_qk) return i;
   const bool q = tensor.name.find(".attn_q.") != std::string::npos,

@@ -112,6 +112,14 @@ struct Model {
   // and k of a llama from Hugging Face.
   uint64_t emit_row(const Tensor& tensor, uint64_t i) const;
   const Tensor* find(std::string_view name) const;
+  // Its place among `tensors`, of which it is one.
+  size_t index_of(const Tensor& tensor) const {
+    return static_cast<size_t>(&tensor - tensors.data());
+  }
+
+  // MappedFile's, of all its files.
+  void let_go() const;
+  void count_read(uint64_t bytes, uint64_t kept) const;
 
   Model() = default;
   Model(const Model&) = delete;

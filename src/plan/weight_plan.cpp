@@ -46,8 +46,7 @@ void add_rows(const Model& model, const Tensor& tensor, uint64_t begin, uint64_t
 
 void add_matrix(const Model& model, const Tensor* tensor, WeightPlan& plan, uint64_t block = 0) {
   if (!tensor) return;
-  plan.first_of[static_cast<size_t>(tensor - model.tensors.data())] =
-      static_cast<uint32_t>(plan.slices.size());
+  plan.first_of[model.index_of(*tensor)] = static_cast<uint32_t>(plan.slices.size());
   add_rows(model, *tensor, 0, tensor->rows(), plan, -1, block);
 }
 
@@ -58,16 +57,13 @@ void add_experts(const Model& model, const LayerWeights& w, WeightPlan& plan) {
   size_t of_one = 0;
   for (uint64_t e = 0; e < w.gate->shape[2]; ++e) {
     for (const Tensor* t : matrices) {
-      if (e == 0)
-        plan.first_of[static_cast<size_t>(t - model.tensors.data())] =
-            static_cast<uint32_t>(plan.slices.size());
+      if (e == 0) plan.first_of[model.index_of(*t)] = static_cast<uint32_t>(plan.slices.size());
       add_rows(model, *t, e * t->shape[1], (e + 1) * t->shape[1], plan, static_cast<int32_t>(e));
     }
     if (e == 0) of_one = plan.slices.size() - begin;
   }
   for (const Tensor* t : matrices)
-    plan.to_next_expert[static_cast<size_t>(t - model.tensors.data())] =
-        static_cast<uint32_t>(of_one);
+    plan.to_next_expert[model.index_of(*t)] = static_cast<uint32_t>(of_one);
 }
 
 void add_layer(const Model& model, const LayerWeights& w, WeightPlan& plan) {

@@ -136,7 +136,7 @@ Result<DistillReport> distill_pruned(std::shared_ptr<const Model> whole,
   TRY(write_teacher(whole, data, windows, shape,
                     teacher_request(request.context, request.n_threads, task.memory_bytes),
                     taught.path(), progress));
-  for (const auto& file : whole->files) file->let_go();
+  whole->let_go();
   ASSIGN_OR_RETURN(TeacherFile file, TeacherFile::open(taught.path()));
   const Teacher teacher(std::move(file), windows);
   TrainerSettings settings;

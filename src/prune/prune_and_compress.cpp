@@ -107,9 +107,7 @@ class PruneAndCompress {
                     format_count(static_cast<uint64_t>(least))));
   }
 
-  static void let_go(const Model& model) {
-    for (const auto& file : model.files) file->let_go();
-  }
+  static void let_go(const Model& model) { model.let_go(); }
 
   bool has_unpruned() const { return request_.target_bytes >= smallest_; }
 

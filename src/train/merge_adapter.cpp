@@ -46,7 +46,7 @@ class Merge {
       if (interrupted()) return Status::interrupted();
       const uint64_t n = std::min(kMergedRows, tensor.rows() - first);
       TRY(pair ? write_changed(*pair, first, n) : write_copied(tensor, first, n));
-      looked_at(n * tensor.row_bytes());
+      model_.count_read(n * tensor.row_bytes(), kMergeWindow / 2);
     }
     return {};
   }
@@ -116,13 +116,6 @@ class Merge {
     return sums;
   }
 
-  void looked_at(uint64_t bytes) {
-    window_ += bytes;
-    if (window_ < kMergeWindow / 2) return;  // reading ahead brings more than was asked for
-    for (const auto& file : model_.files) file->let_go();
-    window_ = 0;
-  }
-
   const Model& model_;
   const Adapter& adapter_;
   ThreadTeam& team_;
@@ -130,7 +123,6 @@ class Merge {
   float *a_, *b_, *values_, *changes_;
   uint8_t* encoded_;
   Sums sums_;
-  uint64_t window_ = 0;  // bytes of the mapped file that were read since pages were given back
 };
 
 // A split model becomes one file.

@@ -43,7 +43,7 @@ class Values {
         ends_branch(tensor)
             ? kDeviation / std::sqrt(2.0f * static_cast<float>(source_.hyper.n_layers))
             : kDeviation;
-    const auto place = static_cast<uint64_t>(&tensor - source_.tensors.data()) << 32 | i;
+    const auto place = uint64_t{source_.index_of(tensor)} << 32 | i;
     const Chance chance = Chance::of(place, seed_);
     for (size_t c = 0; c < values.size(); ++c)
       values[c] = deviation * normal_at(chance, static_cast<uint32_t>(c));
@@ -83,7 +83,7 @@ Result<Parameters> Parameters::create(const Model& source, const TrainingRequest
             to.codec().encode(row.data(), nullptr, own.data + i * row_bytes, row.size());
           }
         });
-    for (const auto& file : source.files) file->let_go();
+    source.let_go();
   }
   ASSIGN_OR_RETURN(parameters.model_, make_model(std::move(parts)));
   return parameters;
@@ -104,7 +104,7 @@ void Parameters::place(const Model& source, std::span<uint8_t> memory,
   for (const LayerWeights& layer : source.layers) {
     uint64_t offset = 0;
     for (const Tensor* matrix : shared_out_of(source, layer)) {
-      Tensor& tensor = tensors[static_cast<size_t>(matrix - source.tensors.data())];
+      Tensor& tensor = tensors[source.index_of(*matrix)];
       tensor.data = {gathered_.data() + offset, tensor.bytes()};
       offset += align_up(tensor.bytes(), kLine);
     }

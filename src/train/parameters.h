@@ -31,9 +31,7 @@ class Parameters {
     Share rows;
     uint8_t* data;
   };
-  const Rows& rows(const Tensor& tensor) const {
-    return rows_[static_cast<size_t>(&tensor - model_->tensors.data())];
-  }
+  const Rows& rows(const Tensor& tensor) const { return rows_[model_->index_of(tensor)]; }
   bool shared_out(const Tensor& tensor) const { return rows(tensor).data != tensor.data.data(); }
   // Some rows of one that is shared out, from all ranks, to where its data is, or begins with the
   // first of them. All ranks have to call it.

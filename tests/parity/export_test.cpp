@@ -119,18 +119,8 @@ TEST_P(Export, AFolderStaysWhatItIs) {
         << tensor.name;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    HuggingFace, Export,
-    testing::Values(TinyOptions{.architecture = "llama", .rope_factors = false},
-                    TinyOptions{.architecture = "llama",
-                                .add_bos = true,
-                                .rope_factors = false,
-                                .attention_bias = true},
-                    TinyOptions{.architecture = "qwen2"}, TinyOptions{.architecture = "qwen3"},
-                    TinyOptions{.architecture = "gemma3"}, TinyOptions{.architecture = "gpt2"}),
-    [](const auto& test) {
-      return test.param.architecture + (test.param.attention_bias ? "_with_biases" : "");
-    });
+INSTANTIATE_TEST_SUITE_P(HuggingFace, Export, testing::ValuesIn(folder_models()),
+                         [](const auto& test) { return name_of(test.param); });
 
 class ExportRefuses : public testing::Test {
  protected:

@@ -32,10 +32,6 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
   return most;
 }
 
-std::string name_of(const TinyOptions& options) {
-  return options.architecture + (options.attention_bias ? "_with_biases" : "");
-}
-
 class Folder : public testing::TestWithParam<TinyOptions> {};
 
 TEST_P(Folder, AnswersAsItsGgufFile) {
@@ -78,16 +74,8 @@ TEST_P(Folder, ReadsTextAsItsGgufFile) {
             file.get()->metadata.string_at("tokenizer.chat_template"));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    HuggingFace, Folder,
-    testing::Values(TinyOptions{.architecture = "llama", .rope_factors = false},
-                    TinyOptions{.architecture = "llama",
-                                .add_bos = true,
-                                .rope_factors = false,
-                                .attention_bias = true},
-                    TinyOptions{.architecture = "qwen2"}, TinyOptions{.architecture = "qwen3"},
-                    TinyOptions{.architecture = "gemma3"}, TinyOptions{.architecture = "gpt2"}),
-    [](const auto& test) { return name_of(test.param); });
+INSTANTIATE_TEST_SUITE_P(HuggingFace, Folder, testing::ValuesIn(folder_models()),
+                         [](const auto& test) { return name_of(test.param); });
 
 }  // namespace
 

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "models/model.h"
 #include "platform/scratch_folder.h"
@@ -37,5 +39,18 @@ class TemporaryModel {
   ScratchFolder folder_;
   std::shared_ptr<const Model> model_;
 };
+
+// Those that come as Hugging Face folders, too, and their names.
+inline std::vector<TinyOptions> folder_models() {
+  return {{.architecture = "llama", .rope_factors = false},
+          {.architecture = "llama", .add_bos = true, .rope_factors = false, .attention_bias = true},
+          {.architecture = "qwen2"},
+          {.architecture = "qwen3"},
+          {.architecture = "gemma3"},
+          {.architecture = "gpt2"}};
+}
+inline std::string name_of(const TinyOptions& options) {
+  return options.architecture + (options.attention_bias ? "_with_biases" : "");
+}
 
 }  // namespace enxuto
