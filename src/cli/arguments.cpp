@@ -12,6 +12,7 @@
 #include "cli/create.h"
 #include "cli/subcommand.h"
 #include "media/codec.h"
+#include "models/architectures.h"
 #include "platform/threads.h"
 
 namespace enxuto {
@@ -332,6 +333,11 @@ void add_train(CLI::App& app, Action& action) {
            1, 1 << 20);
   c.command->add_option("--architecture", o.architecture,
                         "Of a new model: llama, gpt2, qwen2 … (default: llama)");
+  c.number("--experts", o.n_experts,
+           "Of a new model: experts in each layer (default: none, of a qwen2moe or qwen3moe 8)", 2,
+           kMostExperts);
+  c.number("--experts-used", o.n_experts_used, "Of them for each token (default: 2)", 1,
+           kMostExperts);
   c.command->add_option(
       "--tokenizer", o.tokenizer,
       "Of a new model: bytes, or bpe:N made from the data (default: by its size)");
@@ -377,7 +383,8 @@ void add_train(CLI::App& app, Action& action) {
   c.number("--validation", o.validation, "Share of the data kept to measure on (default: 0.05)", 0,
            0.5);
   c.number("--patience", o.patience,
-           "Keep the best weights, and end when so many validations in a row were no better", 1, 1e6);
+           "Keep the best weights, and end when so many validations in a row were no better", 1,
+           1e6);
   c.number("--save-every", o.save_every, "Steps between checkpoints (default: ten minutes)", 1,
            1e12);
   c.number("--keep", o.keep, "Checkpoints to keep (default: 2)", 1, 1000);

@@ -175,6 +175,7 @@ Status plan_new_model(const PlanOptions& options) {
   if (options.goal != "train" || options.hours == 0)
     return Status::usage("MODEL is missing", "name it; or a new one: --for train --hours 8");
   NewModelWish wish{options.hours,
+                    {},
                     options.data,
                     TrainOptions().validation,
                     options.parameters,

@@ -106,6 +106,7 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   std::string architecture;  // of a new model; empty: llama
   uint64_t parameters = 0;   // its size; or its shape:
   uint32_t n_layers = 0, width = 0, n_heads = 0, n_kv_heads = 0, ffn_width = 0;
+  uint32_t n_experts = 0, n_experts_used = 0;  // 0: none, or as suits the architecture
   std::string tokenizer;                 // of a new model: bytes, bpe:N; empty: as suits its size
   std::string media;                     // of a new model: what it makes; empty: text
   uint32_t context = 0, batch_size = 0;  // tokens, sequences; 0: as suits the model, the memory

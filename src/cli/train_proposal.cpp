@@ -24,6 +24,7 @@ Result<TrainingQuestion> question_of(const NewModelWish& wish) {
   question.memory_bytes = wish.memory_bytes;
   ASSIGN_OR_RETURN(const uint64_t bytes, bytes_of(wish.data));
   question.data_bytes = static_cast<uint64_t>(static_cast<double>(bytes) * (1 - wish.validation));
+  question.kind = wish.kind;
   question.parameters = wish.parameters, question.vocabulary = wish.vocabulary;
   question.request = wish.request;
   return question;

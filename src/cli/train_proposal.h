@@ -11,6 +11,7 @@ namespace enxuto {
 // What `train --hours` and `plan --for train --hours` are told.
 struct NewModelWish {
   double hours = 0;
+  ModelShapeRequest kind;         // its architecture
   std::vector<std::string> data;  // texts; none: as many as one likes
   double validation = 0;          // share of them that is not learned from
   uint64_t parameters = 0, memory_bytes = 0;

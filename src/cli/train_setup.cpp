@@ -25,6 +25,14 @@ bool has_shape(const TrainOptions& o) {
   return o.n_layers || o.width || o.n_heads || o.n_kv_heads || o.ffn_width;
 }
 
+// Architecture and experts.
+Result<ModelShapeRequest> kind_of(const TrainOptions& o) {
+  ModelShapeRequest kind;
+  if (!o.architecture.empty()) kind.architecture = o.architecture;
+  kind.n_experts = o.n_experts, kind.n_experts_used = o.n_experts_used;
+  return with_experts(kind);
+}
+
 Status check_options(const TrainOptions& o) {
   if ((o.steps > 0) + (o.epochs > 0) + (o.hours > 0) > 1)
     return Status::usage("--steps, --epochs and --hours all say how long", "give one of them");
@@ -40,11 +48,15 @@ Status check_options(const TrainOptions& o) {
     if (o.parameters > 0 && has_shape(o))
       return Status::usage("--params chooses the shape that --layers, --width and the like say",
                            "leave one of them out");
-  } else if (o.parameters > 0 || has_shape(o) || !o.architecture.empty() || !o.tokenizer.empty() ||
-             !o.media.empty()) {
+    ASSIGN_OR_RETURN(const ModelShapeRequest kind, kind_of(o));
+    if (kind.n_experts && o.parameters == 0 && !has_shape(o))
+      return Status::usage("the rules that choose a size for --hours know no experts",
+                           "say how large it shall be: --params 5M");
+  } else if (o.parameters > 0 || has_shape(o) || o.n_experts || o.n_experts_used ||
+             !o.architecture.empty() || !o.tokenizer.empty() || !o.media.empty()) {
     return Status::usage(
         "a model that exists has its size, its shape, its tokenizer and its medium",
-        "leave out MODEL for a new one, or --params, --layers, --tokenizer, --media …");
+        "leave out MODEL for a new one, or --params, --layers, --experts, --tokenizer, --media …");
   }
   if (!o.media.empty() && !o.tokenizer.empty())
     return Status::usage("a medium has its own tokens", "leave out --tokenizer");
@@ -71,15 +83,12 @@ Result<uint32_t> tokens_of(const TrainOptions& o) {
 }
 
 Result<ModelShapeRequest> shape_of(const TrainOptions& o, uint32_t vocabulary, uint32_t context) {
-  const std::string architecture = o.architecture.empty() ? "llama" : o.architecture;
-  if (o.parameters > 0) return shape_of_size(o.parameters, vocabulary, context, architecture);
-  ModelShapeRequest shape;
-  shape.architecture = architecture;
+  ASSIGN_OR_RETURN(ModelShapeRequest shape, kind_of(o));
+  shape.context = context;
+  if (o.parameters > 0) return shape_of_size(o.parameters, vocabulary, shape);
   shape.n_layers = o.n_layers, shape.width = o.width, shape.n_heads = o.n_heads;
   shape.n_kv_heads = o.n_kv_heads ? o.n_kv_heads : o.n_heads;
-  shape.ffn_width =
-      o.ffn_width ? o.ffn_width : (usual_ffn_width(architecture, o.width) + 63) / 64 * 64;
-  shape.context = context;
+  shape.ffn_width = o.ffn_width ? o.ffn_width : (usual_ffn_width(shape) + 63) / 64 * 64;
   return shape;
 }
 
@@ -103,7 +112,9 @@ uint32_t new_context(const TrainOptions& o, const Metadata& tokens) {
 // Of --hours, where that chooses the model.
 Status propose(const Ranks& ranks, const Progress& progress, TrainSetup& setup) {
   TrainOptions& o = setup.options;
+  ASSIGN_OR_RETURN(const ModelShapeRequest kind, kind_of(o));
   NewModelWish wish{o.hours,
+                    kind,
                     o.data,
                     o.validation,
                     o.parameters,
@@ -152,7 +163,9 @@ Status find_model(const Ranks& ranks, TrainSetup& setup, const Progress& progres
     for (const std::string& name : setup.folder.names())
       if (name.ends_with(".gguf")) TRY(setup.folder.remove(name));
   if (is_new(o)) {
-    if (o.hours > 0 && !has_shape(o) && o.media.empty()) TRY(propose(ranks, progress, setup));
+    ASSIGN_OR_RETURN(const ModelShapeRequest kind, kind_of(o));
+    if (o.hours > 0 && !has_shape(o) && o.media.empty() && !kind.n_experts)
+      TRY(propose(ranks, progress, setup));
     ASSIGN_OR_RETURN(setup.model, new_model(o, ranks, progress));
     return {};
   }

@@ -122,10 +122,11 @@ constexpr TensorRule kQwen2Mixture[] = {
     kRouter,   kGates, kUps,   kDowns, kSharedRouter, kSharedGate, kSharedUp, kSharedDown};
 constexpr TensorRule kQwen3Mixture[] = {kAttnNorm, kQ,       kQNorm,  kK,     kKNorm, kV,
                                         kO,        kFfnNorm, kRouter, kGates, kUps,   kDowns};
-// tensors, whether shares add up to 1, whether an expert's width has a key of its own
+// tensors, whether shares add up to 1, an expert's width has a key of its own, and the head a
+// tensor
 constexpr MixtureRules kNoExperts;
 constexpr MixtureRules kLlamaExperts = {kLlamaMixture, true, false};
-constexpr MixtureRules kQwen2Experts = {kQwen2Mixture, false, true};
+constexpr MixtureRules kQwen2Experts = {kQwen2Mixture, false, true, true};
 constexpr MixtureRules kQwen3Experts = {kQwen3Mixture, true, true};
 
 constexpr FirstName kGpt2Names[] = {{"model.layers.", "h."},

@@ -49,11 +49,14 @@ struct ConfigDefaults {
   uint32_t ffn_per_width = 0;  // intermediate_size, in widths
 };
 
+inline constexpr uint32_t kMostExperts = 1024;  // llama.cpp's bound too
+
 // What a mixture's layers have in place of the others. No tensors: the architecture has none.
 struct MixtureRules {
   std::span<const TensorRule> layer;
   bool normalizes = false;  // HyperParameters::normalizes_experts
   bool own_width = false;   // expert_feed_forward_length is an expert's width
+  bool own_head = false;    // llama.cpp wants the head to be another tensor than the embedding
 };
 
 // The beginning of a tensor's name in a Hugging Face folder: what most call it, and another, which

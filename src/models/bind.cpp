@@ -144,7 +144,6 @@ Status read_sliding(const KeyReader& keys, const Architecture& architecture, Hyp
 }
 
 constexpr uint32_t kMostHeads = 1 << 16, kMostFfn = 1 << 22;
-constexpr uint32_t kMostExperts = 1024;  // llama.cpp's bound too
 
 // How many experts there are, and how many of them a token meets. Some files of one network say 0.
 Status read_mixture(const KeyReader& keys, const Architecture& architecture, HyperParameters& h) {

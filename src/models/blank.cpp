@@ -19,24 +19,20 @@ Tensor shaped(std::string name, uint64_t columns, uint64_t rows) {
 }
 
 Tensor shaped(std::string name, const TensorRule& rule, const HyperParameters& hyper) {
-  return shaped(std::move(name), length_of(rule.columns, hyper), length_of(rule.rows, hyper));
+  Tensor tensor =
+      shaped(std::move(name), length_of(rule.columns, hyper), length_of(rule.rows, hyper));
+  if (rule.each_expert) tensor.n_dims = 3, tensor.shape[2] = hyper.n_experts;
+  return tensor;
+}
+
+bool has(const Tensor* LayerWeights::*slot, std::span<const TensorRule> rules) {
+  return std::ranges::find(rules, slot, &TensorRule::slot) != rules.end();
 }
 
 // Biases are left out, as most architectures do.
 bool is_optional_bias(const TensorRule& rule) { return !rule.required; }
 
-Status check_known(const std::string& architecture) {
-  const Architecture* known = find_architecture(architecture);
-  if (known && known->layer.empty())
-    return Status::usage(fmt::format("a new {} cannot be made yet", architecture),
-                         "choose an architecture without experts");
-  if (known) return {};
-  return Status::usage(fmt::format("architecture '{}' is not known", architecture),
-                       "known are " + known_architectures());
-}
-
 Status check(const ModelShapeRequest& r) {
-  TRY(check_known(r.architecture));
   if (r.n_layers == 0 || r.width == 0 || r.n_heads == 0 || r.n_kv_heads == 0 || r.ffn_width == 0)
     return Status::usage("a model needs layers, a width, heads and an FFN",
                          "give all of them, or only how large it shall be: --params 5M");
@@ -50,6 +46,20 @@ Status check(const ModelShapeRequest& r) {
   return {};
 }
 
+// An expert's width has a key of its own where the other is of a network without experts.
+void describe_ffn(const ModelShapeRequest& r, const Architecture& architecture,
+                  Metadata& metadata) {
+  const std::string prefix = r.architecture + ".";
+  const bool own = r.n_experts && architecture.mixture.own_width;
+  metadata.set_u32(prefix + "feed_forward_length", r.ffn_width * (own ? r.n_experts_used : 1));
+  if (r.n_experts == 0) return;
+  metadata.set_u32(prefix + "expert_count", r.n_experts);
+  metadata.set_u32(prefix + "expert_used_count", r.n_experts_used);
+  if (own) metadata.set_u32(prefix + "expert_feed_forward_length", r.ffn_width);
+  if (has(&LayerWeights::shared_gate, architecture.mixture.layer))
+    metadata.set_u32(prefix + "expert_shared_feed_forward_length", r.ffn_width);
+}
+
 Metadata describe(const ModelShapeRequest& r, const Architecture& architecture,
                   const Metadata& tokenizer) {
   Metadata metadata = tokenizer;
@@ -60,7 +70,7 @@ Metadata describe(const ModelShapeRequest& r, const Architecture& architecture,
   metadata.set_u32(prefix + "block_count", r.n_layers);
   metadata.set_u32(prefix + "context_length", r.context);
   metadata.set_u32(prefix + "embedding_length", r.width);
-  metadata.set_u32(prefix + "feed_forward_length", r.ffn_width);
+  describe_ffn(r, architecture, metadata);
   metadata.set_u32(prefix + "attention.head_count", r.n_heads);
   metadata.set_u32(prefix + "attention.head_count_kv", r.n_kv_heads);
   metadata.set_f32(prefix + epsilon_key(architecture.norm), 1e-5f);
@@ -74,7 +84,8 @@ HyperParameters hyper_of(const ModelShapeRequest& r, uint32_t vocabulary) {
   HyperParameters hyper;
   hyper.n_layers = r.n_layers, hyper.width = r.width;
   hyper.n_heads = r.n_heads, hyper.n_kv_heads = r.n_kv_heads;
-  hyper.ffn_width = r.ffn_width;
+  hyper.ffn_width = hyper.shared_ffn_width = r.ffn_width;
+  hyper.n_experts = r.n_experts, hyper.n_experts_used = r.n_experts_used;
   hyper.key_dim = hyper.value_dim = r.width / r.n_heads;
   hyper.vocabulary = vocabulary;
   hyper.trained_context = r.context;
@@ -86,30 +97,48 @@ std::vector<Tensor> tensors_of(const Architecture& architecture, const HyperPara
   if (architecture.learned_positions)
     tensors.push_back(shaped(kPositionRule.gguf, kPositionRule, hyper));
   for (uint32_t layer = 0; layer < hyper.n_layers; ++layer)
-    for (const TensorRule& rule : architecture.layer)
+    for (const TensorRule& rule : layer_rules(architecture, hyper))
       if (!is_optional_bias(rule))
         tensors.push_back(shaped(layer_tensor_name(layer, rule), rule, hyper));
   tensors.push_back(shaped(kOutputNormRule.gguf, kOutputNormRule, hyper));
   if (architecture.norm == Norm::kMeanAndVariance)
     tensors.push_back(shaped(kOutputNormBiasRule.gguf, kOutputNormBiasRule, hyper));
+  if (hyper.n_experts && architecture.mixture.own_head)
+    tensors.push_back(shaped(kOutputRule.gguf, kOutputRule, hyper));
   return tensors;
 }
 
-bool has_gates(const Architecture& architecture) {
-  return std::ranges::any_of(
-      architecture.layer, [](const TensorRule& rule) { return rule.slot == &LayerWeights::gate; });
-}
-
-// Multiples of 256 where a model is wide enough, else of 64.
-uint32_t ffn_of(const std::string& architecture, uint32_t width) {
-  const uint32_t step = width >= 256 ? 256 : 64;
-  return (usual_ffn_width(architecture, width) + step / 2) / step * step;
+// Multiples of 256 where a network is wide enough, else of 64, or 32.
+uint32_t ffn_of(const ModelShapeRequest& shape) {
+  const uint32_t usual = usual_ffn_width(shape);
+  const uint32_t step = usual >= 512 ? 256 : usual >= 128 ? 64 : 32;
+  return std::max(step, (usual + step / 2) / step * step);
 }
 
 }  // namespace
 
-Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& request,
+Result<ModelShapeRequest> with_experts(ModelShapeRequest r) {
+  constexpr uint32_t kExperts = 8, kUsed = 2;
+  const Architecture* known = find_architecture(r.architecture);
+  if (!known)
+    return Status::usage(fmt::format("architecture '{}' is not known", r.architecture),
+                         "known are " + known_architectures());
+  if (r.n_experts == 0 && (r.n_experts_used || known->layer.empty())) r.n_experts = kExperts;
+  if (r.n_experts == 0) return r;
+  if (known->mixture.layer.empty())
+    return Status::usage(fmt::format("a {} has no experts", r.architecture),
+                         "choose llama, qwen2moe or qwen3moe");
+  if (r.n_experts_used == 0) r.n_experts_used = std::min(kUsed, r.n_experts);
+  if (r.n_experts >= 2 && r.n_experts <= kMostExperts && r.n_experts_used <= r.n_experts) return r;
+  return Status::usage(
+      fmt::format("a mixture of {} experts, of which a token meets {}, cannot be", r.n_experts,
+                  r.n_experts_used),
+      fmt::format("choose 2 to {} experts, and as many of them at most for a token", kMostExperts));
+}
+
+Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& wanted,
                                                  const Metadata& tokenizer) {
+  ASSIGN_OR_RETURN(const ModelShapeRequest request, with_experts(wanted));
   TRY(check(request));
   const MetaValue* tokens = tokenizer.find("tokenizer.ggml.tokens");
   if (!tokens || tokens->count == 0) return Status::usage("a model needs a tokenizer", "");
@@ -127,23 +156,25 @@ uint64_t parameters_of(const ModelShapeRequest& r, uint32_t vocabulary) {
   return n;
 }
 
-uint32_t usual_ffn_width(const std::string& architecture, uint32_t width) {
-  const Architecture* known = find_architecture(architecture);
-  return known && !has_gates(*known) ? 4 * width : width * 8 / 3;
+uint32_t usual_ffn_width(const ModelShapeRequest& shape) {
+  const Architecture* known = find_architecture(shape.architecture);
+  const bool gates = !known || known->layer.empty() || has(&LayerWeights::gate, known->layer);
+  const uint32_t whole = gates ? shape.width * 8 / 3 : 4 * shape.width;
+  return whole / std::max(1u, shape.n_experts_used);
 }
 
 // Of the widths, the one whose number of layers comes closest to a layer for each 40 of it: deep
 // enough to compose, wide enough to multiply fast (the shapes that small language models have).
-Result<ModelShapeRequest> shape_of_size(uint64_t parameters, uint32_t vocabulary, uint32_t context,
-                                        const std::string& architecture) {
-  TRY(check_known(architecture));
+Result<ModelShapeRequest> shape_of_size(uint64_t parameters, uint32_t vocabulary,
+                                        const ModelShapeRequest& kind) {
+  ASSIGN_OR_RETURN(ModelShapeRequest shape, with_experts(kind));
   constexpr double kWidthPerLayer = 40;
   ModelShapeRequest best;
   double least = INFINITY;
   for (const uint32_t width : {64u, 128u, 256u, 512u, 768u, 1024u, 1536u, 2048u}) {
-    const uint32_t head = width >= 512 ? 64 : 32;
-    ModelShapeRequest shape = {
-        architecture, 1, width, width / head, width / head, ffn_of(architecture, width), context};
+    shape.n_layers = 1, shape.width = width;
+    shape.n_heads = shape.n_kv_heads = width / (width >= 512 ? 64 : 32);
+    shape.ffn_width = ffn_of(shape);
     const uint64_t one = parameters_of(shape, vocabulary);
     shape.n_layers = 2;
     const uint64_t layer = parameters_of(shape, vocabulary) - one;

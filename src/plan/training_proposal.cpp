@@ -36,8 +36,9 @@ uint32_t suitable_sequences(const TrainingQuestion& q, const TrainingProposal& p
 Status fit_size(const TrainingQuestion& q, double wanted, TrainingProposal& p) {
   TrainingRequest request = q.request;
   if (!request.context) request.context = suitable_context(wanted);
-  ASSIGN_OR_RETURN(p.shape,
-                   shape_of_size(static_cast<uint64_t>(wanted), p.vocabulary, request.context));
+  ModelShapeRequest kind = q.kind;
+  kind.context = request.context;
+  ASSIGN_OR_RETURN(p.shape, shape_of_size(static_cast<uint64_t>(wanted), p.vocabulary, kind));
   p.parameters = parameters_of(p.shape, p.vocabulary);
   if (!request.sequences) request.sequences = suitable_sequences(q, p, request.context);
   request.tokenizer_bytes = tokenizer_bytes_of(p.vocabulary);

@@ -35,6 +35,7 @@ struct TrainingQuestion {
   double operations_per_second = 0;  // of C
   uint64_t memory_bytes = 0;
   uint64_t data_bytes = 0;  // of texts to learn from; 0: as many as one likes
+  ModelShapeRequest kind;   // its architecture
   uint64_t parameters = 0;  // these four: 0 is to be chosen
   uint32_t vocabulary = 0;
   TrainingRequest request;  // its context and sequences

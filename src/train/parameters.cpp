@@ -30,10 +30,12 @@ class Values {
     } else if (!tensor.data.empty()) {
       const auto* floats = reinterpret_cast<const float*>(tensor.data.data());
       for (size_t c = 0; c < values.size(); ++c) values[c] = floats[source_.emit_row(tensor, c)];
-    } else if (tensor.n_dims > 1) {
-      draw(tensor, i, values);
+    } else if (tensor.name.ends_with("norm.weight")) {
+      std::ranges::fill(values, 1.0f);
+    } else if (tensor.name.ends_with("bias")) {
+      std::ranges::fill(values, 0.0f);
     } else {
-      std::ranges::fill(values, tensor.name.ends_with("bias") ? 0.0f : 1.0f);
+      draw(tensor, i, values);
     }
   }
 

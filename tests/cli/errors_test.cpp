@@ -279,8 +279,13 @@ TEST_F(Errors, WhatMixturesOfExpertsCannotYetIsSaid) {
   const std::string text = scratch_.write("text.txt", sample_text(6000));
   const std::string out = scratch_.path("o.gguf");
   for (const std::vector<std::string>& arguments :
-       {std::vector<std::string>{"train", "--data", text, "-o", out, "--steps", "1", "--params",
-                                 "100K", "--architecture", "qwen3moe"},
+       {std::vector<std::string>{"train", "--data", text, "-o", out, "--hours", "1",
+                                 "--architecture", "qwen3moe"},
+        {"train", "--data", text, "-o", out, "--params", "1M", "--architecture", "gpt2",
+         "--experts", "4"},
+        {"train", "--data", text, "-o", out, "--params", "1M", "--experts", "4", "--experts-used",
+         "5"},
+        {"train", model_, "--data", text, "-o", out, "--experts", "4"},
         {"compress", model_, "-o", out, "--size", "300K", "--effort", "best"}})
     EXPECT_THAT(expect_error(2, arguments).error, HasSubstr("xperts"));
   EXPECT_THAT(expect_error(3, {"export", model_, "-o", scratch_.path("folder")}).error,

@@ -79,6 +79,27 @@ TEST_F(Train, TrainsAModelFurther) {
   }
 }
 
+TEST_F(Train, MakesMixturesOfExperts) {
+  const std::pair<std::string, std::vector<std::string>> kinds[] = {
+      {"llama", {"--experts", "4"}},
+      {"qwen2moe", {"--experts", "4", "--experts-used", "3"}},
+      {"qwen3moe", {}}};
+  for (const auto& [architecture, counts] : kinds) {
+    SCOPED_TRACE(architecture);
+    std::vector<std::string> run =
+        arguments({"--steps", "40", "--architecture", architecture, "--force"});
+    run.insert(run.end(), counts.begin(), counts.end());
+    const Outcome outcome = run_program(run);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.error;
+    const auto lines = metrics();
+    EXPECT_LT(lines.back()["loss"], lines.front()["loss"].get<double>() - 1);
+    EXPECT_EQ(run_program({"run", own_, "-p", "the", "-n", "4"}).exit_code, 0);
+    const Json inspected = Json::parse(run_program({"inspect", own_, "--json"}).out);
+    EXPECT_EQ(inspected["architecture"], architecture);
+    EXPECT_EQ(inspected["parameters"], Json::parse(outcome.out)["parameters"]);
+  }
+}
+
 // As a run that lost all after its last checkpoint.
 class TrainResumed : public Train, public testing::WithParamInterface<const char*> {};
 
