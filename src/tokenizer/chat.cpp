@@ -24,18 +24,20 @@ struct JinjaMessage {
   JinjaText role, content;
 };
 struct JinjaRequest {
-  JinjaText source, bos, eos;
+  JinjaText bos, eos;
   const JinjaMessage* messages;
   size_t n_messages;
   bool add_generation_prompt;
-  size_t (*format_time)(const char* format, char* out, size_t size);
 };
 struct JinjaOutcome {
   bool ok;
   char* data;
   size_t size;
 };
-JinjaOutcome chat_jinja_render(const JinjaRequest& request, bool check_only);
+using JinjaTime = size_t (*)(const char* format, char* out, size_t size);
+JinjaTemplate* chat_jinja_open(JinjaText source, JinjaTime format_time, JinjaOutcome& why);
+JinjaOutcome chat_jinja_render(const JinjaTemplate& form, const JinjaRequest& request);
+void chat_jinja_close(JinjaTemplate* form);
 void chat_jinja_free(JinjaOutcome outcome);
 
 static size_t format_time(const char* format, char* out, size_t size) {
@@ -48,8 +50,7 @@ static size_t format_time(const char* format, char* out, size_t size) {
 
 JinjaText view(std::string_view text) { return {text.data(), text.size()}; }
 
-Result<std::string> call_jinja(const JinjaRequest& request, bool check_only) {
-  const JinjaOutcome outcome = chat_jinja_render(request, check_only);
+Result<std::string> text_of(const JinjaOutcome& outcome) {
   std::string text(outcome.data, outcome.size);
   const bool ok = outcome.ok;
   chat_jinja_free(outcome);
@@ -162,7 +163,7 @@ Rendered unguard(std::string_view rendered) {
   return result;
 }
 
-Result<Rendered> render_guarded(const std::string& source, const std::string& bos,
+Result<Rendered> render_guarded(const JinjaTemplate& form, const std::string& bos,
                                 const std::string& eos, const std::vector<ChatMessage>& messages,
                                 bool add_generation_prompt, const Guards& guards) {
   std::vector<std::string> texts;
@@ -174,9 +175,8 @@ Result<Rendered> render_guarded(const std::string& source, const std::string& bo
     list.push_back({view(texts[texts.size() - 2]), view(texts.back())});
   }
   ASSIGN_OR_RETURN(const std::string rendered,
-                   call_jinja({view(source), view(bos), view(eos), list.data(), list.size(),
-                               add_generation_prompt, format_time},
-                              false));
+                   text_of(chat_jinja_render(form, {view(bos), view(eos), list.data(), list.size(),
+                                                    add_generation_prompt})));
   return unguard(rendered);
 }
 
@@ -284,18 +284,19 @@ Result<ChatTemplate> ChatTemplate::create(const Metadata& metadata) {
   if (!source)
     return Status::bad_input("the file has no chat template", "use the model without a chat");
   ChatTemplate result;
-  result.source_ = *source;
   result.bos_ = token_text(metadata, "tokenizer.ggml.bos_token_id");
   result.eos_ = token_text(metadata, "tokenizer.ggml.eos_token_id");
-  const JinjaRequest request{view(result.source_), {}, {}, nullptr, 0, false, format_time};
-  ASSIGN_OR_RETURN([[maybe_unused]] const std::string nothing, call_jinja(request, true));
+  JinjaOutcome why{};
+  JinjaTemplate* form = chat_jinja_open(view(*source), format_time, why);
+  if (!form) return text_of(why).status();
+  result.form_.reset(form, chat_jinja_close);
   return result;
 }
 
 Result<std::string> ChatTemplate::render(const std::vector<ChatMessage>& messages,
                                          bool add_generation_prompt) const {
-  ASSIGN_OR_RETURN(Rendered rendered, render_guarded(source_, bos_, eos_, messages,
-                                                     add_generation_prompt, Guards({})));
+  ASSIGN_OR_RETURN(Rendered rendered,
+                   render_guarded(*form_, bos_, eos_, messages, add_generation_prompt, Guards({})));
   return std::move(rendered.text);
 }
 
@@ -303,7 +304,7 @@ Result<std::vector<Token>> ChatTemplate::encode(const Tokenizer& tokenizer,
                                                 const std::vector<ChatMessage>& messages,
                                                 bool add_generation_prompt) const {
   ASSIGN_OR_RETURN(const Rendered rendered,
-                   render_guarded(source_, bos_, eos_, messages, add_generation_prompt,
+                   render_guarded(*form_, bos_, eos_, messages, add_generation_prompt,
                                   Guards(tokenizer.control_texts())));
   std::vector<Token> tokens =
       tokenizer.encode_guarded(rendered.text, false, true, rendered.guarded);
@@ -319,7 +320,7 @@ Result<ChatAnswers> ChatTemplate::encode_answers(const Tokenizer& tokenizer,
   const auto render_first = [&](size_t n, bool prompt) {
     const std::vector<ChatMessage> some(messages.begin(),
                                         messages.begin() + static_cast<std::ptrdiff_t>(n));
-    return render_guarded(source_, bos_, eos_, some, prompt, guards);
+    return render_guarded(*form_, bos_, eos_, some, prompt, guards);
   };
   ASSIGN_OR_RETURN(const Rendered whole, render_first(messages.size(), false));
   ASSIGN_OR_RETURN(const std::vector<Answer> answers, find_answers(messages, whole, render_first));

@@ -2,6 +2,7 @@
 // never become a control token, whatever it spells.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,8 @@
 #include "tokenizer/tokenizer.h"
 
 namespace enxuto {
+
+struct JinjaTemplate;  // compiled, with a thread that renders it
 
 struct ChatMessage {
   std::string role;  // "system", "user", "assistant"
@@ -40,7 +43,8 @@ class ChatTemplate {
                                      const std::vector<ChatMessage>& messages) const;
 
  private:
-  std::string source_, bos_, eos_;
+  std::shared_ptr<const JinjaTemplate> form_;
+  std::string bos_, eos_;
 };
 
 }  // namespace enxuto

@@ -1,7 +1,7 @@
 //! A C interface to minijinja for chat templates. Templates are untrusted: steps, recursion, output
-//! and memory are bounded. A render runs in a thread of its own; where it exceeds its memory the
-//! allocator parks that thread for good (nothing may unwind out of an allocator) and the caller is
-//! told, so a hostile template costs at most MEMORY_LIMIT once.
+//! and memory are bounded. A template has a thread of its own, which compiles it once; where that or a
+//! render exceeds its memory the allocator parks the thread for good (nothing may unwind out of an
+//! allocator) and the caller is told, so a hostile template costs at most twice MEMORY_LIMIT, once.
 
 mod budget;
 mod json;
@@ -9,8 +9,8 @@ mod json;
 use minijinja::value::{Enumerator, Object, ValueKind};
 use minijinja::{context, Environment, Error, ErrorKind, State, Value};
 use std::os::raw::c_char;
-use std::sync::{mpsc, Arc};
-use std::{panic, slice, thread};
+use std::sync::{mpsc, Arc, Mutex};
+use std::{panic, ptr, slice, thread};
 
 const FUEL: u64 = 4_000_000;
 const OUTPUT_LIMIT: usize = 16 << 20;
@@ -37,13 +37,11 @@ type FormatTime = extern "C" fn(*const c_char, *mut c_char, usize) -> usize;
 
 #[repr(C)]
 pub struct Request {
-    source: Text,
     bos: Text,
     eos: Text,
     messages: *const Message,
     n_messages: usize,
     add_generation_prompt: bool,
-    format_time: FormatTime,
 }
 
 #[repr(C)]
@@ -55,12 +53,10 @@ pub struct Outcome {
 
 /// A request whose strings are ours, so that a thread may keep them.
 struct Job {
-    source: String,
     bos: String,
     eos: String,
     messages: Vec<(String, String)>,
     add_generation_prompt: bool,
-    format_time: FormatTime,
 }
 
 unsafe fn owned(text: &Text) -> String {
@@ -76,12 +72,10 @@ unsafe fn job(request: &Request) -> Job {
         n => slice::from_raw_parts(request.messages, n),
     };
     Job {
-        source: owned(&request.source),
         bos: owned(&request.bos),
         eos: owned(&request.eos),
         messages: messages.iter().map(|m| (owned(&m.role), owned(&m.content))).collect(),
         add_generation_prompt: request.add_generation_prompt,
-        format_time: request.format_time,
     }
 }
 
@@ -178,14 +172,28 @@ fn explain(error: &Error) -> String {
     text.replace('\n', " ")
 }
 
-fn run(job: Job, check_only: bool) -> Result<Vec<u8>, String> {
-    let source = supported(&job.source);
-    let mut env = environment(job.format_time);
-    env.add_template("chat", &source).map_err(|e| explain(&e))?;
+/// What the worker says.
+enum Told {
+    Outcome(Result<Vec<u8>, String>),
+    MemoryExceeded,
+}
+
+/// Within the memory of one template, or of one render; panics become errors.
+fn bounded<T>(
+    told: &mpsc::Sender<Told>,
+    work: impl FnOnce() -> Result<T, String>,
+) -> Result<T, String> {
+    let exceeded = told.clone();
+    budget::enforce(Box::new(move || {
+        let _ = exceeded.send(Told::MemoryExceeded);
+    }));
+    let result = panic::catch_unwind(panic::AssertUnwindSafe(work));
+    budget::relax();
+    result.unwrap_or_else(|_| Err("the template engine failed".into()))
+}
+
+fn render(env: &Environment, job: Job) -> Result<Vec<u8>, String> {
     let mut out = Bounded(Vec::new());
-    if check_only {
-        return Ok(out.0);
-    }
     let values = context! {
         messages => job.messages.iter().map(message).collect::<Vec<_>>(),
         add_generation_prompt => job.add_generation_prompt,
@@ -197,37 +205,122 @@ fn run(job: Job, check_only: bool) -> Result<Vec<u8>, String> {
     Ok(out.0)
 }
 
-fn run_apart(job: Job, check_only: bool) -> Result<Vec<u8>, String> {
-    let (sender, receiver) = mpsc::channel();
-    let exceeded = sender.clone();
-    let worker = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-        budget::enforce(Box::new(move || {
-            let _ = exceeded.send(Err("the template needs too much memory".to_string()));
-        }));
-        panic::set_hook(Box::new(|_| {}));
-        let result = panic::catch_unwind(panic::AssertUnwindSafe(|| run(job, check_only)));
-        budget::relax();
-        let _ = sender.send(result.unwrap_or_else(|_| Err("the template engine failed".into())));
-    });
-    match worker {
-        Err(_) => Err("no thread for the template engine".to_string()),
-        Ok(_) => receiver.recv().unwrap_or_else(|_| Err("the template engine failed".to_string())),
+/// Compiles the template, says whether that went well, and renders jobs for as long as any come.
+fn work(source: String, format_time: FormatTime, jobs: mpsc::Receiver<Job>, told: mpsc::Sender<Told>) {
+    panic::set_hook(Box::new(|_| {}));
+    let source = supported(&source);
+    let mut env = environment(format_time);
+    let compiled = bounded(&told, || env.add_template("chat", &source).map_err(|e| explain(&e)));
+    if compiled.is_err() {
+        let _ = told.send(Told::Outcome(compiled.map(|()| Vec::new())));
+        return;
+    }
+    let _ = told.send(Told::Outcome(Ok(Vec::new())));
+    while let Ok(job) = jobs.recv() {
+        let result = bounded(&told, || render(&env, job));
+        let _ = told.send(Told::Outcome(result));
     }
 }
 
-/// # Safety
-/// The request's pointers must be valid for their sizes.
-#[no_mangle]
-pub unsafe extern "C" fn chat_jinja_render(request: &Request, check_only: bool) -> Outcome {
-    let result = run_apart(job(request), check_only);
+/// A template's worker. None: it used up its memory, and sleeps for ever.
+pub struct Template {
+    worker: Mutex<Option<Worker>>,
+}
+
+struct Worker {
+    jobs: mpsc::Sender<Job>,
+    told: mpsc::Receiver<Told>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Template {
+    fn open(source: String, format_time: FormatTime) -> Result<Template, String> {
+        let (jobs, jobs_there) = mpsc::channel();
+        let (told_there, told) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .stack_size(STACK_BYTES)
+            .spawn(move || work(source, format_time, jobs_there, told_there))
+            .map_err(|_| "no thread for the template engine".to_string())?;
+        let template = Template { worker: Mutex::new(Some(Worker { jobs, told, thread })) };
+        match template.ask(None) {
+            Ok(_) => Ok(template),
+            Err(why) => {
+                template.close();
+                Err(why)
+            }
+        }
+    }
+
+    /// What becomes of a job; of none: of compiling the template.
+    fn ask(&self, job: Option<Job>) -> Result<Vec<u8>, String> {
+        let failed = || "the template engine failed".to_string();
+        let mut worker = self.worker.lock().map_err(|_| failed())?;
+        let told = match worker.as_ref() {
+            None => Told::MemoryExceeded,
+            Some(w) => {
+                if let Some(job) = job {
+                    w.jobs.send(job).map_err(|_| failed())?;
+                }
+                w.told.recv().map_err(|_| failed())?
+            }
+        };
+        match told {
+            Told::Outcome(result) => result,
+            Told::MemoryExceeded => {
+                *worker = None;
+                Err("the template needs too much memory".to_string())
+            }
+        }
+    }
+
+    fn close(self) {
+        if let Ok(Some(worker)) = self.worker.into_inner() {
+            drop(worker.jobs);
+            let _ = worker.thread.join();
+        }
+    }
+}
+
+fn outcome(result: Result<Vec<u8>, String>) -> Outcome {
     let ok = result.is_ok();
     let bytes = result.unwrap_or_else(String::into_bytes).into_boxed_slice();
     let size = bytes.len();
     Outcome { ok, data: Box::into_raw(bytes).cast(), size }
 }
 
+/// Null, and why, where the template does not compile.
+///
 /// # Safety
-/// `outcome` must come from chat_jinja_render, once.
+/// The source's pointer must be valid for its size.
+#[no_mangle]
+pub unsafe extern "C" fn chat_jinja_open(source: Text, format_time: FormatTime, why: &mut Outcome) -> *mut Template {
+    match Template::open(owned(&source), format_time) {
+        Ok(template) => Box::into_raw(Box::new(template)),
+        Err(text) => {
+            *why = outcome(Err(text));
+            ptr::null_mut()
+        }
+    }
+}
+
+/// From any thread; one render after the other.
+///
+/// # Safety
+/// The request's pointers must be valid for their sizes.
+#[no_mangle]
+pub unsafe extern "C" fn chat_jinja_render(template: &Template, request: &Request) -> Outcome {
+    outcome(template.ask(Some(job(request))))
+}
+
+/// # Safety
+/// `template` must come from chat_jinja_open, once.
+#[no_mangle]
+pub unsafe extern "C" fn chat_jinja_close(template: *mut Template) {
+    Box::from_raw(template).close();
+}
+
+/// # Safety
+/// `outcome` must come from these functions, once.
 #[no_mangle]
 pub unsafe extern "C" fn chat_jinja_free(outcome: Outcome) {
     drop(Box::from_raw(slice::from_raw_parts_mut(outcome.data, outcome.size) as *mut [u8]));
