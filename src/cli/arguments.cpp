@@ -382,6 +382,12 @@ void add_train(CLI::App& app, Action& action) {
                       "Sequences in another order each epoch (default), or as they lie");
   c.number("--validation", o.validation, "Share of the data kept to measure on (default: 0.05)", 0,
            0.5);
+  c.command
+      ->add_option("--expert-balance", o.expert_balance,
+                   "How much a mixture is told to use all experts alike (default: 0.01, of a model "
+                   "that exists 0)")
+      ->check(CLI::Range(0.0, 10.0), "")
+      ->type_name("N");
   c.number("--patience", o.patience,
            "Keep the best weights, and end when so many validations in a row were no better", 1,
            1e6);

@@ -119,6 +119,7 @@ struct TrainOptions : CommonOptions {  // model empty: a new one
   Schedule schedule = Schedule::kCosine;
   std::optional<uint64_t> warmup;  // steps; nothing: a twentieth of all
   float weight_decay = 0.1f, clip = 1;
+  std::optional<float> expert_balance;  // nothing: as suits
   uint64_t seed = 1;
   bool shuffle = true;
   double validation = 0.05;  // share of the data

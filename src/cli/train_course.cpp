@@ -11,6 +11,7 @@ namespace enxuto {
 namespace {
 
 constexpr double kDefaultEpochs = 3;
+constexpr float kExpertBalance = 0.01f;
 // Validations of a run: 20, or fewer where they would take more than a twentieth of its time (a
 // text forward takes a quarter of what it takes there and back).
 constexpr uint64_t kValidations = 20, kStepsOfValidation = 5;
@@ -60,6 +61,7 @@ TrainerSettings trainer_settings(const TrainSetup& setup, const Ranks& ranks) {
   if (o.learning.optimizer == Optimizer::kSgd) s.beta1 = 0.9f;
   s.weight_decay = o.weight_decay, s.clip = o.clip, s.ema = o.learning.ema, s.seed = o.seed;
   s.teacher_weight = o.teacher_weight;
+  s.expert_balance = o.expert_balance.value_or(o.model.empty() ? kExpertBalance : 0.0f);
   return s;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/architectures.h"
+
 namespace enxuto {
 namespace {
 
@@ -37,6 +39,23 @@ void choose_experts_gradient(const HyperParameters& hyper, const float* probabil
   for (uint32_t e = 0; e < n; ++e)
     if (shares[e] != 0) mean += p[e] * gradient[e];
   for (uint32_t e = 0; e < n; ++e) gradient[e] = p[e] * ((shares[e] != 0 ? gradient[e] : 0) - mean);
+}
+
+void add_balance_gradient(const HyperParameters& hyper, const float* probabilities,
+                          const float* shares, int64_t n, float scale, float* gradient) {
+  const int64_t n_experts = hyper.n_experts;
+  float pull[kMostExperts] = {};  // the gradient by each token's probability
+  for (int64_t i = 0; i < n * n_experts; ++i)
+    if (shares[i] != 0) pull[i % n_experts] += 1;
+  const double choices = static_cast<double>(n) * hyper.n_experts_used;
+  const double each = scale * static_cast<double>(n_experts) / (choices * static_cast<double>(n));
+  for (int64_t e = 0; e < n_experts; ++e) pull[e] = static_cast<float>(pull[e] * each);
+  for (int64_t at = 0; at < n * n_experts; at += n_experts) {
+    float mean = 0;
+    for (int64_t e = 0; e < n_experts; ++e) mean += probabilities[at + e] * pull[e];
+    for (int64_t e = 0; e < n_experts; ++e)
+      gradient[at + e] += probabilities[at + e] * (pull[e] - mean);
+  }
 }
 
 }  // namespace enxuto

@@ -98,7 +98,7 @@ void LayerGradient::backward(uint32_t layer, const TextRows& texts, const float*
   } else {
     there(layer, texts, x, nullptr);
   }
-  feed_forward_back(layer, texts.rows(), dy, see);
+  feed_forward_back(layer, texts, dy, see);
   if (hyper_.attends(layer)) attention_back(layer, texts, x, dy, see);
 }
 
@@ -192,12 +192,13 @@ void LayerGradient::activate_back(bool gated, int64_t width, int64_t n, float* d
   });
 }
 
-void LayerGradient::feed_forward_back(uint32_t layer, int64_t n, float* dy,
+void LayerGradient::feed_forward_back(uint32_t layer, const TextRows& texts, float* dy,
                                       const SeeGradient& see) {
+  const int64_t n = texts.rows();
   const LayerWeights& w = session_.model().layers[layer];
   const float* dfed = into_branch(dy, at_.fed, w.post_ffn_norm, n, see);
   if (w.router) {
-    mixture_back(w, n, dfed, see);
+    mixture_back(w, texts, dfed, see);
   } else {
     linear_back({{w.down, w.down_bias, dfed}}, at_.act, n, at_.act, see);
     activate_back(w.gate, hyper_.widths(layer).ffn_width, n, at_.act);

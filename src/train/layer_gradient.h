@@ -51,6 +51,10 @@ class LayerGradient {
   LayerGradient(Session& session, const Dense& dense, const GradientLayout& layout,
                 uint8_t* memory);
 
+  // What the way back adds to the gradient of a mixture's routers, for each text: so many times
+  // that of add_balance_gradient.
+  void balance_experts(float scale) { balance_ = scale; }
+
   // The session holds the layer. x, y: (texts.rows(), width); y may be x. kept: where what is
   // computed stays for the way back, layout.kept_bytes(); null: it does not.
   void forward(uint32_t layer, const TextRows& texts, const float* x, float* y,
@@ -70,10 +74,12 @@ class LayerGradient {
   void activate_back(bool gated, int64_t width, int64_t n, float* dact);
   void attention_back(uint32_t layer, const TextRows& texts, const float* x, float* dy,
                       const SeeGradient& see);
-  void feed_forward_back(uint32_t layer, int64_t n, float* dy, const SeeGradient& see);
+  void feed_forward_back(uint32_t layer, const TextRows& texts, float* dy, const SeeGradient& see);
   void mixture(const LayerWeights& w, int64_t n);
-  void mixture_back(const LayerWeights& w, int64_t n, const float* dfed, const SeeGradient& see);
+  void mixture_back(const LayerWeights& w, const TextRows& texts, const float* dfed,
+                    const SeeGradient& see);
   void route(const LayerWeights& w, int64_t n);
+  void route_back(const TextRows& texts);
   int64_t find_met(int64_t expert, int64_t n);
   void take_met(const float* rows, int64_t n_met, float* to);
   void add_met(const float* rows, int64_t n_met, float* to);
@@ -139,6 +145,7 @@ class LayerGradient {
     float *probabilities, *shares, *dshares, *shared_share, *gathered, *dgathered, *dact;
   } at_;  // as the layout has them, or in what is kept
   uint32_t* met_;
+  float balance_ = 0;
 };
 
 }  // namespace enxuto

@@ -32,8 +32,9 @@ void LayerGradient::mixture(const LayerWeights& w, int64_t n) {
 }
 
 // The normed input becomes its gradient, which is added up where fed was.
-void LayerGradient::mixture_back(const LayerWeights& w, int64_t n, const float* dfed,
+void LayerGradient::mixture_back(const LayerWeights& w, const TextRows& texts, const float* dfed,
                                  const SeeGradient& see) {
+  const int64_t n = texts.rows();
   float* dnormed = at_.fed;
   route(w, n);
   std::fill_n(at_.dshares, n * hyper_.n_experts, 0.0f);
@@ -53,10 +54,7 @@ void LayerGradient::mixture_back(const LayerWeights& w, int64_t n, const float* 
     meet_all_back(w, n, dfed, see);
     add_gathered();
   }
-  for_tokens(n, [&](int64_t t) {
-    const int64_t at = t * hyper_.n_experts;
-    choose_experts_gradient(hyper_, at_.probabilities + at, at_.shares + at, at_.dshares + at);
-  });
+  route_back(texts);
   linear_back({{w.router, nullptr, at_.dshares}}, at_.normed, n, at_.gathered, see);
   add_gathered();
   std::copy_n(dnormed, n * hyper_.width, at_.normed);
@@ -71,6 +69,22 @@ void LayerGradient::route(const LayerWeights& w, int64_t n) {
     k_.softmax(probabilities, hyper_.n_experts);
     std::copy_n(probabilities, hyper_.n_experts, shares);
     choose_experts(hyper_, shares);
+  });
+}
+
+// What the shares' gradient was becomes that by the router's logits.
+void LayerGradient::route_back(const TextRows& texts) {
+  for_tokens(texts.rows(), [&](int64_t t) {
+    const int64_t at = t * hyper_.n_experts;
+    choose_experts_gradient(hyper_, at_.probabilities + at, at_.shares + at, at_.dshares + at);
+  });
+  if (balance_ == 0) return;
+  session_.team().parallel_for(texts.n_texts, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t text = begin; text < end; ++text) {
+      const int64_t at = text * texts.n_tokens * hyper_.n_experts;
+      add_balance_gradient(hyper_, at_.probabilities + at, at_.shares + at, texts.n_tokens,
+                           balance_, at_.dshares + at);
+    }
   });
 }
 

@@ -84,6 +84,8 @@ Status Trainer::allocate(std::shared_ptr<const Model> source) {
                     reinterpret_cast<float*>(pass_memory_.data() + l.pass.products),
                     l.pass.rounded_in(pass_memory_.data()));
   layers_ = std::make_unique<LayerGradient>(*session_, dense_, l.pass, pass_memory_.data());
+  layers_->balance_experts(settings_.expert_balance /
+                           static_cast<float>(settings_.request.sequences));
   head_ = std::make_unique<HeadLoss>(*session_, dense_, l.pass, pass_memory_.data());
   return {};
 }

@@ -39,8 +39,9 @@ struct TrainerSettings {
   TrainingRequest request;
   float beta1 = 0.9f, beta2 = 0.95f, epsilon = 1e-8f;  // sgd: beta1 is its momentum
   float weight_decay = 0.1f;
-  float clip = 1.0f;                      // 0: gradients are as long as they are
-  float ema = 0;                          // of the average, where request.averages
+  float clip = 1.0f;         // 0: gradients are as long as they are
+  float ema = 0;             // of the average, where request.averages
+  float expert_balance = 0;  // of a mixture: how much its texts are told to spread over experts
   float teacher_weight = kTeacherWeight;  // of the loss against a teacher, where there is one
   uint64_t seed = 1;
   const Ranks* ranks = &Ranks::alone();  // as many as the request says

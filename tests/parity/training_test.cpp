@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "tests/parity/temporary_model.h"
 #include "tests/parity/training_steps.h"
@@ -76,6 +77,40 @@ INSTANTIATE_TEST_SUITE_P(Steps, Training,
                          testing::Values("llama", "qwen2", "qwen3", "gemma3", "deci", "gpt2",
                                          "mixtral", "qwen2moe", "qwen3moe"),
                          [](const auto& test) { return std::string(test.param); });
+
+// The most that one of a layer's experts does, of all that they do.
+double largest_share(const std::shared_ptr<const Model>& model, std::span<const Token> text) {
+  InferenceRequest request;
+  request.context = static_cast<uint32_t>(text.size());
+  const auto session = Session::open(model, request).value();
+  std::vector<int64_t> met(model->hyper.n_experts);
+  ForwardHooks hooks;
+  hooks.on_expert = [&](uint32_t expert, const float*, int64_t n) { met[expert] += n; };
+  session->set_hooks(std::move(hooks));
+  EXPECT_TRUE(session->feed(text).ok());
+  return static_cast<double>(std::ranges::max(met)) /
+         static_cast<double>(std::accumulate(met.begin(), met.end(), int64_t{0}));
+}
+
+TEST(TrainingAMixture, BalancePutsAllExpertsToWork) {
+  constexpr uint32_t kExperts = 8;
+  const TrainingTexts data = training_texts();
+  double shares[2];
+  for (const bool balanced : {false, true}) {
+    TrainerSettings s = training_settings();
+    s.expert_balance = balanced ? 1.0f : 0.0f;
+    TinyModel tiny = tiny_model({.architecture = "qwen3moe", .n_layers = 1, .n_experts = kExperts});
+    // What all tokens have in common leads to the first three.
+    for (float& value : tiny.find("token_embd.weight")->values) value += 1;
+    std::vector<float>& router = tiny.find("blk.0.ffn_gate_inp.weight")->values;
+    for (size_t i = 0; i < router.size(); ++i)
+      router[i] = 0.1f * router[i] + (i < router.size() * 3 / kExperts ? 0.03f : 0);
+    const auto trainer = Trainer::open(TemporaryModel(tiny, Type::F32).get(), s).value();
+    for (int step = 0; step < 120; ++step) ASSERT_TRUE(trainer->step(data.batch(), 1e-3f).ok());
+    shares[balanced] = largest_share(trainer->model(), std::span(data.tokens).first(kTextTokens));
+  }
+  EXPECT_LT(shares[true], 0.6 * shares[false]);
+}
 
 // Only the head knows of it: one architecture stands for all.
 TEST(TrainingWithATeacher, GradientsAreThoseOfTheLoss) {
