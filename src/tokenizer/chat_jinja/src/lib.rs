@@ -208,17 +208,20 @@ fn render(env: &Environment, job: Job) -> Result<Vec<u8>, String> {
 /// Compiles the template, says whether that went well, and renders jobs for as long as any come.
 fn work(source: String, format_time: FormatTime, jobs: mpsc::Receiver<Job>, told: mpsc::Sender<Told>) {
     panic::set_hook(Box::new(|_| {}));
-    let source = supported(&source);
-    let mut env = environment(format_time);
-    let compiled = bounded(&told, || env.add_template("chat", &source).map_err(|e| explain(&e)));
-    if compiled.is_err() {
-        let _ = told.send(Told::Outcome(compiled.map(|()| Vec::new())));
-        return;
-    }
-    let _ = told.send(Told::Outcome(Ok(Vec::new())));
-    while let Ok(job) = jobs.recv() {
-        let result = bounded(&told, || render(&env, job));
+    let tell = |result| {
         let _ = told.send(Told::Outcome(result));
+    };
+    let source = match bounded(&told, || Ok(supported(&source))) {
+        Ok(source) => source,
+        Err(why) => return tell(Err(why)),
+    };
+    let mut env = environment(format_time);
+    if let Err(why) = bounded(&told, || env.add_template("chat", &source).map_err(|e| explain(&e))) {
+        return tell(Err(why));
+    }
+    tell(Ok(Vec::new()));
+    while let Ok(job) = jobs.recv() {
+        tell(bounded(&told, || render(&env, job)));
     }
 }
 
