@@ -110,9 +110,9 @@ uint32_t new_context(const TrainOptions& o, const Metadata& tokens) {
 }
 
 // Of --hours, where that chooses the model.
-Status propose(const Ranks& ranks, const Progress& progress, TrainSetup& setup) {
+Status propose(const ModelShapeRequest& kind, const Ranks& ranks, const Progress& progress,
+               TrainSetup& setup) {
   TrainOptions& o = setup.options;
-  ASSIGN_OR_RETURN(const ModelShapeRequest kind, kind_of(o));
   NewModelWish wish{o.hours,
                     kind,
                     o.data,
@@ -165,7 +165,7 @@ Status find_model(const Ranks& ranks, TrainSetup& setup, const Progress& progres
   if (is_new(o)) {
     ASSIGN_OR_RETURN(const ModelShapeRequest kind, kind_of(o));
     if (o.hours > 0 && !has_shape(o) && o.media.empty() && !kind.n_experts)
-      TRY(propose(ranks, progress, setup));
+      TRY(propose(kind, ranks, progress, setup));
     ASSIGN_OR_RETURN(setup.model, new_model(o, ranks, progress));
     return {};
   }

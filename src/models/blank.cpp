@@ -157,9 +157,9 @@ uint64_t parameters_of(const ModelShapeRequest& r, uint32_t vocabulary) {
 }
 
 uint32_t usual_ffn_width(const ModelShapeRequest& shape) {
-  const Architecture* known = find_architecture(shape.architecture);
-  const bool gates = !known || known->layer.empty() || has(&LayerWeights::gate, known->layer);
-  const uint32_t whole = gates ? shape.width * 8 / 3 : 4 * shape.width;
+  const Architecture& known = *find_architecture(shape.architecture);
+  const auto rules = shape.n_experts ? known.mixture.layer : known.layer;
+  const uint32_t whole = has(&LayerWeights::gate, rules) ? shape.width * 8 / 3 : 4 * shape.width;
   return whole / std::max(1u, shape.n_experts_used);
 }
 

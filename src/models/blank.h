@@ -18,7 +18,8 @@ struct ModelShapeRequest {
 Result<ModelShapeRequest> with_experts(ModelShapeRequest request);
 
 // `tokenizer`: GGUF keys of a tokenizer, whose tokens are the vocabulary, and of a medium
-// (enxuto.*). The embedding is the head as well. kUsage where such a model cannot be.
+// (enxuto.*). The embedding is the head as well, but of a qwen2moe. kUsage where such a model
+// cannot be.
 Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& request,
                                                  const Metadata& tokenizer);
 
@@ -28,7 +29,7 @@ Result<std::shared_ptr<const Model>> blank_model(const ModelShapeRequest& reques
 Result<ModelShapeRequest> shape_of_size(uint64_t parameters, uint32_t vocabulary,
                                         const ModelShapeRequest& kind);
 // Before it is rounded: 8/3 of the width, or 4 times it where an architecture has no gates; the
-// experts that a token meets share that.
+// experts that a token meets share that. Of a shape that with_experts() gave.
 uint32_t usual_ffn_width(const ModelShapeRequest& shape);
 uint64_t parameters_of(const ModelShapeRequest& request, uint32_t vocabulary);
 

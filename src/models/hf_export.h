@@ -22,7 +22,8 @@ inline constexpr uint64_t kShardBytes = 5'000'000'000;  // as Hugging Face split
 inline constexpr uint64_t kExportedRows = 64;
 // Of a matrix that is transposed; whole blocks of any format.
 inline constexpr uint64_t kExportedColumns = 256;
-// Of a mapped source, looked at before its pages are given back.
+// Of a mapped source, looked at before its pages are given back; half of it as it is counted, since
+// reading ahead brings more than was asked for.
 inline constexpr uint64_t kExportWindow = 16 << 20;
 
 // What it is written in where nobody asked: as it is, BF16 where numbers stand in blocks.

@@ -8,7 +8,8 @@ namespace enxuto {
 
 // Rows that are decoded, changed and encoded at once, shared among threads.
 inline constexpr uint64_t kMergedRows = 64;
-// Of the mapped file, looked at before its pages are given back.
+// Of the mapped file, looked at before its pages are given back; half of it as it is counted, since
+// reading ahead brings more than was asked for.
 inline constexpr uint64_t kMergeWindow = 16 << 20;
 
 struct MergeLayout {  // in bytes

@@ -107,8 +107,6 @@ class PruneAndCompress {
                     format_count(static_cast<uint64_t>(least))));
   }
 
-  static void let_go(const Model& model) { model.let_go(); }
-
   bool has_unpruned() const { return request_.target_bytes >= smallest_; }
 
   std::string_view text() const {
@@ -202,7 +200,7 @@ class PruneAndCompress {
   }
 
   Status compress_pruned() {
-    let_go(*model_);  // which is not looked at until both are judged
+    model_->let_go();  // which is not looked at until both are judged
     ASSIGN_OR_RETURN(pruned_model_, open_model(pruned_.path()));
     CompressRequest request = request_;
     request.curve = false;
@@ -217,7 +215,7 @@ class PruneAndCompress {
     if (has_unpruned() && (code == Code::kUsage || code == Code::kDoesNotFit)) return {};
     TRY(report.status());
     pruned_report_ = *std::move(report);
-    let_go(*pruned_model_);
+    pruned_model_->let_go();
     return {};
   }
 

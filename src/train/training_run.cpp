@@ -67,7 +67,8 @@ Status TrainingRun::run(const std::function<void(const StepReport&)>& tell) {
 // Nothing is to be done where the best came before there was patience, and was not kept.
 Status TrainingRun::restore_best() {
   written_step_ = state_.step;
-  if (settings_.patience == 0 || !folder_.has(kBest)) return {};
+  const bool is_last = state_.best_step == state_.step;
+  if (settings_.patience == 0 || is_last || !folder_.has(kBest)) return {};
   ASSIGN_OR_RETURN(const Checkpoint best, Checkpoint::open(folder_.path(kBest)));
   if (best.state().step != state_.best_step) return {};
   written_step_ = state_.best_step;
